@@ -1,0 +1,274 @@
+//! Writes what `#[chaos_test]` stands for: a `#[test]` that registers and runs its experiment.
+//!
+//! Generated tokens carry the spans of what they were made from, so that the compiler's own
+//! errors (a fixture that does not exist, a type that does not fit) point at the user's word.
+//! Generated locals are hygienic; generated items are given names that no parameter has.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Path, ReturnType, Signature};
+
+use crate::args::TestArguments;
+use crate::function::Function;
+use crate::mistakes::Mistakes;
+use crate::parameters::{Parameter, Role, text};
+use crate::validate::{self, Requirement, ShouldPanic, Test};
+
+/// The whole of `#[chaos_test]`: parse, validate, expand.
+pub(crate) fn chaos_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let function = match Function::parse("chaos_test", item.clone()) {
+        Ok(function) => function,
+        Err(error) => return with_errors(item, error.to_compile_error()),
+    };
+    let mut mistakes = Mistakes::default();
+    let arguments = TestArguments::parse(arguments, &mut mistakes);
+    let test = validate::test(&arguments, &function, &mut mistakes);
+    match mistakes.into_compile_errors() {
+        Some(errors) => with_errors(function.without_runner(), errors),
+        None => expand(&test),
+    }
+}
+
+/// The item as it is, so that editors keep working, and what is wrong with it.
+pub(crate) fn with_errors(item: TokenStream, errors: TokenStream) -> TokenStream {
+    quote!(#item #errors)
+}
+
+fn expand(test: &Test<'_>) -> TokenStream {
+    let Function {
+        attributes,
+        visibility,
+        signature,
+        ..
+    } = test.function;
+    let glue = Span::mixed_site();
+    let library = Library(test.library);
+    let private = library.private(glue);
+    let name = &signature.ident;
+    let fn_token = &signature.fn_token;
+
+    let spec_name = free_name("__CHAOS_SPEC", &test.parameters, glue);
+    let body_name = free_name(
+        "__chaos_body",
+        &test.parameters,
+        glue.located_at(name.span()),
+    );
+    let spec = spec(test, &private);
+    let body = inner_function(test.function, &test.parameters, &body_name);
+    let set_up = set_up(&test.parameters);
+    let may_break = may_break(test);
+    let call = call(&body_name, &test.parameters);
+
+    let returned = match &signature.output {
+        ReturnType::Default => glue.located_at(name.span()),
+        ReturnType::Type(_, ty) => glue.located_at(ty.span()),
+    };
+    let outcome = library.private(returned);
+    let (runner, end) = if signature.asyncness.is_some() {
+        let outcome = quote_spanned!(returned=> #outcome::outcome(#call.await));
+        (
+            quote_spanned!(glue=> run_async_test),
+            quote_spanned!(glue=> __run.ready(); #outcome),
+        )
+    } else {
+        let outcome = quote_spanned!(returned=> #outcome::outcome(#call));
+        (
+            quote_spanned!(glue=> run_sync_test),
+            quote_spanned!(glue=> ::core::result::Result::Ok(move || #outcome)),
+        )
+    };
+
+    let run = quote_spanned! {glue=>
+        {
+            #body
+            static #spec_name: #private::TestSpec = #spec;
+            #private::inventory::submit! { #private::Registration(&#spec_name) }
+            #private::#runner(&#spec_name, |__run: #private::Running| async move {
+                #set_up
+                #may_break
+                #end
+            });
+        }
+    };
+    // `#[test]` is last: an attribute macro among the others gets a test, as it would expect.
+    let test_attribute = quote_spanned!(glue=> #[::core::prelude::v1::test]);
+    quote! {
+        #(#attributes)*
+        #test_attribute
+        #visibility #fn_token #name() #run
+    }
+}
+
+/// Where the library is: what `crate = ".."` says, else `::chaos_test`.
+pub(crate) struct Library<'a>(pub(crate) Option<&'a Path>);
+
+impl Library<'_> {
+    /// The library's path. Errors about what it is used for are marked at `span`.
+    pub(crate) fn path(&self, span: Span) -> TokenStream {
+        match self.0 {
+            Some(path) => quote!(#path),
+            None => quote_spanned!(span=> ::chaos_test),
+        }
+    }
+
+    /// The path of the one module in which the macros may name anything.
+    pub(crate) fn private(&self, span: Span) -> TokenStream {
+        let path = self.path(span);
+        quote_spanned!(span=> #path::__private)
+    }
+}
+
+/// A name for a generated item, with underscores added until no fixture has it.
+pub(crate) fn free_name(wanted: &str, parameters: &[Parameter], span: Span) -> Ident {
+    let mut name = Ident::new(wanted, span);
+    while parameters
+        .iter()
+        .any(|parameter| matches!(&parameter.role, Role::Fixture(fixture) if *fixture == name))
+    {
+        name = format_ident!("{name}_", span = span);
+    }
+    name
+}
+
+/// The user's function under another name, within the generated one.
+pub(crate) fn inner_function(
+    function: &Function,
+    parameters: &[Parameter],
+    name: &Ident,
+) -> TokenStream {
+    let signature = Signature {
+        ident: name.clone(),
+        ..function.signature.clone()
+    };
+    let body = &function.body;
+    // These would advise against what the macros ask for: a test without `await`, a fixture
+    // that is not `const`, a small value taken by reference.
+    let function_lint = match signature.asyncness {
+        Some(_) => quote!(unused_async),
+        None => quote!(missing_const_for_fn),
+    };
+    let reference_lints = parameters
+        .iter()
+        .any(|parameter| matches!(parameter.role, Role::Fixture(_)))
+        .then(|| quote!(, clippy::trivially_copy_pass_by_ref, clippy::ref_option));
+    quote! {
+        #[allow(clippy::#function_lint #reference_lints)]
+        #signature #body
+    }
+}
+
+/// One `let` for each fixture, in the order of the parameters.
+pub(crate) fn set_up(parameters: &[Parameter]) -> TokenStream {
+    parameters
+        .iter()
+        .enumerate()
+        .filter_map(|(position, parameter)| match &parameter.role {
+            Role::Context => None,
+            Role::Fixture(fixture) => {
+                let span = Span::mixed_site().located_at(fixture.span());
+                let local = local(position, span);
+                Some(quote_spanned!(span=> let #local = __run.fixture(#fixture).await?;))
+            }
+        })
+        .collect()
+}
+
+/// The call of the inner function with everything that it takes.
+pub(crate) fn call(function: &Ident, parameters: &[Parameter]) -> TokenStream {
+    let values = parameters.iter().enumerate().map(|(position, parameter)| {
+        let span = Span::mixed_site().located_at(parameter.ty.span());
+        match parameter.role {
+            Role::Context => quote_spanned!(span=> __run.context()),
+            Role::Fixture(_) => {
+                let local = local(position, span);
+                quote_spanned!(span=> &*#local)
+            }
+        }
+    });
+    quote_spanned!(function.span()=> #function(#(#values),*))
+}
+
+fn local(position: usize, span: Span) -> Ident {
+    format_ident!("__fixture_{position}", span = span)
+}
+
+fn may_break(test: &Test<'_>) -> TokenStream {
+    let names = test.breaks.unwrap_or_default();
+    names
+        .iter()
+        .filter_map(|name| {
+            let position = test.parameters.iter().position(
+                |parameter| matches!(&parameter.role, Role::Fixture(fixture) if fixture == name),
+            )?;
+            let span = Span::mixed_site().located_at(name.span());
+            let local = local(position, span);
+            let text = text(name);
+            Some(quote_spanned!(span=> __run.may_break(#text, &*#local);))
+        })
+        .collect()
+}
+
+fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
+    let signature = &test.function.signature;
+    let glue = Span::mixed_site();
+    // As `cargo test` prints it, with the mark of a raw identifier.
+    let name = signature.ident.to_string();
+    let hypothesis = &test.hypothesis;
+    let tags = test.tags;
+    let ignored = test.ignored;
+    // `line!` says where its own tokens are.
+    let line = quote_spanned!(signature.ident.span()=> ::core::line!());
+    let breaks = optional(test.breaks.map(|names| {
+        let names = names.iter().map(text);
+        quote_spanned!(glue=> &[#(#names),*])
+    }));
+    let timeout = optional(test.timeout.map(|timeout| {
+        let (seconds, nanoseconds) = (timeout.as_secs(), timeout.subsec_nanos());
+        quote_spanned!(glue=> ::core::time::Duration::new(#seconds, #nanoseconds))
+    }));
+    let seed = optional(test.seed.map(|seed| quote_spanned!(glue=> #seed)));
+    let requires = test.requires.iter().map(|requirement| {
+        let requirement = match requirement {
+            Requirement::Docker => quote_spanned!(glue=> Docker),
+            Requirement::NetAdmin => quote_spanned!(glue=> NetAdmin),
+            Requirement::Root => quote_spanned!(glue=> Root),
+            Requirement::Program(name) => quote_spanned!(glue=> Program(#name)),
+            Requirement::Env(name) => quote_spanned!(glue=> Env(#name)),
+        };
+        quote_spanned!(glue=> #private::Requirement::#requirement)
+    });
+    let should_panic = match &test.should_panic {
+        ShouldPanic::No => quote_spanned!(glue=> No),
+        ShouldPanic::Yes => quote_spanned!(glue=> Yes),
+        ShouldPanic::With(expected) => quote_spanned!(glue=> With(#expected)),
+    };
+    quote_spanned! {glue=>
+        #private::TestSpec {
+            name: #name,
+            module: ::core::module_path!(),
+            file: ::core::file!(),
+            line: #line,
+            package: ::core::env!("CARGO_PKG_NAME"),
+            manifest_dir: ::core::env!("CARGO_MANIFEST_DIR"),
+            bin_name: ::core::option_env!("CARGO_BIN_NAME"),
+            target_tmpdir: ::core::option_env!("CARGO_TARGET_TMPDIR"),
+            hypothesis: #hypothesis,
+            breaks: #breaks,
+            tags: &[#(#tags),*],
+            requires: &[#(#requires),*],
+            timeout: #timeout,
+            seed: #seed,
+            should_panic: #private::ShouldPanic::#should_panic,
+            ignored: #ignored,
+        }
+    }
+}
+
+fn optional(value: Option<TokenStream>) -> TokenStream {
+    let glue = Span::mixed_site();
+    match value {
+        Some(value) => quote_spanned!(glue=> ::core::option::Option::Some(#value)),
+        None => quote_spanned!(glue=> ::core::option::Option::None),
+    }
+}

@@ -1,0 +1,229 @@
+//! All of `#[chaos_fixture]` that it does not share with `#[chaos_test]`.
+//!
+//! A fixture becomes a function of the same name that returns a description of itself: no
+//! generated type or module has its name, since a fixture called `redis` would shadow the crate.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{GenericArgument, PathArguments, ReturnType, Type};
+
+use crate::args::FixtureArguments;
+use crate::expand::{Library, call, free_name, inner_function, set_up, with_errors};
+use crate::function::{Function, is_test_attribute, written};
+use crate::mistakes::{Mistakes, suggestion};
+use crate::parameters::{Parameter, bare, parameters, text};
+use crate::validate;
+
+/// A fixture without mistakes.
+struct Fixture<'a> {
+    function: &'a Function,
+    parameters: Vec<Parameter>,
+    output: Option<Output<'a>>,
+    arguments: &'a FixtureArguments,
+}
+
+/// What the user's function returns.
+enum Output<'a> {
+    /// A `Result` of the value.
+    Fallible(&'a Type),
+    /// The value.
+    Value(&'a Type),
+}
+
+/// The whole of `#[chaos_fixture]`: parse, validate, expand.
+pub(crate) fn chaos_fixture(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let function = match Function::parse("chaos_fixture", item.clone()) {
+        Ok(function) => function,
+        Err(error) => return with_errors(item, error.to_compile_error()),
+    };
+    let mut mistakes = Mistakes::default();
+    let arguments = FixtureArguments::parse(arguments, &mut mistakes);
+    let fixture = validate(&arguments, &function, &mut mistakes);
+    match (mistakes.into_compile_errors(), &fixture.output) {
+        (None, Some(output)) => expand(&fixture, output),
+        (errors, _) => with_errors(function.without_runner(), errors.unwrap_or_default()),
+    }
+}
+
+fn validate<'a>(
+    arguments: &'a FixtureArguments,
+    function: &'a Function,
+    mistakes: &mut Mistakes,
+) -> Fixture<'a> {
+    validate::modifiers(&function.signature, "a fixture", mistakes);
+    validate::shared_attributes("chaos_fixture", &function.attributes, mistakes);
+    for attribute in &function.attributes {
+        if is_test_attribute(attribute)
+            || attribute.path().is_ident("should_panic")
+            || attribute.path().is_ident("ignore")
+        {
+            let path = written(attribute);
+            mistakes.at(
+                attribute,
+                format!("a fixture is not a test: remove `#[{path}]`"),
+            );
+        }
+    }
+    if let Some(scope) = &arguments.scope {
+        match scope.value().as_str() {
+            "test" => {}
+            later @ ("module" | "binary" | "run") => mistakes.at(
+                scope,
+                format!(
+                    "the scope `{later}` is not there yet in this version of chaos-test: \
+                     use `test`"
+                ),
+            ),
+            unknown => {
+                let suggestion = suggestion(unknown, &["test"]);
+                mistakes.at(scope, format!("unknown scope `{unknown}`{suggestion}"));
+            }
+        }
+    }
+    Fixture {
+        function,
+        parameters: parameters(&function.signature, mistakes),
+        output: output(function, mistakes),
+        arguments,
+    }
+}
+
+const NO_VALUE: &str = "a fixture returns a value: write what its tests take, or a `Result` of it";
+
+/// What the function returns, if that can be shared.
+fn output<'a>(function: &'a Function, mistakes: &mut Mistakes) -> Option<Output<'a>> {
+    let ReturnType::Type(_, written) = &function.signature.output else {
+        mistakes.at(&function.signature.ident, NO_VALUE);
+        return None;
+    };
+    let ty = bare(written);
+    let output = match ty {
+        Type::Path(path) => match path.path.segments.last() {
+            Some(last) if last.ident == "Result" => match first_type(&last.arguments) {
+                Some(value) => Output::Fallible(value),
+                None => {
+                    mistakes.at(ty, NO_VALUE);
+                    return None;
+                }
+            },
+            _ => Output::Value(ty),
+        },
+        _ => Output::Value(ty),
+    };
+    let (Output::Fallible(value) | Output::Value(value)) = output;
+    if matches!(bare(value), Type::Tuple(tuple) if tuple.elems.is_empty()) {
+        mistakes.at(value, NO_VALUE);
+    }
+    owned(value, mistakes);
+    Some(output)
+}
+
+fn first_type(arguments: &PathArguments) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// Refuses what cannot be shared by everything that takes the fixture.
+fn owned(ty: &Type, mistakes: &mut Mistakes) {
+    match ty {
+        Type::Reference(reference) => mistakes.at(
+            reference,
+            "a fixture's value is shared, so it owns what it holds: return no reference",
+        ),
+        Type::ImplTrait(ty) => mistakes.at(
+            ty,
+            "a fixture's value is named by its tests: return a type, not `impl Trait`",
+        ),
+        Type::Group(group) => owned(&group.elem, mistakes),
+        Type::Paren(paren) => owned(&paren.elem, mistakes),
+        Type::Array(array) => owned(&array.elem, mistakes),
+        Type::Slice(slice) => owned(&slice.elem, mistakes),
+        Type::Tuple(tuple) => tuple.elems.iter().for_each(|ty| owned(ty, mistakes)),
+        Type::Path(path) => {
+            for segment in &path.path.segments {
+                // The parentheses of `dyn Fn(&Request)` hold no value.
+                if let PathArguments::AngleBracketed(arguments) = &segment.arguments {
+                    for argument in &arguments.args {
+                        if let GenericArgument::Type(ty) = argument {
+                            owned(ty, mistakes);
+                        }
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
+    let Function {
+        attributes,
+        visibility,
+        signature,
+        ..
+    } = fixture.function;
+    let glue = Span::mixed_site();
+    let library = Library(fixture.arguments.library.as_ref());
+    let private = library.private(glue);
+    let ident = &signature.ident;
+    let name = text(ident);
+    let fn_token = &signature.fn_token;
+    let line = quote_spanned!(ident.span()=> ::core::line!());
+
+    let inner = free_name(
+        "__chaos_set_up",
+        &fixture.parameters,
+        glue.located_at(ident.span()),
+    );
+    let body = inner_function(fixture.function, &fixture.parameters, &inner);
+    let set_up = set_up(&fixture.parameters);
+    let call = call(&inner, &fixture.parameters);
+    let name_span = glue.located_at(ident.span());
+    let awaited = signature
+        .asyncness
+        .map(|_| quote_spanned!(name_span=> .await));
+    let returned = match &signature.output {
+        ReturnType::Type(_, ty) => glue.located_at(ty.span()),
+        ReturnType::Default => name_span,
+    };
+    let (value, end) = match output {
+        Output::Fallible(value) => {
+            let private = library.private(returned);
+            let end = quote_spanned!(returned=> #private::fixture_value(#call #awaited));
+            (value, end)
+        }
+        Output::Value(value) => {
+            let end = quote_spanned!(returned=> ::core::result::Result::Ok(#call #awaited));
+            (value, end)
+        }
+    };
+    // As if the user had written this type: then `missing_docs` marks the whole function.
+    let path = library.path(value.span());
+    let description = quote_spanned!(value.span()=> #path::Fixture<#value>);
+    let new = library.private(name_span);
+    let describe = quote_spanned! {name_span=>
+        {
+            #body
+            #new::fixture(
+                #name,
+                ::core::concat!(::core::module_path!(), "::", #name),
+                ::core::file!(),
+                #line,
+                |__run: #private::FixtureRun| async move {
+                    #set_up
+                    #end
+                },
+            )
+        }
+    };
+    quote! {
+        #(#attributes)*
+        #visibility #fn_token #ident() -> #description #describe
+    }
+}

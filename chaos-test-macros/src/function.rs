@@ -1,0 +1,129 @@
+//! Parses the item below an attribute, its body left as the tokens that the user wrote.
+//!
+//! A body that is being edited need not be valid Rust for the rest of the function to be.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::parse::{ParseStream, Parser};
+use syn::{Attribute, FnArg, Signature, Visibility};
+
+/// A function with its body unparsed.
+pub(crate) struct Function {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    pub(crate) signature: Signature,
+    pub(crate) body: Group,
+}
+
+impl Function {
+    /// Parses the item that the attribute called `attribute` was put on.
+    pub(crate) fn parse(attribute: &str, item: TokenStream) -> syn::Result<Self> {
+        let parser = |input: ParseStream<'_>| {
+            let attributes = input.call(Attribute::parse_outer)?;
+            let visibility = input.parse()?;
+            if !starts_a_function(input) {
+                return Err(input.error(format!(
+                    "`#[{attribute}]` goes on a function, `async fn` or `fn`"
+                )));
+            }
+            let signature = input.parse()?;
+            let body = match input.parse()? {
+                TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => body,
+                other => {
+                    let message = format!("`#[{attribute}]` needs a function with a body");
+                    return Err(syn::Error::new_spanned(other, message));
+                }
+            };
+            Ok(Self {
+                attributes,
+                visibility,
+                signature,
+                body,
+            })
+        };
+        parser.parse2(item)
+    }
+
+    /// The function as a plain one, for editors, after a mistake was found.
+    pub(crate) fn without_runner(&self) -> TokenStream {
+        let attributes = self.attributes.iter().filter(|attribute| {
+            !is_for_the_runner(attribute)
+                && !attribute.path().is_ident("should_panic")
+                && !attribute.path().is_ident("ignore")
+        });
+        let visibility = &self.visibility;
+        let mut signature = self.signature.clone();
+        for parameter in &mut signature.inputs {
+            let (FnArg::Typed(syn::PatType { attrs, .. })
+            | FnArg::Receiver(syn::Receiver { attrs, .. })) = parameter;
+            attrs.retain(|attribute| !is_for_the_runner(attribute));
+        }
+        let body = &self.body;
+        quote! {
+            #(#attributes)*
+            #[allow(dead_code)]
+            #visibility #signature #body
+        }
+    }
+}
+
+/// Whether an attribute only means something to the macros of this crate or to a test runner.
+fn is_for_the_runner(attribute: &Attribute) -> bool {
+    is_test_attribute(attribute)
+        || is_case_attribute(attribute)
+        || is_named(attribute, "chaos_test")
+        || is_named(attribute, "chaos_fixture")
+}
+
+/// Whether the attribute would make the function a test, or make it one once more.
+pub(crate) fn is_test_attribute(attribute: &Attribute) -> bool {
+    is_named(attribute, "test") || is_named(attribute, "rstest")
+}
+
+/// Whether the attribute gives cases or values: `#[case]`, `#[case::name(..)]`, `#[values(..)]`.
+pub(crate) fn is_case_attribute(attribute: &Attribute) -> bool {
+    let first = attribute.path().segments.first();
+    first.is_some_and(|segment| segment.ident == "case" || segment.ident == "values")
+}
+
+/// Whether the last segment of the attribute's path is the given name.
+pub(crate) fn is_named(attribute: &Attribute, name: &str) -> bool {
+    let last = attribute.path().segments.last();
+    last.is_some_and(|segment| segment.ident == name)
+}
+
+/// The attribute's path as the user wrote it, for a message.
+pub(crate) fn written(attribute: &Attribute) -> String {
+    compact(attribute.path())
+}
+
+/// Tokens as text, with the spaces that a person would write.
+pub(crate) fn compact(tokens: impl ToTokens) -> String {
+    let mut text = tokens.to_token_stream().to_string();
+    for (spaced, tight) in [
+        (" :: ", "::"),
+        (":: ", "::"),
+        (" < ", "<"),
+        (" >", ">"),
+        (" ,", ","),
+        ("& ", "&"),
+    ] {
+        text = text.replace(spaced, tight);
+    }
+    text
+}
+
+/// Whether what follows is a function, with any of the words that may precede `fn`.
+fn starts_a_function(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    while let Ok(token) = ahead.parse::<TokenTree>() {
+        match token {
+            TokenTree::Ident(word) if word == "fn" => return true,
+            TokenTree::Ident(word)
+                if ["const", "async", "unsafe", "extern"].contains(&&*word.to_string()) => {}
+            TokenTree::Literal(_) => {}
+            _ => return false,
+        }
+    }
+    false
+}

@@ -1,0 +1,110 @@
+//! The attribute macros of `chaos-test`.
+//!
+//! Depend on `chaos-test`, which re-exports both; this crate is not meant to be used alone.
+//! Each macro goes the same way: parse (`args`, `function`), validate, expand. All mistakes
+//! of one item are reported at once. This crate never names anything of the library but its
+//! hidden module `__private` and the type `Fixture`.
+
+mod args;
+mod expand;
+mod fixture;
+mod function;
+mod mistakes;
+mod parameters;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use proc_macro::TokenStream;
+
+/// Makes a function a chaos test: an ordinary `#[test]` that runs its body as an experiment.
+///
+/// The function is `async fn` or `fn` and takes one parameter of type `&ChaosContext`. Each
+/// other parameter is a fixture, taken by reference: `cache: &Service` sets up what the function
+/// `cache` (a [`macro@chaos_fixture`]) describes and lends it to the test. A parameter that the
+/// body does not mention may be written `_cache`; it still means the fixture `cache`.
+///
+/// ```text
+/// /// Checkout answers from its fallback while the cache is down.
+/// #[chaos_test(timeout = "60s", breaks(cache), tags("fallback"))]
+/// async fn checkout_survives_a_cache_outage(
+///     chaos: &ChaosContext,
+///     cache: &Service,
+///     checkout: &Service,
+/// ) -> chaos_test::Result {
+///     let outage = chaos.inject(container::stop(cache)).await?;
+///     // ... look at `checkout` ...
+///     outage.lift().await?;
+///     Ok(())
+/// }
+/// ```
+///
+/// The body returns `()` or a `Result<(), E>`. `#[ignore]`, `#[should_panic]` (also with
+/// `expected`), `#[cfg(..)]`, lint levels and doc comments work as on any test; a second
+/// `#[test]` or `#[tokio::test]` is an error. A function without `async` runs on a thread that
+/// may block.
+///
+/// # Arguments
+///
+/// All are optional, in any order, each at most once.
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `hypothesis = "..."` | What the test claims, in every report. Without it, the doc comment. |
+/// | `breaks(cache, database)` | The only fixtures that the test may break. Each is a parameter of the function. `breaks()` means none; without the argument the test may break whatever its context made. |
+/// | `timeout = "60s"` | How long the body may take: a number and a unit (`ms`, `s`, `min`, `h`), or several (`"1min 30s"`). More than zero. |
+/// | `requires(docker, netadmin, root, program("redis-server"), env("NAME"))` | What the machine must have. Where something is missing the test is skipped, visibly. |
+/// | `tags("network", "slow")` | Words to select the test by: letters, digits, `_`, `-` and `.`. Not `and`, `or` and `not`. |
+/// | `seed = 0x5eed` | The seed of everything drawn by chance: an unsigned 64-bit integer. |
+/// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
+///
+/// `expects`, `abort_if`, `environment`, `exclusive`, `known_gap`, `must_fail_when`, `runtime`,
+/// and `#[case]` and `#[values]`, are reserved: they are errors in this version.
+///
+/// # Errors
+///
+/// Every mistake in the arguments and in the signature is a compile error on the word that is
+/// wrong. The function then stays as a plain function, so that editors keep working in it.
+#[proc_macro_attribute]
+pub fn chaos_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::chaos_test(arguments.into(), item.into()).into()
+}
+
+/// Makes a function a fixture: something that tests, and other fixtures, take as a parameter.
+///
+/// The function is `async fn` or `fn`. It takes at most one `&ChaosContext`, and other fixtures
+/// by reference. It returns the value, or a `Result` of it: any type whose last path segment is
+/// `Result`, such as `chaos_test::Result<Service>` or `std::io::Result<Client>`.
+///
+/// ```text
+/// /// A checkout service that talks to the cache.
+/// #[chaos_fixture]
+/// async fn checkout(chaos: &ChaosContext, cache: &Service) -> chaos_test::Result<Service> {
+///     let program = Program::cargo_bin("checkout").env("CACHE", cache.address(6379));
+///     chaos.process("checkout", program).await
+/// }
+/// ```
+///
+/// The value is shared by everything that takes the fixture, so it is an owned type that is
+/// `Send + Sync + 'static`: no references and no `impl Trait`. Fixtures are torn down in the
+/// reverse of the order in which they were set up.
+///
+/// The attribute turns the function into one without parameters that returns a description
+/// (`Fixture<T>`), which makes fixtures importable with a plain `use`, also from other crates.
+///
+/// # Arguments
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `scope = "test"` | Who shares the value: one test and its fixtures. This is the default and, in this version, the only scope. |
+/// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
+///
+/// # Errors
+///
+/// Every mistake in the arguments and in the signature is a compile error on the word that is
+/// wrong. The function then stays as a plain function, so that editors keep working in it.
+#[proc_macro_attribute]
+pub fn chaos_fixture(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    fixture::chaos_fixture(arguments.into(), item.into()).into()
+}

@@ -1,0 +1,99 @@
+//! What both macros write when there are no mistakes, compared with `snapshots/`.
+
+use proc_macro2::TokenStream;
+
+use super::tokens;
+use crate::expand::chaos_test;
+use crate::fixture::chaos_fixture;
+
+#[track_caller]
+fn pretty(expansion: TokenStream) -> String {
+    prettyplease::unparse(&syn::parse2(expansion).expect("an expansion that parses"))
+}
+
+/// Compares the expansion with the file of that name in `snapshots/`.
+#[track_caller]
+fn snapshot(name: &str, expansion: TokenStream) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, pretty(expansion)));
+}
+
+#[test]
+fn expansion_of_the_smallest_test() {
+    let item = "async fn test(chaos: &ChaosContext) { nothing(chaos).await; }";
+    snapshot(
+        "smallest_test",
+        chaos_test(TokenStream::new(), tokens(item)),
+    );
+}
+
+#[test]
+fn expansion_of_a_test_with_everything() {
+    let arguments = r#"timeout = "1min 500ms", breaks(cache), seed = 0x5eed, tags("a", "b"),
+        requires(docker, netadmin, root, program("redis-server"), env("NAME")), crate = "other""#;
+    let item = r#"
+        /// Checkout answers,
+        ///   whatever happens.
+        #[doc = include_str!("more.md")]
+        #[ignore = "later"]
+        #[should_panic(expected = "boom")]
+        #[cfg(unix)]
+        pub(crate) async fn test(
+            cache: &Service, chaos: &ChaosContext, _shop: &Shop, __chaos_body: &u8, r#type: &u8,
+        ) -> Result<(), Error> { check(cache).await }"#;
+    snapshot(
+        "test_with_everything",
+        chaos_test(tokens(arguments), tokens(item)),
+    );
+}
+
+#[test]
+fn expansion_of_a_test_that_breaks_nothing() {
+    let arguments = r#"breaks(), hypothesis = "Said \"here\"""#;
+    let item = "/// Not this.\n#[should_panic] fn test(_: &ChaosContext) {}";
+    snapshot(
+        "test_that_breaks_nothing",
+        chaos_test(tokens(arguments), tokens(item)),
+    );
+}
+
+#[test]
+fn expansion_of_a_synchronous_test() {
+    let item = "/** Blocks,\n * and holds. */ fn test(chaos: &ChaosContext, cache: &Service) -> Result { Ok(()) }";
+    snapshot(
+        "synchronous_test",
+        chaos_test(tokens("breaks(cache)"), tokens(item)),
+    );
+}
+
+#[test]
+fn expansion_of_a_fallible_fixture() {
+    let item = "/// A shop.\npub async fn shop(chaos: &ChaosContext, cache: &Service) -> chaos_test::Result<Shop> { open(cache).await }";
+    snapshot(
+        "fallible_fixture",
+        chaos_fixture(TokenStream::new(), tokens(item)),
+    );
+}
+
+#[test]
+fn expansion_of_an_infallible_fixture() {
+    let item = "#[allow(dead_code)] fn r#type() -> Vec<u8> { vec![1] }";
+    snapshot(
+        "infallible_fixture",
+        chaos_fixture(tokens("crate = \"other::path\""), tokens(item)),
+    );
+}
+
+#[test]
+fn what_is_left_after_a_mistake() {
+    let item = r#"
+        /// Kept.
+        #[tokio::test] #[ignore] #[should_panic] #[case(1)] #[allow(unused)]
+        pub async fn test(chaos: &ChaosContext, #[case] size: u8) -> Result { body() }"#;
+    snapshot(
+        "after_a_mistake",
+        chaos_test(tokens("timout"), tokens(item)),
+    );
+}

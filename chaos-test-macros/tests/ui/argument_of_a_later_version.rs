@@ -1,0 +1,21 @@
+#![allow(unused)]
+
+use chaos_test_macros::chaos_test;
+
+struct ChaosContext;
+
+#[chaos_test(
+    expects(error_rate <= 0%, recovery <= 5s),
+    abort_if(checkout.error_rate > 50% for 2s),
+    must_fail_when(env("FALLBACK" = "off")),
+    exclusive,
+    known_gap = "issue 12",
+    timeout = "60s",
+)]
+async fn test(chaos: &ChaosContext) {}
+
+#[chaos_test]
+#[case::light(1)]
+async fn cases(chaos: &ChaosContext, #[case] latency: u8, #[values(1, 2)] size: u8) {}
+
+fn main() {}

@@ -1,0 +1,22 @@
+#![allow(unused)]
+
+use chaos_test_macros::chaos_fixture;
+
+struct ChaosContext;
+
+#[chaos_fixture(scope = "binary")]
+async fn later(chaos: &ChaosContext) -> u8 {
+    7
+}
+
+#[chaos_fixture(scope = "forever")]
+async fn unknown(chaos: &ChaosContext) -> u8 {
+    7
+}
+
+#[chaos_fixture(timeout = "60s")]
+async fn argument(chaos: &ChaosContext) -> u8 {
+    7
+}
+
+fn main() {}

@@ -1,0 +1,257 @@
+//! Summaries of samples.
+//!
+//! Percentiles are exact: the nearest-rank method over all samples of a window, which are
+//! kept anyway for deltas and for the report's charts. (A histogram would round a p95 of
+//! 250.0 ms to 250.1 ms and break a limit of 250 ms.)
+
+use std::time::Duration;
+
+use crate::model::sample::{Reading, Sample, Window};
+
+/// A percentile, from 0 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Percentile(pub(crate) f64);
+
+/// The median.
+pub const P50: Percentile = Percentile(50.0);
+/// Nine of ten are at most this.
+pub const P90: Percentile = Percentile(90.0);
+/// Nineteen of twenty are at most this.
+pub const P95: Percentile = Percentile(95.0);
+/// Ninety-nine of a hundred are at most this.
+pub const P99: Percentile = Percentile(99.0);
+/// The slowest.
+pub const MAX: Percentile = Percentile(100.0);
+
+/// Any percentile above 0 and up to 100.
+///
+/// # Panics
+///
+/// If the number is not above 0 and at most 100.
+///
+/// ```
+/// assert_eq!(chaos_test::percentile(99.9).to_string(), "p99.9");
+/// ```
+#[must_use]
+#[track_caller]
+pub fn percentile(rank: impl Into<f64>) -> Percentile {
+    let rank = rank.into();
+    assert!(
+        rank > 0.0 && rank <= 100.0,
+        "a percentile is above 0 and at most 100, not {rank}"
+    );
+    Percentile(rank)
+}
+
+impl std::fmt::Display for Percentile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 >= 100.0 {
+            write!(f, "maximum")
+        } else {
+            write!(f, "p{}", self.0)
+        }
+    }
+}
+
+/// A latency at some percentile: a request that failed was never answered, so it counts as
+/// slower than any limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Latency {
+    /// So long.
+    Of(Duration),
+    /// At this percentile there was no answer.
+    NoAnswer,
+}
+
+/// What the samples of a window come to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// The window.
+    pub window: Window,
+    /// How many samples.
+    pub count: usize,
+    /// How many of them failed.
+    pub errors: usize,
+    /// The latencies of those that succeeded, sorted.
+    latencies: Vec<Duration>,
+    /// The numbers that probes returned, sorted.
+    values: Vec<f64>,
+    /// The most recent failure's message.
+    pub last_error: Option<String>,
+}
+
+impl Summary {
+    /// Summarises the samples whose intended time lies in the window.
+    #[must_use]
+    pub fn of(samples: &[Sample], window: Window) -> Self {
+        let mut summary = Self {
+            window,
+            count: 0,
+            errors: 0,
+            latencies: Vec::new(),
+            values: Vec::new(),
+            last_error: None,
+        };
+        for sample in samples.iter().filter(|sample| window.contains(sample.at)) {
+            summary.count += 1;
+            match &sample.reading {
+                Reading::Good(value) => {
+                    summary.latencies.push(sample.latency);
+                    summary.values.extend(value);
+                }
+                Reading::Bad(why) => {
+                    summary.errors += 1;
+                    summary.last_error = Some(why.clone());
+                }
+            }
+        }
+        summary.latencies.sort_unstable();
+        summary.values.sort_unstable_by(f64::total_cmp);
+        summary
+    }
+
+    /// The share of samples that failed, from 0 to 1; `None` without samples.
+    #[must_use]
+    pub fn error_rate(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.errors as f64 / self.count as f64)
+    }
+
+    /// The latency at a percentile over all samples; `None` without samples.
+    #[must_use]
+    pub fn latency(&self, at: Percentile) -> Option<Latency> {
+        if self.count == 0 {
+            return None;
+        }
+        Some(match self.latencies.get(rank(at, self.count)) {
+            Some(&latency) => Latency::Of(latency),
+            None => Latency::NoAnswer,
+        })
+    }
+
+    /// Successful samples per second of the window; `None` for an empty window.
+    #[must_use]
+    pub fn throughput(&self) -> Option<f64> {
+        let length = self.window.length().as_secs_f64();
+        (length > 0.0 && self.count > 0).then(|| self.latencies.len() as f64 / length)
+    }
+
+    /// The number at a percentile over all that the probe returned; `None` where it
+    /// returned none.
+    #[must_use]
+    pub fn value(&self, at: Percentile) -> Option<f64> {
+        let last = self.values.len().checked_sub(1)?;
+        Some(self.values[rank(at, self.values.len()).min(last)])
+    }
+}
+
+/// The nearest rank, from 0.
+fn rank(at: Percentile, count: usize) -> usize {
+    let rank = (at.0 / 100.0 * count as f64).ceil() as usize;
+    rank.clamp(1, count) - 1
+}
+
+/// Samples as one line of blocks, lowest to highest: failures stand out as `x` below it.
+#[must_use]
+pub fn sparkline(samples: &[Sample], width: usize) -> (String, String) {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    if samples.is_empty() || width == 0 {
+        return (String::new(), String::new());
+    }
+    let buckets = width.min(samples.len());
+    let bucket = |index: usize| {
+        let from = index * samples.len() / buckets;
+        let to = ((index + 1) * samples.len() / buckets).max(from + 1);
+        &samples[from..to]
+    };
+    let slowest = samples
+        .iter()
+        .map(|sample| sample.latency)
+        .max()
+        .unwrap_or_default()
+        .as_secs_f64();
+    (0..buckets)
+        .map(|index| {
+            let bucket = bucket(index);
+            let height = bucket
+                .iter()
+                .map(|sample| sample.latency)
+                .max()
+                .unwrap_or_default()
+                .as_secs_f64();
+            let block = if slowest > 0.0 {
+                BLOCKS[((height / slowest * 7.0).round() as usize).min(7)]
+            } else {
+                BLOCKS[0]
+            };
+            let failed = bucket.iter().any(|sample| !sample.reading.is_good());
+            (block, if failed { 'x' } else { '.' })
+        })
+        .unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::units::{ms, secs};
+
+    fn sample(at: u64, latency: u64, good: bool) -> Sample {
+        Sample {
+            at: ms(at),
+            latency: ms(latency),
+            reading: if good {
+                Reading::Good(Some(latency as f64))
+            } else {
+                Reading::Bad("refused".into())
+            },
+        }
+    }
+
+    fn window(from: u64, to: u64) -> Window {
+        Window {
+            from: ms(from),
+            to: ms(to),
+        }
+    }
+
+    #[test]
+    fn percentiles_are_nearest_rank() {
+        let samples: Vec<_> = (1..=100).map(|n| sample(n, n, true)).collect();
+        let summary = Summary::of(&samples, window(0, 1000));
+        for (at, expected) in [(P50, 50), (P90, 90), (P95, 95), (P99, 99), (MAX, 100)] {
+            assert_eq!(summary.latency(at), Some(Latency::Of(ms(expected))), "{at}");
+        }
+        assert_eq!(summary.value(P50), Some(50.0));
+    }
+
+    #[test]
+    fn a_failed_request_is_slower_than_any_limit() {
+        let mut samples: Vec<_> = (0..9).map(|n| sample(n, 5, true)).collect();
+        samples.push(sample(9, 1, false));
+        let summary = Summary::of(&samples, window(0, 1000));
+        assert_eq!(summary.latency(P90), Some(Latency::Of(ms(5))));
+        assert_eq!(summary.latency(P95), Some(Latency::NoAnswer));
+        assert_eq!(summary.error_rate(), Some(0.1));
+        assert_eq!(summary.throughput(), Some(9.0));
+    }
+
+    #[test]
+    fn only_samples_meant_for_the_window_count() {
+        let samples = [sample(0, 1, true), sample(10, 1, true), sample(20, 1, true)];
+        assert_eq!(Summary::of(&samples, window(10, 20)).count, 1);
+    }
+
+    #[test]
+    fn without_samples_there_is_no_answer() {
+        let empty = Summary::of(&[], Window { from: secs(0), to: secs(1) });
+        assert_eq!(empty.error_rate(), None);
+        assert_eq!(empty.latency(P50), None);
+        assert_eq!(empty.throughput(), None);
+        assert_eq!(empty.value(P50), None);
+    }
+
+    #[test]
+    fn the_sparkline_shows_height_and_failures() {
+        let samples = [sample(0, 1, true), sample(1, 8, false), sample(2, 4, true)];
+        assert_eq!(sparkline(&samples, 10), ("▂█▅".into(), ".x.".into()));
+    }
+}

@@ -1,0 +1,371 @@
+//! The three answers of a test, from nothing but its records.
+
+use crate::model::event::{BodyEnd, Event, Met, Record};
+use crate::model::journal;
+use crate::model::outcome::{Leftover, Outcome, Restoration, RunStatus, Verdict};
+use crate::model::units::human;
+
+/// Judges a test that has been rolled back.
+#[must_use]
+pub fn judge(records: &[Record]) -> Outcome {
+    let status = status(records);
+    Outcome {
+        verdict: verdict(records, &status),
+        restoration: restoration(records),
+        status,
+    }
+}
+
+fn body_end(records: &[Record]) -> Option<&BodyEnd> {
+    records.iter().rev().find_map(|record| match &record.event {
+        Event::BodyEnded { how } => Some(how),
+        _ => None,
+    })
+}
+
+fn status(records: &[Record]) -> RunStatus {
+    match body_end(records) {
+        None => RunStatus::Errored("the test started and never ended".to_owned()),
+        Some(
+            BodyEnd::Returned
+            | BodyEnd::None
+            | BodyEnd::Failed(_)
+            | BodyEnd::Panicked(_)
+            | BodyEnd::PanickedAsExpected(_),
+        ) => RunStatus::Completed,
+        Some(BodyEnd::Errored(why) | BodyEnd::ProcessExited(why)) => {
+            RunStatus::Errored(why.clone())
+        }
+        Some(BodyEnd::TimedOut(why)) => RunStatus::TimedOut(why.clone()),
+        Some(BodyEnd::Skipped(why)) => RunStatus::Skipped(why.clone()),
+    }
+}
+
+fn verdict(records: &[Record], status: &RunStatus) -> Verdict {
+    // What was seen stands, however the body ended afterwards.
+    let missed: Vec<String> = judged(records, Met::No).collect();
+    if !missed.is_empty() {
+        return Verdict::Deviated(missed.join("\n"));
+    }
+    match (status, body_end(records)) {
+        (RunStatus::Completed, Some(BodyEnd::Failed(why))) => {
+            return Verdict::Deviated(format!("the body returned an error: {why}"));
+        }
+        (RunStatus::Completed, Some(BodyEnd::Panicked(why))) => {
+            return Verdict::Deviated(format!("the body panicked: {why}"));
+        }
+        (RunStatus::Completed, _) => {}
+        (RunStatus::Skipped(_), _) => return Verdict::Unknown("it was skipped".to_owned()),
+        _ => return Verdict::Unknown("the run did not finish".to_owned()),
+    }
+    let without_data: Vec<String> = judged(records, Met::NoData).collect();
+    if !without_data.is_empty() {
+        return Verdict::Unknown(without_data.join("\n"));
+    }
+    match no_chaos(records) {
+        Some(why) => Verdict::Unknown(why),
+        None => Verdict::Held,
+    }
+}
+
+fn judged(records: &[Record], wanted: Met) -> impl Iterator<Item = String> {
+    records.iter().filter_map(move |record| match &record.event {
+        Event::Judged {
+            what,
+            expected,
+            actual,
+            met,
+            at,
+        } if *met == wanted => {
+            let at = if at.is_empty() {
+                String::new()
+            } else {
+                format!("\n  at {at}")
+            };
+            Some(format!("{what}: {actual}, expected {expected}{at}"))
+        }
+        _ => None,
+    })
+}
+
+/// Why a run cannot count as chaos, if it cannot.
+fn no_chaos(records: &[Record]) -> Option<String> {
+    let injected = records
+        .iter()
+        .any(|record| matches!(record.event, Event::Injected { .. }));
+    if !injected {
+        return Some(
+            "no chaos happened: nothing was injected\n  help: a chaos test that breaks nothing \
+             proves nothing; inject a fault with `chaos.during(..)` or `chaos.inject(..)`, or \
+             make it an ordinary test"
+                .to_owned(),
+        );
+    }
+    let unmet: Vec<String> = records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::Lifted {
+                fault,
+                lasted_us,
+                hits: 0,
+                dropped,
+                counts,
+                ..
+            } => {
+                let lasted = human(std::time::Duration::from_micros(*lasted_us));
+                let help = if *dropped {
+                    "its guard was dropped: bind it to a name that lives as long as the fault \
+                     is to last (`let _ = ...` drops at once), or use `chaos.during(..)`"
+                } else {
+                    "have the system under test use the target while the fault is in effect, \
+                     and watch it with a monitor"
+                };
+                Some(format!(
+                    "no chaos happened: {fault} was in effect for {lasted}, and nothing met it \
+                     ({counts})\n  help: {help}"
+                ))
+            }
+            _ => None,
+        })
+        .collect();
+    (!unmet.is_empty()).then(|| unmet.join("\n"))
+}
+
+fn restoration(records: &[Record]) -> Restoration {
+    let (mut faults, mut others) = (0, 0);
+    for record in records {
+        match record.event {
+            Event::Undone { fault: true, .. } => faults += 1,
+            Event::Undone { fault: false, .. } => others += 1,
+            _ => {}
+        }
+    }
+    let left: Vec<Leftover> = journal::pending(records)
+        .into_iter()
+        .map(|step| {
+            let why = records.iter().rev().find_map(|record| match &record.event {
+                Event::UndoFailed { entry, why, .. } if *entry == step.entry => Some(why.clone()),
+                _ => None,
+            });
+            Leftover {
+                what: format!("{} (after: {})", step.undo, step.what),
+                why: why.unwrap_or_else(|| "it was never tried".to_owned()),
+                by_hand: step.undo.by_hand(),
+            }
+        })
+        .collect();
+    if left.is_empty() {
+        Restoration::Restored { faults, others }
+    } else {
+        Restoration::Unrestored { left }
+    }
+}
+
+/// One line that says why a test did not pass, for a report's title.
+#[must_use]
+pub fn headline(outcome: &Outcome) -> String {
+    let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    match (&outcome.status, &outcome.verdict, &outcome.restoration) {
+        (_, Verdict::Deviated(why), _) => format!("hypothesis deviated: {}", first(why)),
+        (RunStatus::Errored(why), ..) => format!("the harness could not go on: {}", first(why)),
+        (RunStatus::TimedOut(why), ..) => format!("timed out: {}", first(why)),
+        (RunStatus::Aborted(why), ..) => format!("aborted: {}", first(why)),
+        (RunStatus::Interrupted(why), ..) => format!("interrupted: {}", first(why)),
+        (RunStatus::Completed, Verdict::Unknown(why), _) => first(why),
+        (_, _, Restoration::Unrestored { left }) => format!(
+            "not everything was put back: {}",
+            left.iter()
+                .map(|left| left.what.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+        (RunStatus::Skipped(why), ..) => first(why),
+        (RunStatus::Completed, Verdict::Held, Restoration::Restored { .. }) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::Risk;
+    use crate::model::undo::Undo;
+
+    fn records(events: Vec<Event>) -> Vec<Record> {
+        events
+            .into_iter()
+            .enumerate()
+            .map(|(index, event)| Record {
+                seq: index as u64,
+                at_us: 0,
+                event,
+            })
+            .collect()
+    }
+
+    fn ended(how: BodyEnd) -> Event {
+        Event::BodyEnded { how }
+    }
+
+    fn planned(entry: u64) -> Event {
+        Event::Planned {
+            entry,
+            what: "kill cache".into(),
+            undo: Undo::RunService {
+                service: "cache".into(),
+            },
+            fault: true,
+        }
+    }
+
+    fn injected() -> Event {
+        Event::Injected {
+            entry: 1,
+            fault: "kill cache".into(),
+            targets: vec![],
+            risk: Risk::Medium,
+            took_us: 1,
+        }
+    }
+
+    fn lifted(hits: u64, dropped: bool) -> Event {
+        Event::Lifted {
+            entry: 1,
+            fault: "kill cache".into(),
+            lasted_us: 85,
+            hits,
+            dropped,
+            counts: "0 samples, 0 connections".into(),
+        }
+    }
+
+    fn undone() -> Event {
+        Event::Undone {
+            entry: 1,
+            what: "kill cache".into(),
+            fault: true,
+        }
+    }
+
+    fn judged(met: Met) -> Event {
+        Event::Judged {
+            what: "error rate".into(),
+            expected: "at most 0 %".into(),
+            actual: "12 %".into(),
+            met,
+            at: "tests/a.rs:1".into(),
+        }
+    }
+
+    /// A whole chaos test around `middle`, that ends with `how`.
+    fn test(hits: u64, middle: Vec<Event>, how: BodyEnd) -> Outcome {
+        let mut events = vec![planned(1), injected()];
+        events.extend(middle);
+        events.extend([undone(), lifted(hits, false), ended(how)]);
+        judge(&records(events))
+    }
+
+    #[test]
+    fn it_passes_only_when_completed_held_and_restored() {
+        let outcome = test(3, vec![judged(Met::Yes)], BodyEnd::Returned);
+        assert!(outcome.passed(), "{outcome:?}");
+        assert_eq!(headline(&outcome), "");
+    }
+
+    #[test]
+    fn everything_else_fails_with_a_headline() {
+        for (outcome, expected) in [
+            (
+                test(3, vec![judged(Met::No)], BodyEnd::Returned),
+                "hypothesis deviated: error rate: 12 %, expected at most 0 %",
+            ),
+            (
+                test(3, vec![judged(Met::NoData)], BodyEnd::Returned),
+                "error rate: 12 %, expected at most 0 %",
+            ),
+            (
+                test(3, vec![], BodyEnd::Failed("boom".into())),
+                "hypothesis deviated: the body returned an error: boom",
+            ),
+            (
+                test(3, vec![], BodyEnd::Panicked("boom".into())),
+                "hypothesis deviated: the body panicked: boom",
+            ),
+            (
+                test(3, vec![], BodyEnd::TimedOut("after 1 s".into())),
+                "timed out: after 1 s",
+            ),
+            (
+                test(3, vec![], BodyEnd::Errored("no journal".into())),
+                "the harness could not go on: no journal",
+            ),
+            (
+                test(0, vec![], BodyEnd::Returned),
+                "no chaos happened: kill cache was in effect for 85 µs, and nothing met it (0 \
+                 samples, 0 connections)",
+            ),
+            (
+                judge(&records(vec![ended(BodyEnd::Returned)])),
+                "no chaos happened: nothing was injected",
+            ),
+            (
+                judge(&records(vec![injected()])),
+                "the harness could not go on: the test started and never ended",
+            ),
+        ] {
+            assert!(!outcome.passed(), "{outcome:?}");
+            assert_eq!(headline(&outcome), expected);
+        }
+    }
+
+    #[test]
+    fn a_dropped_guard_is_explained() {
+        let outcome = judge(&records(vec![
+            planned(1),
+            injected(),
+            undone(),
+            lifted(0, true),
+            ended(BodyEnd::Returned),
+        ]));
+        let Verdict::Unknown(why) = outcome.verdict else {
+            panic!("{outcome:?}");
+        };
+        assert!(why.contains("`let _ = ...` drops at once"), "{why}");
+    }
+
+    #[test]
+    fn a_failed_rollback_neither_hides_a_verdict_nor_hides_behind_one() {
+        let failed = Event::UndoFailed {
+            entry: 1,
+            what: "kill cache".into(),
+            why: "busy".into(),
+            by_hand: "wait".into(),
+        };
+        let events = |met| {
+            records(vec![
+                planned(1),
+                injected(),
+                judged(met),
+                failed.clone(),
+                lifted(1, false),
+                ended(BodyEnd::Returned),
+            ])
+        };
+        let held = judge(&events(Met::Yes));
+        assert_eq!(held.verdict, Verdict::Held);
+        assert!(!held.passed());
+        assert_eq!(
+            headline(&held),
+            "not everything was put back: have `cache` run again (after: kill cache)"
+        );
+        let deviated = judge(&events(Met::No));
+        assert!(matches!(deviated.verdict, Verdict::Deviated(_)));
+        assert!(matches!(deviated.restoration, Restoration::Unrestored { .. }));
+    }
+
+    #[test]
+    fn a_skip_is_neither_held_nor_passed() {
+        let outcome = judge(&records(vec![ended(BodyEnd::Skipped("no docker".into()))]));
+        assert!(!outcome.passed());
+        assert_eq!(outcome.skipped(), Some("no docker"));
+    }
+}

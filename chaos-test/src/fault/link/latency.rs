@@ -1,0 +1,105 @@
+//! Delays what passes through links.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::fault::{Effect, Fault};
+use crate::model::event::Risk;
+use crate::model::target::Target;
+use crate::model::undo::Undo;
+use crate::model::units::human;
+use crate::system::{Direction, ReadOnlySystem, System, Toxic};
+
+use super::Links;
+
+/// Delays what passes through links; made by [`latency`].
+#[derive(Debug, Clone)]
+pub struct Latency {
+    links: Links,
+    delay: Duration,
+    jitter: Duration,
+    direction: Direction,
+}
+
+/// Delays everything that the service answers through a link, or through all links of a
+/// service, on open connections too. Throughput is not reduced until 4 MiB are under way.
+/// It counts the chunks that it delayed.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::{Direction, link, ms};
+/// let slow = link::latency(cache, ms(100)).jitter(ms(20)).direction(Direction::Both);
+/// let slow = chaos.inject(slow).await?;
+/// slow.lift().await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a fault does nothing until it is injected"]
+pub fn latency(links: impl Into<Links>, delay: Duration) -> Latency {
+    Latency {
+        links: links.into(),
+        delay,
+        jitter: Duration::ZERO,
+        direction: Direction::Downstream,
+    }
+}
+
+impl Latency {
+    /// Varies each delay by up to so much either way, drawn from the test's seed.
+    #[must_use = "a fault does nothing until it is injected"]
+    pub fn jitter(mut self, jitter: Duration) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// Which way is delayed: what the service answers (downstream, the default), what it
+    /// is asked (upstream), or both, each by the whole delay.
+    #[must_use = "a fault does nothing until it is injected"]
+    pub fn direction(mut self, direction: Direction) -> Self {
+        self.direction = direction;
+        self
+    }
+}
+
+impl Fault for Latency {
+    fn describe(&self) -> String {
+        let jitter = if self.jitter.is_zero() {
+            String::new()
+        } else {
+            format!(" ± {}", human(self.jitter))
+        };
+        format!("delay {} by {}{jitter}", self.links, human(self.delay))
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        vec![self.links.0.clone()]
+    }
+
+    fn risk(&self) -> Risk {
+        Risk::Low
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        if self.delay.is_zero() && self.jitter.is_zero() {
+            return Err(Error::msg("a latency of zero has no effect"));
+        }
+        self.links.prepare(system)
+    }
+
+    async fn apply(&self, system: &System) -> Result<(), Error> {
+        let toxic = Toxic::Latency {
+            delay: self.delay,
+            jitter: self.jitter,
+        };
+        system
+            .add_toxic(&self.links.0, toxic, self.direction)
+            .await
+    }
+
+    async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
+        Ok(Links::effect(system))
+    }
+
+    fn hits(&self, system: &ReadOnlySystem) -> Option<u64> {
+        system.toxic_hits().map(|hits| hits.chunks)
+    }
+}

@@ -1,0 +1,60 @@
+//! Faults on links: what happens to the connections between a client and a service.
+
+mod down;
+mod latency;
+mod reset;
+
+use crate::error::Error;
+use crate::fault::Effect;
+use crate::model::target::Target;
+use crate::model::undo::Undo;
+use crate::run::{Link, Service};
+use crate::system::ReadOnlySystem;
+
+pub use crate::system::Direction;
+pub use down::{Down, down};
+pub use latency::{Latency, latency};
+pub use reset::{Reset, reset};
+
+/// What a link fault acts on: one client's link, or all links of a service.
+#[derive(Debug, Clone)]
+pub struct Links(Target);
+
+impl From<&Service> for Links {
+    fn from(service: &Service) -> Self {
+        Self(Target::Service(service.name().to_owned()))
+    }
+}
+
+impl From<&Link> for Links {
+    fn from(link: &Link) -> Self {
+        Self(link.target())
+    }
+}
+
+impl std::fmt::Display for Links {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Target::Service(name) | Target::Link { link: name, .. } => f.write_str(name),
+            other => other.fmt(f),
+        }
+    }
+}
+
+impl Links {
+    fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        if system.link_count(&self.0) == 0 {
+            return Err(Error::msg(format!("{} has no link", self.0)));
+        }
+        Ok(Undo::ClearLinks {
+            target: self.0.to_string(),
+        })
+    }
+
+    fn effect(system: &ReadOnlySystem) -> Effect {
+        match system.toxics_in_force() {
+            Some(true) => Effect::Active,
+            Some(false) | None => Effect::Absent("not all of its toxics are in force".to_owned()),
+        }
+    }
+}

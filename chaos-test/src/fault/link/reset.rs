@@ -1,0 +1,92 @@
+//! Resets connections.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::fault::{Effect, Fault};
+use crate::model::event::Risk;
+use crate::model::target::Target;
+use crate::model::undo::Undo;
+use crate::system::{Direction, ReadOnlySystem, System, Toxic};
+
+use super::Links;
+
+/// Resets connections; made by [`reset`].
+#[derive(Debug, Clone)]
+pub struct Reset {
+    links: Links,
+    after: Duration,
+    direction: Direction,
+}
+
+/// Resets the connections of a link, or of all links of a service, with a TCP RST: open
+/// ones at once, new ones when the service's first bytes come back. It counts the
+/// connections that it reset.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::link;
+/// let resets = chaos.inject(link::reset(cache)).await?;
+/// resets.lift().await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a fault does nothing until it is injected"]
+pub fn reset(links: impl Into<Links>) -> Reset {
+    Reset {
+        links: links.into(),
+        after: Duration::ZERO,
+        direction: Direction::Downstream,
+    }
+}
+
+impl Reset {
+    /// How long a connection lives on from the moment that the fault met it; not at all by
+    /// default.
+    #[must_use = "a fault does nothing until it is injected"]
+    pub fn after(mut self, time: Duration) -> Self {
+        self.after = time;
+        self
+    }
+
+    /// Whose first bytes meet the fault on a new connection: the service's (downstream, the
+    /// default: the request has been received), or the client's (upstream: the service
+    /// never sees the request).
+    #[must_use = "a fault does nothing until it is injected"]
+    pub fn direction(mut self, direction: Direction) -> Self {
+        self.direction = direction;
+        self
+    }
+}
+
+impl Fault for Reset {
+    fn describe(&self) -> String {
+        format!("reset {}", self.links)
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        vec![self.links.0.clone()]
+    }
+
+    fn risk(&self) -> Risk {
+        Risk::Low
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        self.links.prepare(system)
+    }
+
+    async fn apply(&self, system: &System) -> Result<(), Error> {
+        let toxic = Toxic::Reset { after: self.after };
+        system
+            .add_toxic(&self.links.0, toxic, self.direction)
+            .await
+    }
+
+    async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
+        Ok(Links::effect(system))
+    }
+
+    fn hits(&self, system: &ReadOnlySystem) -> Option<u64> {
+        system.toxic_hits().map(|hits| hits.reset)
+    }
+}

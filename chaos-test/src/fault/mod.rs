@@ -1,0 +1,230 @@
+//! Faults: one file each, behind one trait that users implement, too.
+//!
+//! A fault knows how to break one thing, how to see that it is broken, and how it is put
+//! back. It never decides whether it may, and it never cleans up by itself.
+
+mod catalogue;
+pub mod link;
+pub mod process;
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::model::event::Risk;
+use crate::model::target::Target;
+use crate::model::undo::Undo;
+use crate::system::{ReadOnlySystem, System};
+
+pub use catalogue::{CATALOGUE, Entry};
+
+/// Whether a fault is in effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// It is in effect.
+    Active,
+    /// It has done what it does, and there is nothing that could end: a restart.
+    Spent,
+    /// It is not in effect, and what was seen instead.
+    Absent(String),
+}
+
+/// Something that breaks, and how it is put back.
+///
+/// The harness calls its methods in this order, always: [`targets`](Self::targets) for the
+/// blast radius, [`prepare`](Self::prepare), then it writes the undo to disk,
+/// [`apply`](Self::apply), [`verify`](Self::verify). When the fault is lifted it performs
+/// the undo and calls `verify` once more. All of them run on threads of the harness.
+///
+/// ```
+/// use std::path::PathBuf;
+/// use chaos_test::{Effect, Error, Fault, ReadOnlySystem, System, Target, Undo};
+///
+/// /// Empties a configuration file.
+/// #[derive(Debug)]
+/// struct EmptyFile(PathBuf);
+///
+/// impl Fault for EmptyFile {
+///     fn describe(&self) -> String {
+///         format!("empty {}", self.0.display())
+///     }
+///
+///     fn targets(&self) -> Vec<Target> {
+///         vec![Target::File(self.0.clone())]
+///     }
+///
+///     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+///         system.undo_restoring(&self.0)
+///     }
+///
+///     async fn apply(&self, _: &System) -> Result<(), Error> {
+///         std::fs::write(&self.0, "").map_err(|error| Error::msg(error.to_string()))
+///     }
+///
+///     async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
+///         match std::fs::metadata(&self.0) {
+///             Ok(file) if file.len() == 0 => Ok(Effect::Active),
+///             Ok(file) => Ok(Effect::Absent(format!("it holds {} bytes", file.len()))),
+///             Err(error) => Ok(Effect::Absent(error.to_string())),
+///         }
+///     }
+/// }
+/// ```
+pub trait Fault: Debug + Send + Sync + 'static {
+    /// What it does, in words, for messages and reports: `kill cache`.
+    fn describe(&self) -> String {
+        format!("{self:?}")
+    }
+
+    /// Everything that it will touch. Pure: it is called before anything else, to hold the
+    /// fault against the blast radius.
+    fn targets(&self) -> Vec<Target>;
+
+    /// How much damage it can do when it goes wrong; medium by default.
+    fn risk(&self) -> Risk {
+        Risk::Medium
+    }
+
+    /// Looks, changes nothing, and returns how things are put back.
+    ///
+    /// # Errors
+    ///
+    /// If the fault cannot be injected as things are. Nothing was touched.
+    fn prepare(
+        &self,
+        system: &ReadOnlySystem,
+    ) -> impl Future<Output = Result<Undo, Error>> + Send;
+
+    /// Breaks it. It may fail half-way: then the undo is performed, which must cope.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be done, or not wholly.
+    fn apply(&self, system: &System) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Whether it is in effect: asked after it was applied, and again after it was undone.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be told; it counts as a failure.
+    fn verify(
+        &self,
+        system: &ReadOnlySystem,
+    ) -> impl Future<Output = Result<Effect, Error>> + Send;
+
+    /// How often something met the fault so far, if it counts that itself. Where it does
+    /// not, the harness counts samples of monitors and connections to its targets. A fault
+    /// that nothing met fails the test.
+    fn hits(&self, system: &ReadOnlySystem) -> Option<u64> {
+        let _ = system;
+        None
+    }
+
+    /// After which time it ends by itself; see [`lasting`](Self::lasting).
+    fn duration(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The same fault, but it ends by itself after this time, even while the test's body
+    /// is busy. It still ends earlier where its guard is dropped.
+    fn lasting(self, length: Duration) -> Lasting<Self>
+    where
+        Self: Sized,
+    {
+        Lasting {
+            fault: self,
+            length,
+        }
+    }
+}
+
+/// A fault that ends by itself; made by [`Fault::lasting`].
+#[derive(Debug, Clone)]
+pub struct Lasting<F> {
+    fault: F,
+    length: Duration,
+}
+
+impl<F: Fault> Fault for Lasting<F> {
+    fn describe(&self) -> String {
+        self.fault.describe()
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        self.fault.targets()
+    }
+
+    fn risk(&self) -> Risk {
+        self.fault.risk()
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        self.fault.prepare(system).await
+    }
+
+    async fn apply(&self, system: &System) -> Result<(), Error> {
+        self.fault.apply(system).await
+    }
+
+    async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
+        self.fault.verify(system).await
+    }
+
+    fn hits(&self, system: &ReadOnlySystem) -> Option<u64> {
+        self.fault.hits(system)
+    }
+
+    fn duration(&self) -> Option<Duration> {
+        Some(self.length)
+    }
+}
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// The boxed twin of [`Fault`], for lists of different ones.
+pub(crate) trait ErasedFault: Debug + Send + Sync {
+    fn describe(&self) -> String;
+    fn targets(&self) -> Vec<Target>;
+    fn risk(&self) -> Risk;
+    fn prepare<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Undo>;
+    fn apply<'a>(&'a self, system: &'a System) -> Answer<'a, ()>;
+    fn verify<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Effect>;
+    fn hits(&self, system: &ReadOnlySystem) -> Option<u64>;
+    fn duration(&self) -> Option<Duration>;
+}
+
+impl<F: Fault> ErasedFault for F {
+    fn describe(&self) -> String {
+        Fault::describe(self)
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        Fault::targets(self)
+    }
+
+    fn risk(&self) -> Risk {
+        Fault::risk(self)
+    }
+
+    fn prepare<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Undo> {
+        Box::pin(Fault::prepare(self, system))
+    }
+
+    fn apply<'a>(&'a self, system: &'a System) -> Answer<'a, ()> {
+        Box::pin(Fault::apply(self, system))
+    }
+
+    fn verify<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Effect> {
+        Box::pin(Fault::verify(self, system))
+    }
+
+    fn hits(&self, system: &ReadOnlySystem) -> Option<u64> {
+        Fault::hits(self, system)
+    }
+
+    fn duration(&self) -> Option<Duration> {
+        Fault::duration(self)
+    }
+}

@@ -1,0 +1,61 @@
+//! Restarts a service's process so that it hangs before its first instruction.
+
+use crate::error::Error;
+use crate::fault::{Effect, Fault};
+use crate::model::target::Target;
+use crate::model::undo::Undo;
+use crate::run::Service;
+use crate::system::{ProcessState, ReadOnlySystem, System};
+
+/// Has the process of a service hang at its start; made by [`hang_at_start`].
+#[derive(Debug, Clone)]
+pub struct HangAtStart {
+    service: String,
+}
+
+/// Kills the process of a service and starts one that is held before its first
+/// instruction: it is there, and it does not listen. Lifting lets it go on and waits until
+/// it is ready.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::process;
+/// let hang = chaos.inject(process::hang_at_start(cache)).await?;
+/// hang.lift().await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a fault does nothing until it is injected"]
+pub fn hang_at_start(service: &Service) -> HangAtStart {
+    HangAtStart {
+        service: super::name(service),
+    }
+}
+
+impl Fault for HangAtStart {
+    fn describe(&self) -> String {
+        format!("hang {} at its start", self.service)
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        super::target(&self.service)
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        system.process_state(&self.service)?;
+        Ok(Undo::RunService {
+            service: self.service.clone(),
+        })
+    }
+
+    async fn apply(&self, system: &System) -> Result<(), Error> {
+        system.end_process(&self.service, false).await?;
+        system.start_process(&self.service, true).await
+    }
+
+    async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
+        Ok(match system.process_state(&self.service)? {
+            ProcessState::HeldAtStart => Effect::Active,
+            state => Effect::Absent(format!("its process is {state}")),
+        })
+    }
+}

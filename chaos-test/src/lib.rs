@@ -1,0 +1,238 @@
+//! Chaos tests beside your code: ordinary `cargo test` breaks real services and proves
+//! that they recover.
+//!
+//! A test declares an experiment: what normal looks like (steady state), what it breaks
+//! (faults), how far the damage may reach (`breaks`), and what must be true meanwhile and
+//! afterwards (the hypothesis). The harness runs it, and before it applies any fault it
+//! writes down, on disk, how to undo it.
+//!
+//! ```no_run
+//! use chaos_test::prelude::*;
+//! use chaos_test::{log_line, process};
+//!
+//! /// A fixture is an async function; its arguments are other fixtures.
+//! #[chaos_fixture]
+//! async fn cache(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+//!     let program = Program::new("redis-server")
+//!         .listens(6379)
+//!         .args(["--port", "{port}", "--dir", "{dir}", "--save", ""])
+//!         .ready(log_line("Ready to accept connections"));
+//!     Ok(chaos.process("cache", program).await?)
+//! }
+//!
+//! #[chaos_fixture]
+//! async fn shop(chaos: &ChaosContext, cache: &Service) -> chaos_test::Result<Service> {
+//!     let program = Program::cargo_bin("shop").env("CACHE", cache.address(6379));
+//!     Ok(chaos.process("shop", program).await?)
+//! }
+//!
+//! /// The shop accepts orders while its cache is down, and is back within five seconds.
+//! #[chaos_test(timeout = "60s", breaks(cache))]
+//! async fn the_shop_survives_a_cache_outage(
+//!     chaos: &ChaosContext,
+//!     cache: &Service,
+//!     shop: &Service,
+//! ) -> chaos_test::Result {
+//!     let requests = chaos.monitor(shop.connect().every(ms(20)));
+//!     let normal = requests.baseline(secs(1)).await?;
+//!
+//!     let outage = chaos.during(process::kill(cache), async |_| {
+//!         requests.over(secs(2)).await?
+//!             .expect(error_rate().at_most(percent(0)))
+//!             .expect(latency(P95).rises_at_most(ms(50)).from(&normal))
+//!             .check()
+//!     }).await?;
+//!
+//!     requests.recovers_to(&normal).since(outage.lifted()).within(secs(5)).await?;
+//!     Ok(())
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! # When a test passes
+//!
+//! Only with three good answers: the run finished, the hypothesis held, and everything was
+//! put back ([`Outcome`]). A test in which nothing was injected, a fault that nothing met,
+//! and a check without data are failures that say so. A skip is printed, stands in the
+//! report, and fails under `CHAOS_REQUIRE`.
+//!
+//! # Where things are
+//!
+//! | | |
+//! |---|---|
+//! | start services | [`ChaosContext::process`], [`Program`], [`Service`] |
+//! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
+//! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
+//! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`] |
+//! | share set-up | [`chaos_fixture`] |
+//!
+//! # Environment variables
+//!
+//! | variable | means |
+//! |---|---|
+//! | `CHAOS_REQUIRE` | what may not be skipped: `all`, or a comma list of `docker`, `netadmin`, `root`, `program:NAME`, `env:NAME` |
+//! | `CHAOS_SEED` | the seed of everything drawn by chance, as in the report: `42` or `0x5eed` |
+//! | `CHAOS_DIR` | where reports go; else `chaos` in cargo's target folder |
+//! | `CHAOS_STATE_DIR` | where undo journals go; else `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>` |
+//! | `CHAOS_RUN_ID` | joins the processes of one run, where neither cargo nor nextest starts them |
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `http` | yes | HTTP probes and ready checks, HTTP undo steps (reqwest) |
+//! | `containers` | yes | the capability `docker` (testcontainers); services in containers are not there yet |
+//!
+//! It runs on Linux.
+
+#![deny(missing_docs)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "chaos-test runs on Linux for now: it tells processes apart by /proc and holds them at a gate \
+     before their start; keep it out of other builds with an optional dependency"
+);
+
+mod error;
+mod model;
+
+mod decide;
+
+mod system;
+
+mod fault;
+mod probe;
+mod report;
+
+mod run;
+
+pub use chaos_test_macros::{chaos_fixture, chaos_test};
+
+pub use decide::statistics::{MAX, P50, P90, P95, P99, Percentile, percentile};
+pub use decide::tolerance::{
+    BaselineSummary, Change, Delta, Judgement, LatencyOf, Rate, Throughput, Tolerance, ValueOf,
+    availability, error_rate, latency, throughput, value,
+};
+pub use decide::statistics::{Latency, Summary};
+pub use error::{Error, Result, TestError, TestOutcome};
+pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
+pub use model::event::{
+    BodyEnd, Event, JOURNAL_VERSION, Met, Record, Risk, Started,
+};
+pub use model::identity::ProcessIdentity;
+pub use model::journal::{Journal, Pending, Unreadable};
+pub use model::outcome::{Leftover, Outcome, Restoration, RunStatus, Verdict};
+pub use model::sample::{Reading, Sample, Window};
+pub use model::target::{Breakable, Target};
+pub use model::test_report::{TestEnd, TestReport};
+pub use model::undo::Undo;
+pub use model::units::{Percent, ms, percent, secs};
+pub use probe::{
+    IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
+};
+#[cfg(feature = "http")]
+pub use probe::{HttpProbe, HttpRequest, http};
+pub use run::{
+    Address, Baseline, ChaosContext, During, EnvValue, Expectations, Fixture, Injection, Link,
+    Moment, Monitor, Program, Recovers, Recovery, Samples, Service,
+};
+pub use system::{Direction, Hits, ProcessState, ReadOnlySystem, Signal, System, Toxic, Traffic};
+
+/// What nearly every chaos test names: types, traits, tolerances and units, and no module,
+/// because a glob-imported module named like a crate makes that crate ambiguous.
+pub mod prelude {
+    pub use crate::{
+        Address, Breakable, ChaosContext, Direction, Fault, Link, Monitor, P50, P90, P95, P99,
+        Probe, Program, Service, Signal, TestError, availability, chaos_fixture, chaos_test,
+        error_rate, latency, ms, percent, secs, throughput, value,
+    };
+}
+
+/// A test as it was registered at compile time; see [`registered`].
+#[derive(Debug, Clone, Copy)]
+pub struct Registered {
+    spec: &'static model::spec::TestSpec,
+}
+
+impl Registered {
+    /// Its path within the binary, as `cargo test` prints it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.spec.path()
+    }
+
+    /// What it claims, in words.
+    #[must_use]
+    pub fn hypothesis(&self) -> &'static str {
+        self.spec.hypothesis
+    }
+
+    /// Its tags.
+    #[must_use]
+    pub fn tags(&self) -> &'static [&'static str] {
+        self.spec.tags
+    }
+
+    /// The fixtures that it may break; `None`: anything that its context made.
+    #[must_use]
+    pub fn breaks(&self) -> Option<&'static [&'static str]> {
+        self.spec.breaks
+    }
+}
+
+/// All chaos tests of this binary, by their paths.
+#[must_use]
+pub fn registered() -> Vec<Registered> {
+    let mut tests: Vec<_> = inventory::iter::<__private::Registration>
+        .into_iter()
+        .map(|registration| Registered {
+            spec: registration.0,
+        })
+        .collect();
+    tests.sort_by_key(Registered::path);
+    tests
+}
+
+/// What the macros may name, and nobody else.
+#[doc(hidden)]
+#[expect(missing_docs, reason = "only the macros read it")]
+pub mod __private {
+    pub use inventory;
+
+    pub use crate::model::spec::{Requirement, ShouldPanic, TestSpec};
+    pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
+
+    use crate::error::{TestError, TestOutcome};
+    use crate::run::Fixture;
+
+    #[derive(Debug)]
+    pub struct Registration(pub &'static TestSpec);
+
+    inventory::collect!(Registration);
+
+    pub fn outcome(outcome: impl TestOutcome) -> Result<(), TestError> {
+        outcome.into_result()
+    }
+
+    pub fn fixture<T, F, Fut>(
+        name: &'static str,
+        path: &'static str,
+        _file: &'static str,
+        _line: u32,
+        set_up: F,
+    ) -> Fixture<T>
+    where
+        T: Send + Sync + 'static,
+        F: FnOnce(FixtureRun) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, TestError>> + Send + 'static,
+    {
+        Fixture::new(name, path, |run| Box::pin(set_up(run)))
+    }
+
+    pub fn fixture_value<T, E>(value: Result<T, E>) -> Result<T, TestError>
+    where
+        TestError: From<E>,
+    {
+        value.map_err(TestError::from)
+    }
+}

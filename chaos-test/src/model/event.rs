@@ -1,0 +1,280 @@
+//! Everything that can happen in a test, as one ordered list.
+//!
+//! Verdicts and reports are pure functions of these records. Each is one line of the
+//! journal.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::ProcessIdentity;
+use super::outcome::Outcome;
+use super::sample::{Sample, Window};
+use super::target::Target;
+use super::undo::Undo;
+
+/// The version of the journal's format. A journal of another version is left alone.
+pub const JOURNAL_VERSION: u32 = 1;
+
+/// One event, with its place in the order of the whole process and its time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number: one sequence for all tests of a process, so that what was done last can
+    /// be undone first.
+    pub seq: u64,
+    /// Microseconds since the context started.
+    pub at_us: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// How much damage a fault can do when it goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// It ends with the test's process, whatever happens (a toxic on a link).
+    Low,
+    /// It changes something outside the test's process that the context made.
+    Medium,
+    /// It touches something that others use too.
+    High,
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        })
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The first line of every journal.
+    Started(Box<Started>),
+    /// A fixture's set-up ended.
+    FixtureReady {
+        /// Its name.
+        fixture: String,
+        /// How long its set-up took, in microseconds.
+        took_us: u64,
+    },
+    /// A fixture's set-up failed.
+    FixtureFailed {
+        /// Its name.
+        fixture: String,
+        /// Its own message.
+        why: String,
+    },
+    /// Set-up is over; the body begins.
+    BodyStarted,
+    /// A service runs and is ready, or is meant to hang.
+    ServiceStarted {
+        /// Its name.
+        service: String,
+        /// Its process number.
+        pid: u32,
+        /// Where it listens itself, without a link in between.
+        ports: Vec<u16>,
+        /// Where its output goes.
+        log: Option<PathBuf>,
+        /// How long the start took, in microseconds.
+        took_us: u64,
+    },
+    /// A service's process ended though nobody asked for it.
+    ServiceDied {
+        /// Its name.
+        service: String,
+        /// How it ended.
+        how: String,
+    },
+    /// Something is about to be done; this is how it is undone. On disk before it happens.
+    Planned {
+        /// The entry's number in the rollback.
+        entry: u64,
+        /// What will be done, in words.
+        what: String,
+        /// How it is undone.
+        undo: Undo,
+        /// Whether it is a fault (and not a service, a scratch folder, ...).
+        fault: bool,
+    },
+    /// A fault is in effect.
+    Injected {
+        /// The entry's number in the rollback.
+        entry: u64,
+        /// The fault, in words.
+        fault: String,
+        /// What it touches.
+        targets: Vec<Target>,
+        /// Its risk class.
+        risk: Risk,
+        /// From the call until it was verified to be in effect, in microseconds.
+        took_us: u64,
+    },
+    /// A fault could not be injected; what it may have changed was put back.
+    InjectFailed {
+        /// The fault, in words.
+        fault: String,
+        /// Why not.
+        why: String,
+    },
+    /// A fault was lifted.
+    Lifted {
+        /// The entry's number in the rollback.
+        entry: u64,
+        /// The fault, in words.
+        fault: String,
+        /// How long it was in effect, in microseconds.
+        lasted_us: u64,
+        /// How often something met it: connections, samples, whatever the fault counts.
+        hits: u64,
+        /// Where its guard was dropped, if nobody lifted it by name.
+        dropped: bool,
+        /// What would have counted as a hit, for the message where there was none.
+        counts: String,
+    },
+    /// An undo step was performed, or it was already done.
+    Undone {
+        /// The entry's number in the rollback.
+        entry: u64,
+        /// What was undone, in words.
+        what: String,
+        /// Whether it was a fault's.
+        fault: bool,
+    },
+    /// An undo step failed.
+    UndoFailed {
+        /// The entry's number in the rollback.
+        entry: u64,
+        /// What was to be undone, in words.
+        what: String,
+        /// Why it failed.
+        why: String,
+        /// What a person can do.
+        by_hand: String,
+    },
+    /// A baseline was taken.
+    Baseline {
+        /// The monitor's name.
+        monitor: String,
+        /// What it looked at.
+        window: Window,
+        /// What it found, in words.
+        summary: String,
+    },
+    /// Something was judged.
+    Judged {
+        /// What, for example `error rate of checkout over 5 s under "kill inventory"`.
+        what: String,
+        /// What was expected.
+        expected: String,
+        /// What was seen.
+        actual: String,
+        /// Whether that is as expected.
+        met: Met,
+        /// Where in the source it was judged.
+        at: String,
+    },
+    /// A named instant that measurements refer to.
+    Recovered {
+        /// The monitor's name.
+        monitor: String,
+        /// Time from the named instant to the first sample of the streak, in microseconds.
+        recovery_us: u64,
+        /// Whether any sample was out of its steady state in between.
+        degraded: bool,
+    },
+    /// The samples of a monitor, written once when it ends.
+    Samples {
+        /// The monitor's name.
+        monitor: String,
+        /// All of them, in the order of their intended times.
+        samples: Vec<Sample>,
+    },
+    /// The body ended.
+    BodyEnded {
+        /// How.
+        how: BodyEnd,
+    },
+    /// A note for people.
+    Note {
+        /// What there is to say.
+        text: String,
+    },
+    /// The last line of a journal that was closed in order.
+    Finished {
+        /// All three answers.
+        outcome: Outcome,
+    },
+}
+
+/// The first line of a journal: what test, in what process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// [`JOURNAL_VERSION`].
+    pub version: u32,
+    /// The run that it belongs to.
+    pub run: String,
+    /// The test, as `package::binary$path`.
+    pub test: String,
+    /// The process that writes it.
+    pub process: ProcessIdentity,
+    /// Milliseconds since 1970 when the context started.
+    pub wall_clock_ms: u64,
+    /// What the test claims, in words.
+    pub hypothesis: String,
+    /// The seed of everything that is drawn by chance.
+    pub seed: u64,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Where the test's reports go, so that whoever finds this journal can finish them.
+    pub reports: PathBuf,
+    /// The bare name of the test's report below `reports`.
+    pub fragment: String,
+    /// Bodies of earlier tests that this process abandoned and that may still burn a core.
+    pub abandoned: Vec<String>,
+}
+
+/// The answer to one judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Met {
+    /// As expected.
+    Yes,
+    /// Not as expected.
+    No,
+    /// There was not enough data to tell.
+    NoData,
+}
+
+/// How a body ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", content = "why", rename_all = "snake_case")]
+pub enum BodyEnd {
+    /// It returned, without an error.
+    Returned,
+    /// It returned an error of its own.
+    Failed(String),
+    /// It returned an error of the harness: the experiment could not be carried out.
+    Errored(String),
+    /// It panicked.
+    Panicked(String),
+    /// It panicked, as `#[should_panic]` says it should.
+    PanickedAsExpected(String),
+    /// It took too long and was abandoned.
+    TimedOut(String),
+    /// It said that something it needs is not there.
+    Skipped(String),
+    /// Its process ended in the middle of it.
+    ProcessExited(String),
+    /// There is no body: the context was used without the macro and has been finished.
+    None,
+}

@@ -1,0 +1,14 @@
+//! Plain data: what an experiment is made of and what happened in it.
+//!
+//! Nothing here has a clock, randomness, asynchronous code or input and output of its own.
+
+pub mod event;
+pub mod identity;
+pub mod journal;
+pub mod outcome;
+pub mod sample;
+pub mod spec;
+pub mod target;
+pub mod test_report;
+pub mod undo;
+pub mod units;

@@ -1,0 +1,96 @@
+//! The three answers that a test gives. They are never one boolean.
+
+use serde::{Deserialize, Serialize};
+
+/// Did the run finish?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", content = "why", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunStatus {
+    /// The body ran to its end, by returning, by an error of its own or by a panic.
+    Completed,
+    /// Something that the test needs is not there.
+    Skipped(String),
+    /// An abort condition was met.
+    Aborted(String),
+    /// The body took longer than its time limit.
+    TimedOut(String),
+    /// Somebody stopped the run.
+    Interrupted(String),
+    /// The harness could not do its part: a fixture, a fault or the journal failed.
+    Errored(String),
+}
+
+/// Did the hypothesis hold?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", content = "why", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Everything that was judged was as expected, and chaos happened.
+    Held,
+    /// At least one thing was not as expected.
+    Deviated(String),
+    /// There is no telling: no chaos happened, there was no data, or the run did not
+    /// finish. This fails.
+    Unknown(String),
+}
+
+/// Was everything put back?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Restoration {
+    /// Everything was put back.
+    Restored {
+        /// How many faults were lifted.
+        faults: usize,
+        /// How many other things (processes, folders, ...) were put back.
+        others: usize,
+    },
+    /// Something was not put back.
+    Unrestored {
+        /// What is left, and how a person can undo it.
+        left: Vec<Leftover>,
+    },
+}
+
+/// Something that could not be put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// What was to be undone.
+    pub what: String,
+    /// Why that failed.
+    pub why: String,
+    /// What a person can do about it.
+    pub by_hand: String,
+}
+
+/// All three answers of one test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Did the run finish?
+    pub status: RunStatus,
+    /// Did the hypothesis hold?
+    pub verdict: Verdict,
+    /// Was everything put back?
+    pub restoration: Restoration,
+}
+
+impl Outcome {
+    /// Completed, held and restored: the only way to pass.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        matches!(self.status, RunStatus::Completed)
+            && matches!(self.verdict, Verdict::Held)
+            && matches!(self.restoration, Restoration::Restored { .. })
+    }
+
+    /// Whether the test was skipped and left nothing behind.
+    #[must_use]
+    pub fn skipped(&self) -> Option<&str> {
+        match (&self.status, &self.restoration) {
+            (RunStatus::Skipped(why), Restoration::Restored { .. }) => Some(why),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a test declares about itself: written by the macro, read by the runner.
+
+use std::fmt;
+use std::time::Duration;
+
+/// One `#[chaos_test]`, as the macro saw it.
+#[derive(Debug, Clone)]
+pub struct TestSpec {
+    /// The function's name.
+    pub name: &'static str,
+    /// The module that it is in, with the crate's name first.
+    pub module: &'static str,
+    /// The source file, as the compiler was given it.
+    pub file: &'static str,
+    /// The line of the function's name.
+    pub line: u32,
+    /// `CARGO_PKG_NAME` when it was compiled.
+    pub package: &'static str,
+    /// `CARGO_MANIFEST_DIR` when it was compiled.
+    pub manifest_dir: &'static str,
+    /// `CARGO_BIN_NAME` when it was compiled, for a test inside a program.
+    pub bin_name: Option<&'static str>,
+    /// `CARGO_TARGET_TMPDIR` when it was compiled, for an integration test.
+    pub target_tmpdir: Option<&'static str>,
+    /// What the test claims, in words.
+    pub hypothesis: &'static str,
+    /// The fixtures that it may break; `None`: anything that its context made.
+    pub breaks: Option<&'static [&'static str]>,
+    /// Words to select it by.
+    pub tags: &'static [&'static str],
+    /// What the machine must have.
+    pub requires: &'static [Requirement],
+    /// How long the body may take; `None`: five minutes.
+    pub timeout: Option<Duration>,
+    /// The seed of everything drawn by chance; `None`: a new one each time.
+    pub seed: Option<u64>,
+    /// Whether the body is to panic.
+    pub should_panic: ShouldPanic,
+    /// Whether the function carries `#[ignore]`.
+    pub ignored: bool,
+}
+
+impl TestSpec {
+    /// The test's path as `cargo test` and nextest print it: modules and name, without the
+    /// crate.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self.module.split_once("::") {
+            Some((_, modules)) => format!("{modules}::{}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+}
+
+/// Whether a test is to panic, from `#[should_panic]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShouldPanic {
+    /// A panic is a failure.
+    No,
+    /// Any panic is the expected end.
+    Yes,
+    /// A panic whose message contains this text is the expected end.
+    With(&'static str),
+}
+
+/// Something that a test needs from the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Requirement {
+    /// A container engine that answers.
+    Docker,
+    /// The capability to change networks (`CAP_NET_ADMIN`).
+    NetAdmin,
+    /// To run as the superuser.
+    Root,
+    /// A program on the `PATH`.
+    Program(&'static str),
+    /// An environment variable that is set and not empty.
+    Env(&'static str),
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Docker => write!(f, "docker"),
+            Self::NetAdmin => write!(f, "netadmin"),
+            Self::Root => write!(f, "root"),
+            Self::Program(name) => write!(f, "program:{name}"),
+            Self::Env(name) => write!(f, "env:{name}"),
+        }
+    }
+}

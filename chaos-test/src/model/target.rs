@@ -1,0 +1,113 @@
+//! What a fault touches, for the blast radius.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Something that a fault touches.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Target {
+    /// A service of this context, by its name.
+    Service(String),
+    /// One link of a service of this context.
+    Link {
+        /// The service that the link leads to.
+        service: String,
+        /// The link's name, for example `checkout->inventory:8080`.
+        link: String,
+    },
+    /// A file or folder, by its absolute path.
+    File(PathBuf),
+    /// Anything else, named by whoever wrote the fault.
+    Other(String),
+}
+
+impl Target {
+    /// A target of a fault of your own that is neither a service, a link nor a file.
+    #[must_use]
+    pub fn other(name: impl Into<String>) -> Self {
+        Self::Other(name.into())
+    }
+
+    /// Whether a blast radius that names `self` also covers `asked`.
+    ///
+    /// A service covers its links; a folder covers what is in it.
+    #[must_use]
+    pub fn covers(&self, asked: &Target) -> bool {
+        match (self, asked) {
+            (Self::Service(named), Self::Link { service, .. }) => named == service,
+            (Self::File(named), Self::File(path)) => path.starts_with(named),
+            _ => self == asked,
+        }
+    }
+
+    /// The service that this belongs to, if it belongs to one.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Self::Service(name) | Self::Link { service: name, .. } => Some(name),
+            Self::File(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(name) => write!(f, "service `{name}`"),
+            Self::Link { link, .. } => write!(f, "link `{link}`"),
+            Self::File(path) => write!(f, "file `{}`", path.display()),
+            Self::Other(name) => write!(f, "`{name}`"),
+        }
+    }
+}
+
+/// A value that stands for something breakable: what `breaks(..)` may name.
+///
+/// Services and links are breakable. Implement it for a fixture of your own that bundles
+/// several of them, or whose faults are your own.
+///
+/// ```
+/// use chaos_test::{Breakable, Service, Target};
+///
+/// struct Shop { database: Service, cache: Service }
+///
+/// impl Breakable for Shop {
+///     fn targets(&self) -> Vec<Target> {
+///         [self.database.targets(), self.cache.targets()].concat()
+///     }
+/// }
+/// ```
+pub trait Breakable {
+    /// Everything that may be broken when this is named in the blast radius.
+    fn targets(&self) -> Vec<Target>;
+}
+
+impl Breakable for Target {
+    fn targets(&self) -> Vec<Target> {
+        vec![self.clone()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_covers_its_links_and_nothing_else() {
+        let cache = Target::Service("cache".into());
+        let link = |service: &str| Target::Link {
+            service: service.into(),
+            link: "any".into(),
+        };
+        assert!(cache.covers(&cache.clone()));
+        assert!(cache.covers(&link("cache")));
+        assert!(!cache.covers(&link("database")));
+        assert!(!link("cache").covers(&cache));
+        assert!(Target::File("/a".into()).covers(&Target::File("/a/b".into())));
+        assert!(!Target::File("/a".into()).covers(&Target::File("/ab".into())));
+    }
+}

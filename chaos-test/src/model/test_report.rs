@@ -1,0 +1,52 @@
+//! What is known of one test, for the reports: written when it starts, replaced when it
+//! ends.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::ProcessIdentity;
+use super::outcome::Outcome;
+
+/// One attempt at one test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestReport {
+    /// The run that it belongs to.
+    pub run: String,
+    /// The test's binary as nextest names it, for example `shop::chaos`.
+    pub binary: String,
+    /// The test's path within the binary, for example `cache::survives_an_outage`.
+    pub name: String,
+    /// Which attempt of a runner that tries again; 1 is the first.
+    pub attempt: u32,
+    /// The process that ran it.
+    pub process: ProcessIdentity,
+    /// Milliseconds since 1970 when it started.
+    pub started_ms: u64,
+    /// What the test claims, in words.
+    pub hypothesis: String,
+    /// The seed of everything that was drawn by chance.
+    pub seed: u64,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// `None` from its start to its end; a report that stays so is an error.
+    pub end: Option<TestEnd>,
+}
+
+/// How a test ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestEnd {
+    /// How long it took, set-up and clean-up included, in microseconds.
+    pub took_us: u64,
+    /// All three answers.
+    pub outcome: Outcome,
+    /// One line that says why it did not pass; empty where it passed.
+    pub message: String,
+    /// What a person wants to read about it: the failure's explanation, or, where it
+    /// passed, the timeline.
+    pub details: String,
+    /// The journal's copy beside the reports.
+    pub journal: Option<PathBuf>,
+    /// The services' logs.
+    pub logs: Vec<PathBuf>,
+}

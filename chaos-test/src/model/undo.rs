@@ -1,0 +1,172 @@
+//! How a fault, or anything else that we set up, is put back: data, so that whoever is
+//! still alive can do it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::ProcessIdentity;
+
+/// How to put one thing back.
+///
+/// An undo is written to the journal on disk before the thing that it undoes is done. It
+/// is idempotent: performing it twice, or after a half-failed apply, or after the target
+/// is gone, is a success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Undo {
+    /// There is nothing to put back.
+    Nothing,
+    /// End a process, everything in its session and everything that carries its token.
+    EndProcess {
+        /// The service's name, for people.
+        service: String,
+        /// The process that leads the session.
+        process: ProcessIdentity,
+        /// The value of `CHAOS_TEST_SERVICE` in the environment of all that it started.
+        token: String,
+    },
+    /// Continue a process that was stopped, and its whole process group (SIGCONT).
+    ContinueProcess {
+        /// The service's name, for people.
+        service: String,
+        /// The process that leads the group.
+        process: ProcessIdentity,
+    },
+    /// Have a service of the context run and be ready again. It ends with its context: in
+    /// the journal of a dead run there is nothing to do, because the service itself is
+    /// ended by its own entry.
+    RunService {
+        /// The service's name.
+        service: String,
+    },
+    /// Take the fault's toxics off the links of the context. Links live in the test's
+    /// process and end with it.
+    ClearLinks {
+        /// The service or link, for people.
+        target: String,
+    },
+    /// Remove a scratch folder of ours, by its bare name below the state directory.
+    RemoveScratch {
+        /// A name without any separator.
+        name: String,
+    },
+    /// Put a file back, byte for byte, from the copy below the state directory. If there
+    /// was no file before, remove it.
+    RestoreFile {
+        /// The absolute path.
+        path: PathBuf,
+        /// The bare name of the copy below the state directory; `None` if there was no
+        /// file before.
+        copy: Option<String>,
+    },
+    /// Run a program; exit code 0 is success. It must be safe to run more than once.
+    Command {
+        /// The program and its arguments.
+        argv: Vec<String>,
+    },
+    /// Send an HTTP request; a status below 400, or 404 for a DELETE, is success. It must
+    /// be safe to send more than once. Needs the feature `http`.
+    Http {
+        /// The method, for example `DELETE`.
+        method: String,
+        /// The address.
+        url: String,
+        /// The body, if any.
+        body: Option<String>,
+    },
+}
+
+impl Undo {
+    /// A program as undo: it survives a hard kill of the test, unlike a closure.
+    ///
+    /// ```
+    /// use chaos_test::Undo;
+    /// let undo = Undo::command(["ip", "link", "set", "veth0", "up"]);
+    /// assert_eq!(undo.to_string(), "run `ip link set veth0 up`");
+    /// ```
+    #[must_use]
+    pub fn command<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self::Command {
+            argv: argv.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// An HTTP request as undo: it survives a hard kill of the test, unlike a closure.
+    ///
+    /// ```
+    /// use chaos_test::Undo;
+    /// let undo = Undo::http("DELETE", "http://127.0.0.1:8474/faults/1");
+    /// assert_eq!(undo.to_string(), "send DELETE http://127.0.0.1:8474/faults/1");
+    /// ```
+    #[must_use]
+    pub fn http(method: impl Into<String>, url: impl Into<String>) -> Self {
+        Self::Http {
+            method: method.into(),
+            url: url.into(),
+            body: None,
+        }
+    }
+
+    /// How long the step may take before it counts as failed.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        match self {
+            Self::Nothing | Self::ClearLinks { .. } => Duration::from_secs(5),
+            Self::ContinueProcess { .. } | Self::EndProcess { .. } => Duration::from_secs(10),
+            Self::RemoveScratch { .. } | Self::RestoreFile { .. } => Duration::from_secs(30),
+            Self::Command { .. } | Self::Http { .. } => Duration::from_secs(30),
+            Self::RunService { .. } => Duration::from_secs(60),
+        }
+    }
+
+    /// What a person has to do where the step could not be performed.
+    #[must_use]
+    pub fn by_hand(&self) -> String {
+        match self {
+            Self::Nothing | Self::RunService { .. } | Self::ClearLinks { .. } => {
+                "end the test's process".to_owned()
+            }
+            Self::EndProcess { process, .. } => format!("kill -KILL -- -{}", process.pid),
+            Self::ContinueProcess { process, .. } => format!("kill -CONT -- -{}", process.pid),
+            Self::RemoveScratch { name } => {
+                format!("remove the folder `scratch/{name}` below the state directory")
+            }
+            Self::RestoreFile { path, copy: None } => format!("rm -f '{}'", path.display()),
+            Self::RestoreFile {
+                path,
+                copy: Some(copy),
+            } => format!(
+                "copy `copies/{copy}` below the state directory to '{}'",
+                path.display()
+            ),
+            Self::Command { argv } => argv.join(" "),
+            Self::Http { method, url, .. } => format!("curl -X {method} '{url}'"),
+        }
+    }
+}
+
+impl fmt::Display for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => write!(f, "nothing to undo"),
+            Self::EndProcess {
+                service, process, ..
+            } => {
+                write!(f, "end process {} of `{service}`", process.pid)
+            }
+            Self::ContinueProcess { service, process } => {
+                write!(f, "continue process {} of `{service}`", process.pid)
+            }
+            Self::RunService { service } => write!(f, "have `{service}` run again"),
+            Self::ClearLinks { target } => write!(f, "clear {target}"),
+            Self::RemoveScratch { name } => write!(f, "remove scratch folder {name}"),
+            Self::RestoreFile { path, .. } => write!(f, "restore `{}`", path.display()),
+            Self::Command { argv } => write!(f, "run `{}`", argv.join(" ")),
+            Self::Http { method, url, .. } => write!(f, "send {method} {url}"),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Durations and shares as test bodies write them, and how they read in messages.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// So many milliseconds.
+///
+/// ```
+/// assert_eq!(chaos_test::ms(250), std::time::Duration::from_millis(250));
+/// ```
+#[must_use]
+pub const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// So many seconds.
+///
+/// ```
+/// assert_eq!(chaos_test::secs(2), chaos_test::ms(2000));
+/// ```
+#[must_use]
+pub const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A share in percent: 0 is none, 100 is all.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Percent(f64);
+
+/// A share in percent, for tolerances such as `error_rate().at_most(percent(1))`.
+///
+/// # Panics
+///
+/// If the number is negative or not finite. Values above 100 are allowed, because a
+/// latency can rise by 250 percent.
+///
+/// ```
+/// use chaos_test::percent;
+/// assert_eq!(percent(5).as_fraction(), 0.05);
+/// assert_eq!(percent(0.1).to_string(), "0.1 %");
+/// ```
+#[must_use]
+#[track_caller]
+pub fn percent(share: impl Into<f64>) -> Percent {
+    let share = share.into();
+    assert!(
+        share.is_finite() && share >= 0.0,
+        "a percentage is a finite number from 0 up, not {share}"
+    );
+    Percent(share)
+}
+
+impl Percent {
+    /// The share as a number from 0 to 1 (more for shares above 100 percent).
+    #[must_use]
+    pub fn as_fraction(self) -> f64 {
+        self.0 / 100.0
+    }
+
+    pub(crate) fn from_fraction(fraction: f64) -> Self {
+        Self(fraction * 100.0)
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", trimmed(self.0))
+    }
+}
+
+/// A number with at most two decimals, and none that are zero.
+pub(crate) fn trimmed(number: f64) -> String {
+    let text = format!("{number:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A duration in the unit that a person would choose, with up to three digits.
+pub(crate) fn human(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if duration.is_zero() {
+        "0 s".to_owned()
+    } else if seconds >= 120.0 {
+        format!("{} min", trimmed(seconds / 60.0))
+    } else if seconds >= 1.0 {
+        format!("{} s", trimmed(seconds))
+    } else if seconds >= 0.001 {
+        let millis = seconds * 1e3;
+        if millis >= 100.0 {
+            format!("{millis:.0} ms")
+        } else {
+            format!("{millis:.1} ms")
+        }
+    } else {
+        format!("{:.0} µs", seconds * 1e6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_a_person_would_write_them() {
+        for (duration, text) in [
+            (Duration::ZERO, "0 s"),
+            (Duration::from_micros(85), "85 µs"),
+            (Duration::from_micros(3_140), "3.1 ms"),
+            (ms(231), "231 ms"),
+            (ms(5_000), "5 s"),
+            (ms(7_560), "7.56 s"),
+            (secs(300), "5 min"),
+        ] {
+            assert_eq!(human(duration), text);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a percentage is a finite number from 0 up, not -1")]
+    fn a_negative_percentage_is_refused() {
+        let _ = percent(-1);
+    }
+}

@@ -1,0 +1,66 @@
+//! Any async closure as a probe.
+
+use std::fmt::Display;
+use std::future::Future;
+
+use super::Probe;
+use crate::model::sample::Reading;
+
+/// What a closure may return to be a probe.
+pub trait IntoReading {
+    /// As a reading: an error is a failed sample, a number its value.
+    fn into_reading(self) -> Reading;
+}
+
+impl IntoReading for Reading {
+    fn into_reading(self) -> Reading {
+        self
+    }
+}
+
+impl<T: IntoValue, E: Display> IntoReading for Result<T, E> {
+    fn into_reading(self) -> Reading {
+        match self {
+            Ok(value) => Reading::Good(value.into_value()),
+            Err(error) => Reading::Bad(error.to_string()),
+        }
+    }
+}
+
+/// A number, or nothing.
+pub trait IntoValue {
+    /// The number, if there is one.
+    fn into_value(self) -> Option<f64>;
+}
+
+impl IntoValue for () {
+    fn into_value(self) -> Option<f64> {
+        None
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ty),*) => {$(
+        impl IntoValue for $number {
+            fn into_value(self) -> Option<f64> {
+                Some(self as f64)
+            }
+        }
+    )*};
+}
+
+numbers!(f64, f32, u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
+
+impl<F, Answer> Probe for F
+where
+    F: Fn() -> Answer + Send + Sync + 'static,
+    Answer: Future<Output: IntoReading> + Send,
+{
+    fn name(&self) -> String {
+        "probe".to_owned()
+    }
+
+    async fn sample(&self) -> Reading {
+        self().await.into_reading()
+    }
+}

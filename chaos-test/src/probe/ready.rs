@@ -1,0 +1,115 @@
+//! When a service counts as ready.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::system::service::{ReadyCheck, ServiceProcess, last_lines};
+
+/// How to see that a service is ready: made from [`http`](crate::http), [`tcp`] or
+/// [`log_line`].
+#[derive(Clone)]
+pub struct Ready(pub(crate) Arc<dyn ReadyCheck>);
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ready").field(&self.0.describe()).finish()
+    }
+}
+
+impl Ready {
+    pub(crate) fn new(check: impl ReadyCheck + 'static) -> Self {
+        Self(Arc::new(check))
+    }
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+/// Ready when all its ports accept a connection. That is the default.
+#[derive(Debug, Clone, Copy)]
+pub struct TcpReady(());
+
+/// Ready when all its ports accept a connection. That is the default.
+///
+/// ```
+/// use chaos_test::{Program, tcp};
+/// let program = Program::new("redis-server").ready(tcp());
+/// ```
+#[must_use]
+pub fn tcp() -> TcpReady {
+    TcpReady(())
+}
+
+impl From<TcpReady> for Ready {
+    fn from(_: TcpReady) -> Self {
+        Self::new(AllPorts)
+    }
+}
+
+pub(crate) struct AllPorts;
+
+impl ReadyCheck for AllPorts {
+    fn describe(&self) -> String {
+        "waiting for all its ports to accept a connection".to_owned()
+    }
+
+    fn check<'a>(&'a self, service: &'a ServiceProcess) -> Answer<'a> {
+        Box::pin(async move {
+            for (_, port) in service.ports() {
+                super::tcp::connect(&port.address().to_string())
+                    .await
+                    .map_err(|why| format!("port {}: {why}", port.port()))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Ready when it has printed a line that holds a text; see [`log_line`].
+#[derive(Debug, Clone)]
+pub struct LogLine {
+    text: String,
+}
+
+/// Ready when one of the last lines that it printed since its latest start holds this text.
+///
+/// ```
+/// use chaos_test::{Program, log_line};
+/// let program = Program::new("worker").without_port().ready(log_line("waiting for jobs"));
+/// ```
+#[must_use]
+pub fn log_line(text: impl Into<String>) -> LogLine {
+    LogLine { text: text.into() }
+}
+
+impl From<LogLine> for Ready {
+    fn from(line: LogLine) -> Self {
+        Self::new(line)
+    }
+}
+
+impl ReadyCheck for LogLine {
+    fn describe(&self) -> String {
+        format!("waiting for the line `{}`", self.text)
+    }
+
+    fn check<'a>(&'a self, service: &'a ServiceProcess) -> Answer<'a> {
+        Box::pin(async move {
+            let lines = last_lines(service.log(), 200);
+            // An earlier process of the same service printed the same line.
+            let since = lines
+                .iter()
+                .rposition(|line| line == &service.start_mark())
+                .map_or(0, |at| at + 1);
+            if lines[since..].iter().any(|line| line.contains(&self.text)) {
+                Ok(())
+            } else {
+                Err(match lines.last() {
+                    Some(last) => format!("the last line is `{last}`"),
+                    None => "it has printed nothing".to_owned(),
+                })
+            }
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! What happened when: one row for each event that a person asks about.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Page, wrapped};
+use crate::model::event::{BodyEnd, Event, Met, Record};
+use crate::model::units::human;
+
+/// From this width on there are two columns.
+const TWO_COLUMNS: usize = 120;
+/// So many rows are shown at most: the first ones and the last ones.
+const FIRST: usize = 40;
+const LAST: usize = 60;
+/// Where a row's text begins within its column.
+const TEXT: usize = 4 + TIME + 2;
+const TIME: usize = 8;
+
+/// Writes the rows, read down the first column and then down the second.
+pub(super) fn write(page: &mut Page, records: &[Record]) {
+    let rows = shortened(rows(records));
+    if rows.is_empty() {
+        page.line(4, "nothing happened");
+        return;
+    }
+    let columns = if page.width >= TWO_COLUMNS && rows.len() > 1 {
+        2
+    } else {
+        1
+    };
+    let column = page.width / columns;
+    let lines: Vec<Vec<String>> = rows.iter().map(|row| row.lines(column)).collect();
+    if columns == 1 {
+        for line in lines.iter().flatten() {
+            page.line(0, line);
+        }
+        return;
+    }
+    let (left, right) = halves(&lines);
+    for index in 0..left.len().max(right.len()) {
+        let at = |side: &[&String]| side.get(index).map_or(String::new(), |it| (*it).clone());
+        page.line(0, &format!("{:column$}{}", at(&left), at(&right)));
+    }
+}
+
+/// Splits where the columns are closest to the same height; the left one may be higher.
+fn halves(rows: &[Vec<String>]) -> (Vec<&String>, Vec<&String>) {
+    let total: usize = rows.iter().map(Vec::len).sum();
+    let mut height = 0;
+    let split = rows
+        .iter()
+        .position(|row| {
+            height += row.len();
+            height * 2 >= total
+        })
+        .map_or(rows.len(), |index| index + 1);
+    let (left, right) = rows.split_at(split);
+    (
+        left.iter().flatten().collect(),
+        right.iter().flatten().collect(),
+    )
+}
+
+struct Row {
+    at: Option<Duration>,
+    text: String,
+}
+
+impl Row {
+    fn lines(&self, width: usize) -> Vec<String> {
+        let time = match self.at {
+            Some(at) => format!("{:.3}", at.as_secs_f64()),
+            None => String::new(),
+        };
+        // Two columns need a space between them.
+        let text = super::plain(&self.text);
+        wrapped(&text, width.saturating_sub(TEXT + 2))
+            .into_iter()
+            .enumerate()
+            .map(|(index, part)| match index {
+                0 => format!("    {time:>TIME$}  {part}"),
+                _ => format!("{:TEXT$}  {part}", ""),
+            })
+            .collect()
+    }
+}
+
+fn shortened(mut rows: Vec<Row>) -> Vec<Row> {
+    if let Some(hidden) = rows.len().checked_sub(FIRST + LAST)
+        && hidden > 1
+    {
+        let row = Row {
+            at: None,
+            text: format!("... {hidden} more, all of them in the journal ..."),
+        };
+        rows.splice(FIRST..FIRST + hidden, [row]);
+    }
+    rows
+}
+
+fn rows(records: &[Record]) -> Vec<Row> {
+    let lifted: BTreeSet<u64> = records
+        .iter()
+        .filter_map(|record| match record.event {
+            Event::Lifted { entry, .. } => Some(entry),
+            _ => None,
+        })
+        .collect();
+    let mut rows: Vec<Row> = Vec::new();
+    // Whether the last row tells of undoing, to which the next undo is added.
+    let mut undoing = false;
+    for record in records {
+        let at = Duration::from_micros(record.at_us);
+        match &record.event {
+            // Its lifting says it all.
+            Event::Undone { entry, .. } if lifted.contains(entry) => {}
+            Event::Undone { what, .. } => match rows.last_mut() {
+                Some(row) if undoing => row.text += &format!(", {what}"),
+                _ => {
+                    rows.push(Row {
+                        at: Some(at),
+                        text: format!("undone: {what}"),
+                    });
+                    undoing = true;
+                }
+            },
+            event => {
+                if let Some(text) = text(event) {
+                    rows.push(Row { at: Some(at), text });
+                    undoing = false;
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// A row's text, for an event that has a row.
+fn text(event: &Event) -> Option<String> {
+    let micros = |us: &u64| human(Duration::from_micros(*us));
+    Some(match event {
+        Event::FixtureReady { fixture, took_us } => {
+            format!("fixture {fixture} ready ({})", micros(took_us))
+        }
+        Event::FixtureFailed { fixture, why } => format!("! fixture {fixture} failed: {why}"),
+        Event::ServiceStarted {
+            service,
+            pid,
+            ports,
+            took_us,
+            ..
+        } => {
+            let ports: String = ports.iter().map(|port| format!(", port {port}")).collect();
+            format!("{service} started (pid {pid}{ports}, {})", micros(took_us))
+        }
+        Event::ServiceDied { service, how } => format!("! {service} died: {how}"),
+        Event::Injected { fault, took_us, .. } => format!("{fault} injected ({})", micros(took_us)),
+        Event::InjectFailed { fault, why } => format!("! {fault} could not be injected: {why}"),
+        Event::Lifted {
+            fault,
+            lasted_us,
+            hits,
+            dropped,
+            counts,
+            ..
+        } => {
+            let met = match hits {
+                0 => format!("nothing met it ({counts})"),
+                1 => "met once".to_owned(),
+                hits => format!("met {hits} times"),
+            };
+            let how = if *dropped {
+                " as its guard was dropped"
+            } else {
+                ""
+            };
+            format!("{fault} lifted after {}{how}, {met}", micros(lasted_us))
+        }
+        Event::UndoFailed { what, why, .. } => format!("! could not undo {what}: {why}"),
+        Event::Baseline {
+            monitor, summary, ..
+        } => format!("baseline of {monitor}: {summary}"),
+        Event::Judged {
+            what, actual, met, ..
+        } => match met {
+            Met::Yes => format!("held: {what}: {actual}"),
+            Met::No => format!("! missed: {what}: {actual}"),
+            Met::NoData => format!("! no data: {what}"),
+        },
+        Event::Recovered {
+            monitor,
+            degraded: false,
+            ..
+        } => {
+            format!("{monitor} never left its steady state")
+        }
+        Event::Recovered {
+            monitor,
+            recovery_us,
+            ..
+        } => {
+            format!("{monitor} recovered after {}", micros(recovery_us))
+        }
+        Event::Note { text } => format!("note: {text}"),
+        Event::BodyEnded { how } => match how {
+            BodyEnd::Returned => "the test returned".to_owned(),
+            BodyEnd::Failed(_) => "! the test returned an error".to_owned(),
+            BodyEnd::Errored(_) => "! the harness could not go on".to_owned(),
+            BodyEnd::Panicked(_) => "! the test panicked".to_owned(),
+            BodyEnd::PanickedAsExpected(_) => "the test panicked, as it should".to_owned(),
+            BodyEnd::TimedOut(_) => "! the test timed out and was abandoned".to_owned(),
+            BodyEnd::Skipped(_) => "the test skipped itself".to_owned(),
+            BodyEnd::ProcessExited(_) => "! the process ended within the test".to_owned(),
+            BodyEnd::None => return None,
+        },
+        Event::Started(_)
+        | Event::BodyStarted
+        | Event::Planned { .. }
+        | Event::Undone { .. }
+        | Event::Samples { .. }
+        | Event::Finished { .. } => return None,
+    })
+}

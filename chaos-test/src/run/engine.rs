@@ -1,0 +1,80 @@
+//! The runtimes that do the work: never the one that a test's body runs on.
+//!
+//! A body that blocks its thread or spins cannot hold off a rollback, a time limit or a
+//! link. Code of the user (fixtures, probes, faults) has a runtime of its own, so that it
+//! cannot hold off ours either.
+
+use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::error::{Error, Kind};
+
+/// Runs our own work: links, time limits, undo steps.
+pub(crate) fn own() -> &'static Handle {
+    static OWN: OnceLock<Runtime> = OnceLock::new();
+    OWN.get_or_init(|| build("chaos-engine")).handle()
+}
+
+/// Whether this thread belongs to our own runtime.
+pub(crate) fn is_own_thread() -> bool {
+    Handle::try_current().is_ok_and(|current| current.id() == own().id())
+}
+
+/// Runs what users wrote: fixtures, probes, faults.
+pub(crate) fn users() -> &'static Handle {
+    static USERS: OnceLock<Runtime> = OnceLock::new();
+    USERS.get_or_init(|| build("chaos-user")).handle()
+}
+
+fn build(name: &str) -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .expect("the kernel gives a process threads and a poll descriptor")
+}
+
+/// Runs a future on a runtime and waits for it from any other, or from none.
+///
+/// The work goes on if the waiting future is dropped: what it made is then dropped, too,
+/// and cleans up after itself.
+pub(crate) async fn run_on<T: Send + 'static>(
+    runtime: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    match runtime.spawn(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a process that ends shuts our runtimes down.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// Runs a future on our own runtime and blocks this thread for at most `limit`.
+///
+/// # Errors
+///
+/// If it takes longer; it goes on nevertheless.
+pub(crate) fn block_on_own<T: Send + 'static>(
+    limit: Duration,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Error> {
+    let (done, wait) = mpsc::sync_channel(1);
+    own().spawn(async move {
+        // Nobody may wait any more.
+        let _ = done.send(work.await);
+    });
+    wait.recv_timeout(limit).map_err(|_| {
+        Error::new(
+            Kind::TimedOut,
+            format!("it took longer than {}", crate::model::units::human(limit)),
+        )
+    })
+}

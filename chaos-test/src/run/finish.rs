@@ -1,0 +1,261 @@
+//! The end of a test: rollback, the steady state once more, the verdict, the reports.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decide::recovery::Progress;
+use crate::decide::verdict;
+use crate::error::{Error, Kind};
+use crate::model::event::{BodyEnd, Event, Met, Record};
+use crate::model::outcome::{Outcome, RunStatus, Verdict};
+use crate::model::test_report::TestEnd;
+use crate::model::units::human;
+use crate::report::text::{self, LogTail};
+use crate::system::Ledger;
+use crate::system::service::last_lines;
+
+use super::context::Inner;
+use super::{engine, process_run, rollback};
+
+/// How long calls that are still under way may take to end.
+const CALLS_LIMIT: Duration = Duration::from_secs(30);
+/// How long the steady state may take to return after rollback.
+const SETTLE_LIMIT: Duration = Duration::from_secs(10);
+/// How many samples in a row show that it has.
+const SETTLE_STREAK: usize = 3;
+/// How long the end of a test may take in all before nobody waits for it any more.
+const END_LIMIT: Duration = Duration::from_secs(180);
+/// How many of a service's last lines a report shows.
+const LOG_LINES: usize = 10;
+
+/// Why a context ends.
+#[derive(Debug, Clone)]
+pub(super) enum Ending {
+    /// The body of a `#[chaos_test]` ended.
+    Body(BodyEnd),
+    /// `finish` was called on a context without the macro.
+    Finished,
+    /// A context without the macro was dropped.
+    Dropped,
+    /// The process ends.
+    ProcessExits(String),
+}
+
+/// Ends a context, once. Whoever comes second waits for the first.
+pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
+    let first = !inner.ended.send_replace(true);
+    if !first {
+        let mut outcome = inner.outcome.subscribe();
+        // The sender lives as long as `inner`.
+        let ended = outcome.wait_for(Option::is_some).await.expect("it is ours");
+        return ended.clone().expect("waited for");
+    }
+    let check_steady_state = !matches!(
+        ending,
+        Ending::ProcessExits(_) | Ending::Body(BodyEnd::Skipped(_))
+    );
+    inner.recorder.record(Event::BodyEnded {
+        how: match ending {
+            Ending::Body(how) => how,
+            Ending::Finished | Ending::Dropped => BodyEnd::None,
+            Ending::ProcessExits(why) => BodyEnd::ProcessExited(why),
+        },
+    });
+    inner.refuse_calls(CALLS_LIMIT).await;
+    rollback::lift_all(inner).await;
+    if check_steady_state {
+        settle(inner).await;
+    }
+    stop_monitors(inner);
+    inner.fixtures.drop_in_reverse().await;
+    let logs = logs(inner);
+    *inner.tails.lock().expect("no panic while held") = logs.clone();
+    rollback::put_back_all(inner).await;
+    inner.world.close().await;
+    let outcome = verdict::judge(&inner.recorder.records());
+    inner.recorder.record(Event::Finished {
+        outcome: outcome.clone(),
+    });
+    report(inner, &outcome, &logs);
+    process_run::forget(inner);
+    inner.outcome.send_replace(Some(outcome.clone()));
+    outcome
+}
+
+/// As [`end`], from a thread that may not be asynchronous.
+pub(super) fn end_blocking(inner: &Arc<Inner>, ending: Ending) -> Outcome {
+    if let Some(outcome) = inner.outcome.borrow().clone() {
+        return outcome;
+    }
+    let work = {
+        let inner = Arc::clone(inner);
+        async move { end(&inner, ending).await }
+    };
+    let ended = if engine::is_own_thread() {
+        // A worker of the engine that waits for the engine would hold it up.
+        engine::own().spawn(work);
+        Err(Error::new(Kind::TimedOut, "it goes on in the background"))
+    } else {
+        engine::block_on_own(END_LIMIT, work)
+    };
+    ended.unwrap_or_else(|error| Outcome {
+        status: RunStatus::Errored(format!("the rollback did not end: {error}")),
+        ..verdict::judge(&inner.recorder.records())
+    })
+}
+
+/// The outcome as `finish` returns it.
+pub(super) fn as_result(inner: &Inner, outcome: Outcome) -> Result<Outcome, Error> {
+    if outcome.passed() {
+        return Ok(outcome);
+    }
+    let kind = match (&outcome.status, &outcome.verdict) {
+        (_, Verdict::Deviated(_)) => Kind::Deviated,
+        (RunStatus::TimedOut(_), _) => Kind::TimedOut,
+        (RunStatus::Completed, Verdict::Unknown(_)) => Kind::NoData,
+        _ => Kind::Undo,
+    };
+    Err(Error::new(kind, explained(inner, &outcome)))
+}
+
+/// The steady state is checked again after rollback, always: every monitor with a baseline
+/// must be back.
+async fn settle(inner: &Arc<Inner>) {
+    let watchers = inner.monitors.lock().expect("no panic while held").clone();
+    let since = inner.recorder.now();
+    for watcher in watchers {
+        let baseline = watcher.baseline.lock().expect("no panic while held").clone();
+        let Some(baseline) = baseline else { continue };
+        let deadline = since + SETTLE_LIMIT;
+        let progress = watcher
+            .recovery(baseline.steady, since, SETTLE_STREAK, deadline, inner)
+            .await;
+        let (met, actual) = match progress {
+            Progress::Recovered { at, .. } => (
+                Met::Yes,
+                format!("back after {}", human(at.saturating_sub(since))),
+            ),
+            Progress::NotYet { seen: 0, .. } => (Met::NoData, "no sample was answered".to_owned()),
+            Progress::NotYet { last_problem, .. } => (
+                Met::No,
+                format!("not back: {}", last_problem.unwrap_or_default()),
+            ),
+        };
+        inner.recorder.record(Event::Judged {
+            what: format!("steady state of {} after rollback", watcher.name),
+            expected: format!("back within {}", human(SETTLE_LIMIT)),
+            actual,
+            met,
+            at: String::new(),
+        });
+    }
+}
+
+fn stop_monitors(inner: &Inner) {
+    let monitors = std::mem::take(&mut *inner.monitors.lock().expect("no panic while held"));
+    for watcher in monitors {
+        watcher.stop();
+        inner.recorder.record(Event::Samples {
+            monitor: watcher.name.clone(),
+            samples: watcher.all(),
+        });
+    }
+}
+
+/// The last lines of each service, asked for while it is still known.
+fn logs(inner: &Inner) -> Vec<LogTail> {
+    let services = inner.world.services();
+    services
+        .iter()
+        .map(|service| LogTail {
+            service: service.name().to_owned(),
+            path: service.log().to_owned(),
+            lines: last_lines(service.log(), LOG_LINES),
+        })
+        .collect()
+}
+
+/// The failure's explanation, once the test has ended.
+pub(super) fn explained(inner: &Inner, outcome: &Outcome) -> String {
+    let tails = inner.tails.lock().expect("no panic while held").clone();
+    explain(inner, outcome, &tails)
+}
+
+fn explain(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) -> String {
+    let records = inner.recorder.records();
+    let Some(Event::Started(started)) = records.first().map(|record| &record.event) else {
+        return verdict::headline(outcome);
+    };
+    let again = crate::system::place::command_again(
+        &inner.identity.package,
+        &inner.identity.name,
+        inner.seed,
+    );
+    let run = &inner.identity.run;
+    text::explain(
+        &inner.identity.name,
+        started,
+        &records,
+        outcome,
+        logs,
+        &again,
+        &run.reports.folder().join("junit.xml").to_string_lossy(),
+        crate::system::terminal::width(),
+    )
+}
+
+/// Closes the journal and replaces the test's report. What cannot be written is said and
+/// does not change the outcome.
+fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
+    let records = inner.recorder.records();
+    let run = &inner.identity.run;
+    let journal = run
+        .reports
+        .journals()
+        .join(format!("{}.jsonl", inner.identity.stem()));
+    let kept = write_journal(&journal, &records).map(|()| journal);
+    let restored = matches!(
+        outcome.restoration,
+        crate::model::outcome::Restoration::Restored { .. }
+    );
+    if let Some(path) = inner.recorder.close(restored) {
+        crate::system::terminal::say(&format!(
+            "chaos-test: {}: not everything was put back; the next run tries again from {}",
+            inner.identity.name,
+            path.display()
+        ));
+    }
+    let details = if outcome.passed() {
+        text::timeline(&records)
+    } else {
+        explain(inner, outcome, logs)
+    };
+    let end = TestEnd {
+        took_us: u64::try_from(inner.recorder.now().as_micros()).unwrap_or(u64::MAX),
+        outcome: outcome.clone(),
+        message: verdict::headline(outcome),
+        details,
+        journal: kept.as_ref().ok().cloned(),
+        logs: logs.iter().map(|log| log.path.clone()).collect::<Vec<PathBuf>>(),
+    };
+    let fragment = inner.identity.report(Some(end));
+    let written = kept
+        .map(drop)
+        .and_then(|()| run.reports.write(&inner.identity.fragment, &fragment));
+    if let Err(error) = written {
+        crate::system::terminal::say(&format!(
+            "chaos-test: {}: the report could not be written: {error}",
+            inner.identity.name
+        ));
+    }
+}
+
+fn write_journal(path: &std::path::Path, records: &[Record]) -> std::io::Result<()> {
+    let mut text = Vec::new();
+    for record in records {
+        serde_json::to_writer(&mut text, record)?;
+        text.push(b'\n');
+    }
+    std::fs::write(path, text)
+}

@@ -1,0 +1,337 @@
+//! Injecting and lifting one fault: limits, prepare, undo on disk, apply, verify.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::error::{Error, Kind};
+use crate::fault::{Effect, ErasedFault};
+use crate::model::event::Event;
+use crate::model::target::Target;
+use crate::model::undo::Undo;
+use crate::model::units::human;
+use crate::system::{Ledger, ReadOnlySystem, System};
+
+use super::context::Inner;
+use super::engine;
+use super::guard::Injection;
+
+/// How long a fault may take to prepare or to be verified.
+pub(super) const VERIFY_LIMIT: Duration = Duration::from_secs(10);
+/// How long a fault may take to be applied.
+const APPLY_LIMIT: Duration = Duration::from_secs(60);
+
+/// One fault that was injected, in force or lifted.
+pub(crate) struct Injected {
+    pub(super) entry: u64,
+    pub(super) what: String,
+    pub(super) undo: Undo,
+    pub(super) injected_at: Duration,
+    fault: Arc<dyn ErasedFault>,
+    targets: Vec<Target>,
+    /// What the links of its targets had accepted when it was injected.
+    connections_before: u64,
+    samples: AtomicU64,
+    /// One lift at a time.
+    lifting: tokio::sync::Mutex<()>,
+    lifted: watch::Sender<Option<Result<Duration, String>>>,
+}
+
+impl Injected {
+    pub(super) fn in_force(&self) -> bool {
+        self.lifted.borrow().is_none()
+    }
+
+    pub(super) fn sample_sent(&self) {
+        if self.in_force() {
+            self.samples.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn sample_answered(&self, due: Duration) {
+        if due < self.injected_at && self.in_force() {
+            self.samples.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) async fn until_lifted(&self) -> Result<Duration, Error> {
+        let mut lifted = self.lifted.subscribe();
+        // The sender lives as long as `self`.
+        let lifted = lifted.wait_for(Option::is_some).await.expect("it is ours").clone();
+        as_lifted(lifted)
+    }
+
+    /// How often something met it, and what was counted.
+    fn hits(&self, inner: &Inner) -> (u64, String) {
+        let system = read_only(inner, self.entry);
+        if let Some(hits) = self.fault.hits(&system) {
+            return (hits, format!("it counted {hits} hits"));
+        }
+        let samples = self.samples.load(Ordering::Relaxed);
+        let connections = inner
+            .world
+            .connections(&self.targets)
+            .saturating_sub(self.connections_before);
+        (
+            samples + connections,
+            format!("{samples} samples, {connections} connections"),
+        )
+    }
+}
+
+fn as_lifted(lifted: Option<Result<Duration, String>>) -> Result<Duration, Error> {
+    match lifted {
+        Some(Ok(at)) => Ok(at),
+        Some(Err(why)) => Err(Error::new(Kind::Undo, why)),
+        None => Err(Error::new(Kind::Undo, "it was not lifted")),
+    }
+}
+
+fn read_only(inner: &Inner, injection: u64) -> ReadOnlySystem {
+    ReadOnlySystem {
+        world: Arc::clone(&inner.world),
+        injection,
+    }
+}
+
+/// Injects a fault and hands out its guard.
+pub(super) async fn inject(
+    inner: Arc<Inner>,
+    fault: Arc<dyn ErasedFault>,
+) -> Result<Injection, Error> {
+    let _call = inner.enter().await?;
+    let asked = inner.recorder.now();
+    let what = fault.describe();
+    match try_inject(&inner, &fault, &what, asked).await {
+        Ok(injected) => Ok(Injection {
+            inner: Arc::clone(&inner),
+            fault: injected,
+        }),
+        Err(error) => {
+            inner.recorder.record(Event::InjectFailed {
+                fault: what,
+                why: error.to_string(),
+            });
+            Err(error)
+        }
+    }
+}
+
+async fn try_inject(
+    inner: &Arc<Inner>,
+    fault: &Arc<dyn ErasedFault>,
+    what: &str,
+    asked: Duration,
+) -> Result<Arc<Injected>, Error> {
+    let targets = fault.targets();
+    within_limits(inner, &targets, what)?;
+    let entry = inner.recorder.next_entry();
+    let undo = call(fault, "prepare", VERIFY_LIMIT, {
+        let system = read_only(inner, entry);
+        move |fault| Box::pin(async move { fault.prepare(&system).await })
+    })
+    .await
+    .map_err(|error| not_injected(what, "could not be prepared").because(error))?;
+    crate::system::undo::can_perform(&undo)
+        .map_err(|error| not_injected(what, "was not injected").because(error))?;
+    inner.recorder.plan_entry(entry, what, undo.clone(), true)?;
+    let connections_before = inner.world.connections(&targets);
+    let effect = apply_and_verify(inner, fault, entry, what).await;
+    let injected = Arc::new(Injected {
+        entry,
+        what: what.to_owned(),
+        undo,
+        injected_at: inner.recorder.now(),
+        fault: Arc::clone(fault),
+        targets,
+        connections_before,
+        samples: AtomicU64::new(0),
+        lifting: tokio::sync::Mutex::new(()),
+        lifted: watch::Sender::new(None),
+    });
+    if let Err(error) = effect {
+        // It may have been applied half-way.
+        return Err(match put_back(inner, &injected).await {
+            Ok(()) => error,
+            Err(undo) => error.help(format!("nor could it be put back: {undo}")),
+        });
+    }
+    inner.recorder.record(Event::Injected {
+        entry,
+        fault: what.to_owned(),
+        targets: injected.targets.clone(),
+        risk: fault.risk(),
+        took_us: micros(injected.injected_at.saturating_sub(asked)),
+    });
+    let mut all = inner.injected.lock().expect("no panic while held");
+    all.insert(entry, Arc::clone(&injected));
+    drop(all);
+    if let Some(length) = fault.duration() {
+        lift_after(inner, &injected, length);
+    }
+    Ok(injected)
+}
+
+fn within_limits(inner: &Inner, targets: &[Target], what: &str) -> Result<(), Error> {
+    let radius = inner.radius.lock().expect("no panic while held");
+    radius
+        .check(targets, &inner.world.targets())
+        .map_err(|why| {
+            Error::new(
+                Kind::Refused,
+                format!("{what} was refused, nothing was touched: {why}"),
+            )
+            .help("name what the test may break in `breaks(..)`, or with `chaos.may_break(..)`")
+        })
+}
+
+async fn apply_and_verify(
+    inner: &Inner,
+    fault: &Arc<dyn ErasedFault>,
+    entry: u64,
+    what: &str,
+) -> Result<(), Error> {
+    let system = System {
+        read: read_only(inner, entry),
+    };
+    call(fault, "apply", APPLY_LIMIT, move |fault| {
+        Box::pin(async move { fault.apply(&system).await })
+    })
+    .await
+    .map_err(|error| not_injected(what, "could not be injected").because(error))?;
+    match verify(inner, fault, entry).await {
+        Ok(Effect::Active | Effect::Spent) => Ok(()),
+        Ok(Effect::Absent(why)) => Err(not_injected(
+            what,
+            format!("was applied and is not in effect: {why}"),
+        )),
+        Err(error) => Err(not_injected(what, "could not be verified").because(error)),
+    }
+}
+
+async fn verify(
+    inner: &Inner,
+    fault: &Arc<dyn ErasedFault>,
+    entry: u64,
+) -> Result<Effect, Error> {
+    let system = read_only(inner, entry);
+    call(fault, "verify", VERIFY_LIMIT, move |fault| {
+        Box::pin(async move { fault.verify(&system).await })
+    })
+    .await
+}
+
+/// Runs one method of a fault on the users' runtime, within a time limit; a panic in it is
+/// an error.
+async fn call<T: Send + 'static>(
+    fault: &Arc<dyn ErasedFault>,
+    method: &str,
+    limit: Duration,
+    ask: impl FnOnce(Arc<dyn ErasedFault>) -> super::Boxed<Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let work = ask(Arc::clone(fault));
+    let task = engine::users().spawn(work);
+    let abort = task.abort_handle();
+    match tokio::time::timeout(limit, task).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(panic)) => Err(Error::new(
+            Kind::Inject,
+            format!("`{method}` panicked: {panic}"),
+        )),
+        Err(_) => {
+            abort.abort();
+            Err(Error::new(
+                Kind::Inject,
+                format!("`{method}` took longer than {}", human(limit)),
+            ))
+        }
+    }
+}
+
+fn not_injected(what: &str, why: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Inject, format!("{what} {why}"))
+}
+
+/// Has the engine lift a fault when its time is over.
+fn lift_after(inner: &Arc<Inner>, injected: &Arc<Injected>, length: Duration) {
+    let (inner, injected) = (Arc::downgrade(inner), Arc::clone(injected));
+    engine::own().spawn(async move {
+        let over = tokio::time::sleep(length);
+        tokio::select! {
+            () = over => {}
+            _ = injected.until_lifted() => return,
+        }
+        if let Some(inner) = inner.upgrade() {
+            let _ = lift(&inner, &injected, false).await;
+        }
+    });
+}
+
+/// Lifts a fault, once. When it was lifted, since the context started.
+pub(super) async fn lift(
+    inner: &Arc<Inner>,
+    injected: &Injected,
+    dropped: bool,
+) -> Result<Duration, Error> {
+    let _one = injected.lifting.lock().await;
+    let already = injected.lifted.borrow().clone();
+    if already.is_some() {
+        return as_lifted(already);
+    }
+    let put_back = put_back(inner, injected).await;
+    let at = inner.recorder.now();
+    let (hits, counts) = injected.hits(inner);
+    inner.recorder.record(Event::Lifted {
+        entry: injected.entry,
+        fault: injected.what.clone(),
+        lasted_us: micros(at.saturating_sub(injected.injected_at)),
+        hits,
+        dropped,
+        counts,
+    });
+    let lifted = match put_back {
+        Ok(()) => Ok(at),
+        Err(error) => Err(format!("{} could not be lifted: {error}", injected.what)),
+    };
+    injected.lifted.send_replace(Some(lifted.clone()));
+    as_lifted(Some(lifted))
+}
+
+/// Performs the undo, verifies it, and writes down how that went.
+async fn put_back(inner: &Arc<Inner>, injected: &Injected) -> Result<(), Error> {
+    let entry = injected.entry;
+    let done = match crate::system::undo::perform(
+        &injected.undo,
+        entry,
+        &inner.world.state,
+        Some(&inner.world),
+    )
+    .await
+    {
+        Ok(()) => match verify(inner, &injected.fault, entry).await {
+            Ok(Effect::Active) => Err(Error::new(
+                Kind::Undo,
+                "its undo was performed, and it is still in effect",
+            )),
+            Ok(Effect::Absent(_) | Effect::Spent) => Ok(()),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    match &done {
+        Ok(()) => inner.recorder.undone(entry),
+        Err(error) => inner.recorder.record(Event::UndoFailed {
+            entry,
+            what: injected.what.clone(),
+            why: error.to_string(),
+            by_hand: injected.undo.by_hand(),
+        }),
+    }
+    done
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

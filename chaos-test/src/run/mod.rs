@@ -1,0 +1,322 @@
+//! The story of one test, from registration to verdict. Reads top to bottom.
+//!
+//! The body runs on a thread and a runtime of its own. The thread that libtest gave us
+//! waits for it within its time limit, rolls back on the engine, judges, and tells libtest.
+
+mod context;
+mod engine;
+mod finish;
+mod fixtures;
+mod guard;
+mod injecting;
+mod monitor;
+mod process_run;
+mod recorder;
+mod reports;
+mod requirements;
+mod rollback;
+mod service;
+mod starting;
+mod sweep;
+mod window;
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use crate::decide::verdict;
+use crate::error::{Error, Kind, TestError};
+use crate::model::event::{BodyEnd, Event};
+use crate::model::spec::{ShouldPanic, TestSpec};
+use crate::model::target::Breakable;
+use crate::model::units::human;
+use crate::system::Ledger;
+
+pub use context::{ChaosContext, Moment};
+pub use fixtures::{Fixture, FixtureRun};
+pub use guard::{During, Injection};
+pub use monitor::Monitor;
+pub use service::{Address, EnvValue, Link, Program, Service};
+pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
+
+use finish::Ending;
+use process_run::TestIdentity;
+use requirements::Demanded;
+
+/// A boxed future that any thread may run.
+pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// How long a body may take where its test does not say.
+const BODY_LIMIT: Duration = Duration::from_secs(300);
+
+/// Runs an asynchronous `#[chaos_test]`.
+///
+/// # Panics
+///
+/// If the test does not pass: that is how libtest is told.
+pub fn run_async_test<F, Fut>(spec: &'static TestSpec, body: F)
+where
+    F: FnOnce(Running) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<(), TestError>> + 'static,
+{
+    run_test(spec, move |running| {
+        body_runtime().block_on(body(running))
+    });
+}
+
+/// Runs a `#[chaos_test]` that is a plain function. Its set-up is asynchronous; the body
+/// itself runs outside every runtime.
+///
+/// # Panics
+///
+/// If the test does not pass: that is how libtest is told.
+pub fn run_sync_test<F, Fut, B>(spec: &'static TestSpec, set_up: F)
+where
+    F: FnOnce(Running) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<B, TestError>> + 'static,
+    B: FnOnce() -> Result<(), TestError> + Send + 'static,
+{
+    run_test(spec, move |running| {
+        let ready = running.ready.clone();
+        let body = body_runtime().block_on(set_up(running))?;
+        let _ = ready.send(News::Ready);
+        body()
+    });
+}
+
+fn body_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the kernel gives a process a poll descriptor")
+}
+
+/// What the body's thread says to the one that waits for it.
+enum News {
+    /// Set-up is over.
+    Ready,
+    /// The body ended.
+    Ended(BodyEnd),
+}
+
+/// What the macro's code is given.
+pub struct Running {
+    context: ChaosContext,
+    ready: Sender<News>,
+}
+
+impl Running {
+    /// The test's context.
+    #[must_use]
+    pub fn context(&self) -> &ChaosContext {
+        &self.context
+    }
+
+    /// A fixture that the test names as a parameter.
+    ///
+    /// # Errors
+    ///
+    /// If its set-up fails.
+    pub async fn fixture<T: Send + Sync + 'static>(
+        &self,
+        fixture: fn() -> Fixture<T>,
+    ) -> Result<Arc<T>, TestError> {
+        self.context.fixture(fixture).await
+    }
+
+    /// Something that the test names in `breaks(..)`.
+    pub fn may_break<T: Breakable + ?Sized>(&self, name: &'static str, target: &T) {
+        self.context.inner.name_breakable(name, target);
+    }
+
+    /// Set-up is over: the body's time begins.
+    pub fn ready(&self) {
+        self.context.inner.recorder.record(Event::BodyStarted);
+        // The other side is gone only where nobody waits any more.
+        let _ = self.ready.send(News::Ready);
+    }
+}
+
+/// Runs a test whose `body` blocks its thread until it ends.
+fn run_test<B>(spec: &'static TestSpec, body: B)
+where
+    B: FnOnce(Running) -> Result<(), TestError> + Send + 'static,
+{
+    let context = match open(spec) {
+        Ok(context) => context,
+        Err(error) => {
+            process_run::saw(true);
+            let message = format!("{}: {error}", spec.path());
+            return fail(spec, &message, message.clone());
+        }
+    };
+    let how = match check_requirements(spec) {
+        Ok(()) => watch_body(spec, &context, body),
+        Err(error) => ended_with(error.into()),
+    };
+    conclude(spec, &context, how);
+}
+
+fn open(spec: &'static TestSpec) -> Result<ChaosContext, Error> {
+    ChaosContext::open(TestIdentity::of_spec(spec)?)
+}
+
+fn check_requirements(spec: &'static TestSpec) -> Result<(), Error> {
+    Demanded::from_environment()?;
+    engine::own().block_on(requirements::check(spec.requires))
+}
+
+/// Starts the body on its own thread and waits for it within its time limit.
+fn watch_body<B>(spec: &'static TestSpec, context: &ChaosContext, body: B) -> BodyEnd
+where
+    B: FnOnce(Running) -> Result<(), TestError> + Send + 'static,
+{
+    let (news, hear) = mpsc::channel();
+    let running = Running {
+        context: context.handle(Vec::new()),
+        ready: news.clone(),
+    };
+    // Named after the test, so that panic messages and thread names read as in libtest.
+    let thread = std::thread::Builder::new().name(spec.path());
+    let spawned = thread.spawn(move || {
+        let ended = catch_unwind(AssertUnwindSafe(|| body(running)));
+        let how = match ended {
+            Ok(Ok(())) => BodyEnd::Returned,
+            Ok(Err(error)) => ended_with(error),
+            Err(panic) => panicked(spec, &*panic),
+        };
+        let _ = news.send(News::Ended(how));
+    });
+    if let Err(error) = spawned {
+        return BodyEnd::Errored(format!("no thread could be started for the body: {error}"));
+    }
+    // Set-up has limits of its own.
+    match hear.recv() {
+        Ok(News::Ready) => {}
+        Ok(News::Ended(how)) => return how,
+        Err(_) => return BodyEnd::Errored("the body's thread is gone".to_owned()),
+    }
+    let limit = spec.timeout.unwrap_or(BODY_LIMIT);
+    let until = Instant::now() + limit;
+    loop {
+        match hear.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(News::Ready) => {}
+            Ok(News::Ended(how)) => return how,
+            Err(RecvTimeoutError::Disconnected) => {
+                return BodyEnd::Errored("the body's thread is gone".to_owned());
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                process_run::abandon(&spec.path());
+                return BodyEnd::TimedOut(format!(
+                    "the body took longer than {} and was abandoned; its thread may still run",
+                    human(limit)
+                ));
+            }
+        }
+    }
+}
+
+/// Which end of a body an error is.
+fn ended_with(error: TestError) -> BodyEnd {
+    let message = error.to_string();
+    let Some(own) = error.as_chaos() else {
+        return BodyEnd::Failed(message);
+    };
+    match own.kind() {
+        // Judged already, with more detail than the error has.
+        Kind::Deviated => BodyEnd::Returned,
+        Kind::NoData => BodyEnd::Failed(message),
+        Kind::Skip { capability } => {
+            let forbidden = Demanded::from_environment()
+                .is_ok_and(|demanded| demanded.forbids_skip(capability.as_deref()));
+            if forbidden {
+                BodyEnd::Errored(format!("it may not be skipped (CHAOS_REQUIRE): {message}"))
+            } else {
+                BodyEnd::Skipped(message)
+            }
+        }
+        _ => BodyEnd::Errored(message),
+    }
+}
+
+fn panicked(spec: &TestSpec, panic: &(dyn std::any::Any + Send)) -> BodyEnd {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned());
+    let expected = match spec.should_panic {
+        ShouldPanic::No => false,
+        ShouldPanic::Yes => true,
+        ShouldPanic::With(text) => message.contains(text),
+    };
+    if expected {
+        BodyEnd::PanickedAsExpected(message)
+    } else {
+        BodyEnd::Panicked(message)
+    }
+}
+
+/// Rolls back, judges, and tells libtest.
+fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
+    let inner = &context.inner;
+    let panic = match &how {
+        BodyEnd::PanickedAsExpected(message) => Some(message.clone()),
+        BodyEnd::Returned if spec.should_panic != ShouldPanic::No => {
+            inner.recorder.record(Event::Judged {
+                what: "the body's end".to_owned(),
+                expected: "a panic (`#[should_panic]`)".to_owned(),
+                actual: "it returned".to_owned(),
+                met: crate::model::event::Met::No,
+                at: format!("{}:{}", spec.file, spec.line),
+            });
+            None
+        }
+        _ => None,
+    };
+    let outcome = finish::end_blocking(inner, Ending::Body(how));
+    if let Some(why) = outcome.skipped() {
+        process_run::skipped(&spec.path(), why);
+        // A skipped test that is to panic would fail for not panicking.
+        return expected_panic(spec);
+    }
+    process_run::saw(!outcome.passed());
+    if outcome.passed() {
+        // Libtest sees the panic that it expects only where everything else is right, too.
+        if let Some(message) = panic {
+            resume_unwind(Box::new(message));
+        }
+        return;
+    }
+    fail(
+        spec,
+        &finish::explained(inner, &outcome),
+        verdict::headline(&outcome),
+    );
+}
+
+/// Ends a test as failed, for libtest.
+///
+/// Where a panic is what libtest waits for, only returning is a failure.
+#[expect(
+    clippy::print_stderr,
+    reason = "libtest captures this and shows it with the test that failed"
+)]
+fn fail(spec: &TestSpec, explained: &str, headline: String) {
+    eprintln!("{explained}");
+    if spec.should_panic == ShouldPanic::No {
+        resume_unwind(Box::new(headline));
+    }
+}
+
+/// A panic that libtest takes for the expected one.
+fn expected_panic(spec: &TestSpec) {
+    match spec.should_panic {
+        ShouldPanic::No => {}
+        ShouldPanic::Yes => resume_unwind(Box::new("skipped".to_owned())),
+        ShouldPanic::With(text) => resume_unwind(Box::new(text.to_owned())),
+    }
+}

@@ -1,0 +1,94 @@
+//! What a test needs from the machine: a visible skip where it is missing, or a failure
+//! where `CHAOS_REQUIRE` demands it.
+
+use crate::error::{Error, Kind};
+use crate::model::spec::Requirement;
+use crate::system::capability;
+
+/// What `CHAOS_REQUIRE` demands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Demanded {
+    Nothing,
+    All,
+    These(Vec<String>),
+}
+
+impl Demanded {
+    pub(super) fn from_environment() -> Result<Self, Error> {
+        Self::parse(&std::env::var("CHAOS_REQUIRE").unwrap_or_default())
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
+        let words: Vec<&str> = text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .collect();
+        for word in &words {
+            let known = matches!(*word, "all" | "docker" | "netadmin" | "root")
+                || word.starts_with("program:")
+                || word.starts_with("env:");
+            if !known {
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("CHAOS_REQUIRE names `{word}`, which is nothing that a test can need"),
+                )
+                .help("it is a comma list of all, docker, netadmin, root, program:NAME, env:NAME"));
+            }
+        }
+        Ok(match words.as_slice() {
+            [] => Self::Nothing,
+            words if words.contains(&"all") => Self::All,
+            words => Self::These(words.iter().map(|&word| word.to_owned()).collect()),
+        })
+    }
+
+    /// Whether a skip for want of this must be a failure. A skip that a body chose itself
+    /// names no capability.
+    pub(super) fn forbids_skip(&self, capability: Option<&str>) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::These(names) => {
+                capability.is_some_and(|capability| names.iter().any(|name| name == capability))
+            }
+        }
+    }
+}
+
+/// Checks all requirements of a test; the first that is missing is the skip's reason.
+pub(super) async fn check(requirements: &'static [Requirement]) -> Result<(), Error> {
+    for &requirement in requirements {
+        if let Err(why) = capability::check(requirement).await {
+            let capability = Some(requirement.to_string());
+            return Err(Error::new(
+                Kind::Skip { capability },
+                format!("it needs {requirement}: {why}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demand_forbids_the_skips_that_it_names() {
+        let parse = |text| Demanded::parse(text).unwrap();
+        assert!(!parse("").forbids_skip(Some("docker")));
+        assert!(parse("all").forbids_skip(None));
+        let docker = parse(" docker , program:redis-server");
+        assert!(docker.forbids_skip(Some("docker")));
+        assert!(docker.forbids_skip(Some("program:redis-server")));
+        assert!(!docker.forbids_skip(Some("root")));
+        assert!(!docker.forbids_skip(None));
+    }
+
+    #[test]
+    fn a_misspelt_demand_is_an_error_and_not_a_silent_skip() {
+        let error = Demanded::parse("dokcer").unwrap_err().to_string();
+        assert!(error.contains("`dokcer`") && error.contains("docker"), "{error}");
+    }
+}

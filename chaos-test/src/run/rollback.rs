@@ -1,0 +1,114 @@
+//! Puts everything back: faults first, everything else afterwards, each in reverse order,
+//! and past every step that fails.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::TestError;
+use crate::model::event::Event;
+use crate::model::journal::Pending;
+use crate::model::undo::Undo;
+use crate::system::Ledger;
+
+use super::Boxed;
+use super::context::Inner;
+use super::{engine, injecting};
+
+/// How long a closure of the user may take.
+const CLOSURE_LIMIT: Duration = Duration::from_secs(60);
+
+/// A closure in its place of the rollback.
+pub(super) struct Closure {
+    pub(super) entry: u64,
+    pub(super) run: Box<dyn FnOnce() -> Boxed<Result<(), TestError>> + Send>,
+}
+
+/// Lifts all faults that are in force, newest first.
+pub(super) async fn lift_all(inner: &Arc<Inner>) {
+    let mut faults: Vec<_> = {
+        let injected = inner.injected.lock().expect("no panic while held");
+        injected.values().cloned().collect()
+    };
+    faults.sort_by_key(|fault| std::cmp::Reverse(fault.entry));
+    for fault in faults.iter().filter(|fault| fault.in_force()) {
+        // A failure is in the journal, and one failure never stops the rest.
+        let _ = injecting::lift(inner, fault, false).await;
+    }
+}
+
+/// Performs all that is left, newest first.
+pub(super) async fn put_back_all(inner: &Arc<Inner>) {
+    let mut closures: BTreeMap<u64, Closure> = {
+        let mut closures = inner.closures.lock().expect("no panic while held");
+        let taken = std::mem::take(&mut *closures);
+        taken.into_iter().map(|one| (one.entry, one)).collect()
+    };
+    for step in in_order(inner) {
+        let done = match closures.remove(&step.entry) {
+            Some(closure) => run(closure).await,
+            None => crate::system::undo::perform(
+                &step.undo,
+                step.entry,
+                &inner.world.state,
+                Some(&inner.world),
+            )
+            .await
+            .map_err(|error| error.to_string()),
+        };
+        match done {
+            Ok(()) => inner.recorder.undone(step.entry),
+            Err(why) => inner.recorder.record(Event::UndoFailed {
+                entry: step.entry,
+                what: step.what,
+                why,
+                by_hand: step.undo.by_hand(),
+            }),
+        }
+    }
+}
+
+/// What is pending, newest first; a service that was restarted keeps its first place, so
+/// that it still outlives those that were started after it.
+fn in_order(inner: &Inner) -> Vec<Pending> {
+    let mut first_start: BTreeMap<String, u64> = BTreeMap::new();
+    let mut steps = inner.recorder.pending();
+    if steps
+        .iter()
+        .any(|step| matches!(step.undo, Undo::EndProcess { .. }))
+    {
+        for record in inner.recorder.records() {
+            if let Event::Planned {
+                undo: Undo::EndProcess { service, .. },
+                ..
+            } = record.event
+            {
+                first_start.entry(service).or_insert(record.seq);
+            }
+        }
+    }
+    steps.sort_by_key(|step| {
+        let place = match &step.undo {
+            Undo::EndProcess { service, .. } => first_start.get(service).copied(),
+            _ => None,
+        };
+        std::cmp::Reverse(place.unwrap_or(step.seq))
+    });
+    steps
+}
+
+async fn run(closure: Closure) -> Result<(), String> {
+    let task = engine::users().spawn((closure.run)());
+    let abort = task.abort_handle();
+    match tokio::time::timeout(CLOSURE_LIMIT, task).await {
+        Ok(Ok(done)) => done.map_err(|error| error.to_string()),
+        Ok(Err(panic)) => Err(format!("it panicked: {panic}")),
+        Err(_) => {
+            abort.abort();
+            Err(format!(
+                "it took longer than {}",
+                crate::model::units::human(CLOSURE_LIMIT)
+            ))
+        }
+    }
+}

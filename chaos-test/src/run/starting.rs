@@ -1,0 +1,135 @@
+//! Starts a program as a service: ports, links, scratch folder, process, ready.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{Error, Kind};
+use crate::system::Ledger;
+use crate::system::ports::ReservedPort;
+use crate::system::service::{Launch, ServiceProcess};
+
+use super::context::Inner;
+use super::service::{Filled, Plan, Program, Service, link_name};
+
+/// The client's name of the link that everybody shares.
+const EVERYBODY: &str = "any";
+
+pub(super) async fn process(
+    inner: Arc<Inner>,
+    name: String,
+    program: Program,
+) -> Result<Service, Error> {
+    let _call = inner.enter().await?;
+    let failed = |error: Error| {
+        Error::new(Kind::Service, format!("service `{name}` could not be started")).because(error)
+    };
+    check_name(&inner, &name)?;
+    let plan = program.plan();
+    let path = plan.find().map_err(failed)?;
+    let ports = reserve(&plan).map_err(failed)?;
+    let launch = launch(&inner, &name, &plan, path, ports).map_err(failed)?;
+    let ledger: Arc<dyn Ledger> = inner.recorder.clone();
+    let process = Arc::new(ServiceProcess::new(launch, Arc::downgrade(&ledger)));
+    inner.world.add_service(Arc::clone(&process));
+    let started = tokio::select! {
+        started = process.start() => started,
+        ended = inner.until_ended() => Err(ended),
+    };
+    if let Err(error) = started {
+        // Nobody has a handle to it: what was started ends now, not with the context.
+        let _ = process.end(false).await;
+        inner.world.forget_service(&name);
+        return Err(error);
+    }
+    let mut links = Vec::new();
+    for (known, port) in process.ports() {
+        let link = inner.open_link(link_name(EVERYBODY, &name, *known), port.address())?;
+        inner.world.add_link(&name, link.clone()).await;
+        links.push((*known, link));
+    }
+    Ok(Service {
+        name: name.into(),
+        ports: links.into(),
+        inner: Arc::clone(&inner),
+    })
+}
+
+fn check_name(inner: &Inner, name: &str) -> Result<(), Error> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("`{name}` cannot be a service's name: letters, digits, `-`, `_` and `.` can"),
+        ));
+    }
+    if inner.world.has_service(name) {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("the context already has a service `{name}`; give each one its own name"),
+        ));
+    }
+    Ok(())
+}
+
+fn reserve(plan: &Plan<'_>) -> Result<Vec<(u16, ReservedPort)>, Error> {
+    plan.ports
+        .iter()
+        .map(|&(known, wanted)| match ReservedPort::new(wanted) {
+            Ok(port) => Ok((known, port)),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(Error::new(
+                Kind::Service,
+                format!("port {wanted} of 127.0.0.1 is in use"),
+            )
+            .help(format!(
+                "`ss -ltnp 'sport = :{wanted}'` shows by whom; declare the port with \
+                 `.listens({wanted})` and `{{port}}` to have a free one chosen"
+            ))),
+            Err(error) => Err(Error::new(Kind::Service, "no port could be reserved").because(error)),
+        })
+        .collect()
+}
+
+fn launch(
+    inner: &Arc<Inner>,
+    name: &str,
+    plan: &Plan<'_>,
+    program: PathBuf,
+    ports: Vec<(u16, ReservedPort)>,
+) -> Result<Launch, Error> {
+    let real: Vec<(u16, u16)> = ports
+        .iter()
+        .map(|(known, port)| (*known, port.port()))
+        .collect();
+    let folder = plan.folder()?;
+    let scratch = if plan.needs_scratch() {
+        Some(inner.make_scratch()?)
+    } else {
+        None
+    };
+    let filled = Filled {
+        ports: &real,
+        scratch: scratch.as_deref(),
+    };
+    std::fs::create_dir_all(&inner.logs).map_err(|error| {
+        Error::new(
+            Kind::State,
+            format!("the folder for logs {} cannot be made", inner.logs.display()),
+        )
+        .because(error)
+    })?;
+    Ok(Launch {
+        name: name.to_owned(),
+        // The gate may run in another folder than we do.
+        program: std::path::absolute(&program).unwrap_or(program),
+        args: plan.args(&filled)?,
+        env: plan.env(&filled)?,
+        folder,
+        log: inner.logs.join(format!("{name}.log")),
+        limits: plan.limits(),
+        token: format!("{}-{name}", inner.world.prefix),
+        ports,
+        ready: plan.ready().0,
+        start_timeout: plan.start_timeout(),
+        grace: plan.grace(),
+    })
+}

@@ -1,0 +1,232 @@
+//! Undoes what dead runs left: the first thing that a run does.
+//!
+//! A run is alive while its journal is locked; only a journal whose lock we get is swept.
+//! Journals that may be forged are refused and left alone.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::model::event::{Event, Record};
+use crate::model::identity::ProcessIdentity;
+use crate::model::journal::{Journal, Pending, Unreadable};
+use crate::system::journal_file::{JournalFile, UNBORN};
+use crate::system::state_dir::{self, StateDir};
+use crate::system::terminal::say;
+use crate::system::{identity, undo};
+
+use super::engine;
+
+/// How long a whole sweep may take before it is left to the next run.
+const SWEEP_LIMIT: Duration = Duration::from_secs(120);
+/// After this time a journal that never got its name is from a process that died.
+const UNBORN_LIMIT: Duration = Duration::from_secs(60);
+
+/// A journal whose writer is dead, locked by us.
+struct Dead {
+    path: PathBuf,
+    journal: Journal,
+    file: JournalFile,
+}
+
+/// Sweeps a state directory. It says what it did, and what it could not do.
+pub(super) fn sweep(state: &StateDir) {
+    let dead = find_dead(&state.journals());
+    if dead.is_empty() {
+        return;
+    }
+    let state = state.clone();
+    let swept = engine::block_on_own(SWEEP_LIMIT, async move { undo_all(&state, dead).await });
+    if swept.is_err() {
+        say("chaos-test: undoing what dead runs left takes too long; it goes on beside this run");
+    }
+}
+
+fn find_dead(folder: &Path) -> Vec<Dead> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            say(&format!(
+                "chaos-test: {} cannot be read: {error}",
+                folder.display()
+            ));
+            return Vec::new();
+        }
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.path();
+            if entry.file_name().to_string_lossy().starts_with(UNBORN) {
+                remove_unborn(&path);
+                return None;
+            }
+            match open_dead(&path) {
+                Ok(dead) => dead,
+                Err(why) => {
+                    say(&format!(
+                        "chaos-test: the journal {} was left alone: {why}",
+                        path.display()
+                    ));
+                    None
+                }
+            }
+        })
+        .collect()
+}
+
+/// `None` where its writer lives, or where there is nothing in it.
+fn open_dead(path: &Path) -> Result<Option<Dead>, String> {
+    let mut file = match state_dir::open_trusted(path) {
+        Ok(file) => file,
+        // Its writer has just closed it in order.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error.to_string()),
+    }
+    if !still_there(path, &file) {
+        return Ok(None);
+    }
+    let text = state_dir::read_whole(&mut file).map_err(|error| error.to_string())?;
+    let journal = match Journal::read(&text) {
+        Ok(journal) => journal,
+        Err(Unreadable::Empty) => {
+            // It died before it could plan anything.
+            let _ = fs::remove_file(path);
+            return Ok(None);
+        }
+        Err(why) => return Err(why.to_string()),
+    };
+    if is_elsewhere(&journal.started.process) {
+        return Ok(None);
+    }
+    let whole = text.rfind('\n').map_or(0, |end| end as u64 + 1);
+    let file = JournalFile::adopt(file, path.to_owned(), whole).map_err(|error| error.to_string())?;
+    Ok(Some(Dead {
+        path: path.to_owned(),
+        journal,
+        file,
+    }))
+}
+
+/// Whether the name still leads to the file that we locked: another sweep may have removed
+/// it in between.
+fn still_there(path: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (fs::symlink_metadata(path), file.metadata()) {
+        (Ok(named), Ok(opened)) => named.ino() == opened.ino() && named.dev() == opened.dev(),
+        _ => false,
+    }
+}
+
+/// Whether its process numbers mean nothing here: this boot, but another container. A run
+/// over there sweeps it.
+fn is_elsewhere(process: &ProcessIdentity) -> bool {
+    process.boot_id == identity::boot_id() && process.namespace != identity::namespace()
+}
+
+fn remove_unborn(path: &Path) {
+    let old = fs::symlink_metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .is_ok_and(|modified| {
+            SystemTime::now()
+                .duration_since(modified)
+                .is_ok_and(|age| age > UNBORN_LIMIT)
+        });
+    if old {
+        let _ = fs::remove_file(path);
+    }
+}
+
+async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
+    // One process's journals share one sequence: what was done last in any of its tests is
+    // undone first.
+    let mut steps: Vec<(usize, Pending)> = Vec::new();
+    for (index, dead) in dead.iter().enumerate() {
+        steps.extend(dead.journal.pending().into_iter().map(|step| (index, step)));
+    }
+    steps.sort_by_key(|(index, step)| {
+        let started = &dead[*index].journal.started;
+        let process = (started.wall_clock_ms, started.process.clone());
+        (std::cmp::Reverse(step.seq), std::cmp::Reverse(process))
+    });
+    let mut left = vec![Vec::new(); dead.len()];
+    let mut undone = vec![0_usize; dead.len()];
+    for (index, step) in steps {
+        let done = undo::perform(&step.undo, step.entry, state, None).await;
+        let event = match done {
+            Ok(()) => {
+                undone[index] += 1;
+                Event::Undone {
+                    entry: step.entry,
+                    what: step.what,
+                    fault: step.fault,
+                }
+            }
+            Err(error) => {
+                left[index].push(format!("{}: {error} (by hand: {})", step.undo, step.undo.by_hand()));
+                Event::UndoFailed {
+                    entry: step.entry,
+                    what: step.what,
+                    why: error.to_string(),
+                    by_hand: step.undo.by_hand(),
+                }
+            }
+        };
+        let record = Record {
+            seq: step.seq,
+            at_us: 0,
+            event,
+        };
+        // Where it cannot be written, the step is performed once more next time: harmless.
+        let _ = dead[index].file.append(&record);
+        dead[index].journal.records.push(record);
+    }
+    for ((dead, left), undone) in dead.into_iter().zip(left).zip(undone) {
+        conclude(dead, &left, undone);
+    }
+}
+
+fn conclude(dead: Dead, left: &[String], undone: usize) {
+    let started = &dead.journal.started;
+    // What a service or a link would have undone ended with its process.
+    say(&format!(
+        "chaos-test: an earlier run was killed in {}; {undone} undo {} performed now{}",
+        started.test,
+        if undone == 1 { "step was" } else { "steps were" },
+        if left.is_empty() {
+            String::new()
+        } else {
+            format!(", {} failed:\n  {}", left.len(), left.join("\n  "))
+        }
+    ));
+    copy_to_reports(&dead);
+    if left.is_empty() && let Err(error) = dead.file.remove() {
+        say(&format!(
+            "chaos-test: {} could not be removed: {error}",
+            dead.path.display()
+        ));
+    }
+}
+
+/// The dead test's journal belongs with its run's reports, if those are still there.
+fn copy_to_reports(dead: &Dead) {
+    let started = &dead.journal.started;
+    let folder = started.reports.join("journals");
+    if !folder.is_dir() {
+        return;
+    }
+    let mut text = String::new();
+    for record in &dead.journal.records {
+        if let Ok(line) = serde_json::to_string(record) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    // A report that cannot be completed must not hold up this run.
+    let _ = fs::write(folder.join(format!("{}.jsonl", started.fragment)), text);
+}

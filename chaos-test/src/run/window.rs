@@ -1,0 +1,328 @@
+//! Looking at what monitors saw: baselines, windows, judgements, recovery.
+
+use std::future::IntoFuture;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decide::recovery::{Progress, Steady};
+use crate::decide::statistics::{Latency, P50, P95, Summary};
+use crate::decide::tolerance::{BaselineSummary, Judgement, Tolerance};
+use crate::error::{Error, Kind};
+use crate::model::event::{Event, Met};
+use crate::model::sample::{Sample, Window};
+use crate::model::units::{human, trimmed};
+use crate::system::Ledger;
+
+use super::context::{Inner, Moment};
+use super::engine;
+use super::monitor::Monitor;
+
+/// What is normal: the samples of a monitor while nothing was broken.
+#[derive(Debug, Clone)]
+pub struct Baseline {
+    pub(super) summary: Arc<Summary>,
+    pub(super) samples: Arc<[Sample]>,
+    pub(super) steady: Steady,
+}
+
+impl Baseline {
+    /// The samples themselves.
+    #[must_use]
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+}
+
+impl BaselineSummary for Baseline {
+    fn summary(&self) -> Arc<Summary> {
+        Arc::clone(&self.summary)
+    }
+}
+
+impl std::fmt::Display for Baseline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let latency = |at| match self.summary.latency(at) {
+            Some(Latency::Of(latency)) => human(latency),
+            Some(Latency::NoAnswer) | None => "no answer".to_owned(),
+        };
+        write!(
+            f,
+            "p50 {}, p95 {}, {} /s, {} errors ({} samples)",
+            latency(P50),
+            latency(P95),
+            trimmed(self.summary.throughput().unwrap_or_default()),
+            self.summary.errors,
+            self.summary.count,
+        )
+    }
+}
+
+/// The samples of a monitor in a window of time.
+#[derive(Clone)]
+pub struct Samples {
+    pub(super) monitor: String,
+    /// The faults that were in force when the window was asked for.
+    pub(super) under: Vec<String>,
+    pub(super) window: Window,
+    pub(super) samples: Vec<Sample>,
+    pub(super) inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Samples {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Samples")
+            .field("monitor", &self.monitor)
+            .field("window", &self.window)
+            .field("samples", &self.samples)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Samples {
+    /// The samples themselves, in the order of their intended times.
+    #[must_use]
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// Expects something of them; judged by [`Expectations::check`].
+    pub fn expect(self, tolerance: Tolerance) -> Expectations {
+        Expectations {
+            samples: self,
+            tolerances: vec![tolerance],
+        }
+    }
+}
+
+/// What is expected of some samples; judged all together by [`check`](Self::check).
+#[derive(Debug, Clone)]
+#[must_use = "nothing is judged until `check` is called"]
+pub struct Expectations {
+    samples: Samples,
+    tolerances: Vec<Tolerance>,
+}
+
+impl Expectations {
+    /// Expects one thing more.
+    pub fn expect(mut self, tolerance: Tolerance) -> Self {
+        self.tolerances.push(tolerance);
+        self
+    }
+
+    /// Judges all of them and reports every miss.
+    ///
+    /// The judgement stands: a miss fails the test even if the error is swallowed.
+    ///
+    /// # Errors
+    ///
+    /// If at least one is missed ([`Error::is_deviation`]), or cannot be judged for want
+    /// of data ([`Error::is_no_data`]).
+    #[track_caller]
+    pub fn check(self) -> Result<(), Error> {
+        let at = Location::caller().to_string();
+        let summary = Summary::of(&self.samples.samples, self.samples.window);
+        let under = match self.samples.under.as_slice() {
+            [] => String::new(),
+            faults => format!(" under \"{}\"", faults.join("\", \"")),
+        };
+        let judgements: Vec<Judgement> = self
+            .tolerances
+            .iter()
+            .map(|tolerance| {
+                let mut judgement = tolerance.judge(&summary);
+                judgement.what = format!(
+                    "{} of {} over {}{under}",
+                    judgement.what,
+                    self.samples.monitor,
+                    human(self.samples.window.length()),
+                );
+                judgement
+            })
+            .collect();
+        conclude(&self.samples.inner, &judgements, &at)
+    }
+}
+
+/// Records judgements and turns those that were not met into an error.
+fn conclude(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Error> {
+    for judgement in judgements {
+        inner.recorder.record(Event::Judged {
+            what: judgement.what.clone(),
+            expected: judgement.expected.clone(),
+            actual: judgement.actual.clone(),
+            met: judgement.met,
+            at: at.to_owned(),
+        });
+    }
+    let missed: Vec<String> = judgements
+        .iter()
+        .filter(|judgement| judgement.met != Met::Yes)
+        .map(|judgement| {
+            format!(
+                "{}: {}, expected {}",
+                judgement.what, judgement.actual, judgement.expected
+            )
+        })
+        .collect();
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let deviated = judgements
+        .iter()
+        .any(|judgement| judgement.met == Met::No);
+    let kind = if deviated { Kind::Deviated } else { Kind::NoData };
+    Err(Error::new(kind, missed.join("\n")))
+}
+
+/// Waits for a recovery and judges it; made by [`Monitor::recovers_to`]. Await it.
+///
+/// The system has recovered with the first of several steady samples in a row: ones that
+/// succeeded, and that took no longer than twice the baseline's p99 (or 25 ms above it,
+/// where that is more). Recovery time is measured to the intended time of that sample, and
+/// is therefore exact to one interval of the monitor.
+#[must_use = "nothing is judged until it is awaited"]
+#[derive(Debug)]
+pub struct Recovers {
+    monitor: Monitor,
+    steady: Steady,
+    since: Duration,
+    within: Duration,
+    in_a_row: usize,
+    at: String,
+}
+
+impl Recovers {
+    #[track_caller]
+    pub(super) fn new(monitor: Monitor, steady: Steady) -> Self {
+        Self {
+            since: monitor.inner.recorder.now(),
+            monitor,
+            steady,
+            within: Duration::from_secs(30),
+            in_a_row: 3,
+            at: Location::caller().to_string(),
+        }
+    }
+
+    /// From which instant recovery time counts: usually when the fault was lifted. From
+    /// this call, by default.
+    pub fn since(mut self, moment: Moment) -> Self {
+        self.since = moment.into();
+        self
+    }
+
+    /// How long it may take; 30 seconds by default.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.within = limit;
+        self
+    }
+
+    /// How many steady samples in a row make a recovery; 3 by default.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn in_a_row(mut self, samples: usize) -> Self {
+        assert!(samples > 0, "a recovery needs at least one sample");
+        self.in_a_row = samples;
+        self
+    }
+
+    async fn judge(self) -> Result<Recovery, Error> {
+        let inner = Arc::clone(&self.monitor.inner);
+        let _call = inner.enter().await?;
+        let watcher = Arc::clone(&self.monitor.watcher);
+        // The streak may begin at the last instant, and its last sample needs its answer.
+        let streak = watcher.interval * u32::try_from(self.in_a_row).unwrap_or(u32::MAX);
+        let deadline = self.since + self.within + streak + self.steady.slowest;
+        let progress = tokio::select! {
+            progress = watcher.recovery(
+                self.steady, self.since, self.in_a_row, deadline, &inner,
+            ) => progress,
+            ended = inner.until_ended() => return Err(ended),
+        };
+        let mut judgement = Judgement {
+            what: format!("recovery of {}", watcher.name),
+            expected: format!(
+                "within {}, {} samples in a row",
+                human(self.within),
+                self.in_a_row
+            ),
+            actual: String::new(),
+            met: Met::No,
+        };
+        let mut recovery = None;
+        match progress {
+            Progress::Recovered { at, degraded } => {
+                let took = at.saturating_sub(self.since);
+                judgement.actual = if degraded {
+                    format!("after {}", human(took))
+                } else {
+                    format!("after {}; no sample since then was out of steady state", human(took))
+                };
+                if took <= self.within {
+                    judgement.met = Met::Yes;
+                    inner.recorder.record(Event::Recovered {
+                        monitor: watcher.name.clone(),
+                        recovery_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                        degraded,
+                    });
+                }
+                recovery = Some(Recovery { took, degraded });
+            }
+            Progress::NotYet {
+                seen,
+                streak,
+                last_problem,
+            } => {
+                if seen == 0 {
+                    judgement.met = Met::NoData;
+                    judgement.actual = "no sample was answered".to_owned();
+                } else {
+                    let problem = match last_problem {
+                        Some(problem) => format!("; the last problem: {problem}"),
+                        None => String::new(),
+                    };
+                    judgement.actual =
+                        format!("not yet, {streak} steady in a row of {seen} samples{problem}");
+                }
+            }
+        }
+        conclude(&inner, &[judgement], &self.at)?;
+        recovery.ok_or_else(|| Error::new(Kind::NoData, "there was no recovery to measure"))
+    }
+}
+
+impl IntoFuture for Recovers {
+    type Output = Result<Recovery, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(engine::run_on(engine::own(), self.judge()))
+    }
+}
+
+/// How a system under test came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovery {
+    took: Duration,
+    degraded: bool,
+}
+
+impl Recovery {
+    /// From the named instant to the first steady sample.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        self.took
+    }
+
+    /// Whether any sample since the named instant was out of its steady state. Where none
+    /// was, there was nothing to recover from, and the time says nothing.
+    #[must_use]
+    pub fn was_degraded(&self) -> bool {
+        self.degraded
+    }
+}

@@ -1,0 +1,26 @@
+//! The only room that touches the world: processes, links, files, the clock.
+//!
+//! It never judges and never decides what is to be done; the rooms above tell it.
+
+pub(crate) mod at_exit;
+pub(crate) mod capability;
+pub(crate) mod gate;
+mod hook;
+pub(crate) mod identity;
+pub(crate) mod journal_file;
+pub(crate) mod place;
+pub(crate) mod ports;
+pub(crate) mod process;
+#[allow(dead_code, reason = "the link engine offers more than the first toxics need")]
+pub(crate) mod proxy;
+pub(crate) mod service;
+pub(crate) mod state_dir;
+pub(crate) mod terminal;
+pub(crate) mod undo;
+mod world;
+
+pub use process::{ProcessState, Signal};
+pub use proxy::{Direction, Hits, Toxic, Traffic};
+pub use world::{ReadOnlySystem, System};
+
+pub(crate) use world::{Ledger, World};

@@ -1,0 +1,199 @@
+//! Where reports go, and which run this process belongs to.
+
+use std::path::{Path, PathBuf};
+
+use super::identity;
+use crate::model::spec::TestSpec;
+
+/// The folder for reports: `CHAOS_DIR`, else `chaos` in cargo's target folder.
+pub(crate) fn reports(target_tmpdir: Option<&str>) -> PathBuf {
+    let variable = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path: &PathBuf| !path.as_os_str().is_empty())
+    };
+    if let Some(folder) = variable("CHAOS_DIR") {
+        return absolute(folder);
+    }
+    let exe = std::env::current_exe().ok();
+    let target = variable("CARGO_TARGET_DIR")
+        // A relative one is relative to where cargo was started, which nobody tells us.
+        .filter(|target| target.is_absolute())
+        .or_else(|| Some(Path::new(target_tmpdir?).parent()?.to_owned()))
+        .or_else(|| outermost_with(exe.as_deref()?, "CACHEDIR.TAG"))
+        .or_else(|| {
+            let start = std::env::current_dir().ok()?;
+            Some(outermost_with(&start.join("x"), "Cargo.lock")?.join("target"))
+        })
+        .unwrap_or_else(|| absolute(PathBuf::from("target")));
+    target.join("chaos")
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+fn outermost_with(path: &Path, file: &str) -> Option<PathBuf> {
+    path.ancestors()
+        .skip(1)
+        .filter(|folder| folder.join(file).is_file())
+        .last()
+        .map(Path::to_owned)
+}
+
+/// The run that this process belongs to, as a bare name.
+pub(crate) fn run_id() -> String {
+    let set = |name| std::env::var(name).ok().filter(|id| !id.is_empty());
+    if let Some(id) = set("NEXTEST_RUN_ID").or_else(|| set("CHAOS_RUN_ID")) {
+        return bare(&id);
+    }
+    let own = std::process::id();
+    let boot: String = identity::boot_id().chars().take(8).collect();
+    // All test binaries of one `cargo test` have the same parent. Any other parent, such as
+    // a shell or an editor, lives through many runs.
+    let parent = identity::stat(own)
+        .map(|stat| stat.parent)
+        .filter(|&parent| is_cargo(parent));
+    let (kind, pid) = match parent {
+        Some(parent) => ("cargo", parent),
+        None => ("process", own),
+    };
+    let start = identity::stat(pid).map_or(0, |stat| stat.start_time);
+    format!("{kind}-{boot}-{start}-{pid}")
+}
+
+fn is_cargo(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "cargo")
+}
+
+fn bare(id: &str) -> String {
+    let safe: String = id
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' })
+        .take(100)
+        .collect();
+    if safe == id {
+        safe
+    } else {
+        // Two ids that differ only in what was replaced must stay two.
+        let sum = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        format!("{safe}-{sum:016x}")
+    }
+}
+
+/// The test binary's name as nextest has it: `package`, `package::test` or
+/// `package::bin/name`.
+pub(crate) fn binary_id(spec: &TestSpec) -> String {
+    if let Ok(id) = std::env::var("NEXTEST_BINARY_ID")
+        && !id.is_empty()
+    {
+        return id;
+    }
+    let crate_name = spec.module.split("::").next().unwrap_or(spec.module);
+    match (spec.bin_name, spec.target_tmpdir) {
+        (Some(bin), _) => format!("{}::bin/{bin}", spec.package),
+        (None, Some(_)) => format!(
+            "{}::{}",
+            spec.package,
+            target_name(Path::new(spec.manifest_dir), crate_name)
+        ),
+        (None, None) => spec.package.to_owned(),
+    }
+}
+
+/// An integration test's target may have dashes where its crate has underscores.
+fn target_name(manifest_dir: &Path, crate_name: &str) -> String {
+    let entries = std::fs::read_dir(manifest_dir.join("tests"));
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            Some(name.strip_suffix(".rs").unwrap_or(&name).to_owned())
+        })
+        .find(|name| name.replace('-', "_") == crate_name)
+        .unwrap_or_else(|| crate_name.to_owned())
+}
+
+/// The command that runs one test again, as it was run: the runner that started us, with
+/// the features and the profile that it was given.
+pub(crate) fn command_again(package: &str, name: &str, seed: u64) -> String {
+    let parent = identity::stat(std::process::id()).map_or(0, |stat| stat.parent);
+    let line = std::fs::read(format!("/proc/{parent}/cmdline")).unwrap_or_default();
+    let words: Vec<String> = line
+        .split(|&byte| byte == 0)
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    format!(
+        "CHAOS_SEED={seed:#x} {} -p {package}{} {name}",
+        if words.iter().any(|word| word == "nextest") {
+            "cargo nextest run"
+        } else {
+            "cargo test"
+        },
+        kept_options(&words),
+    )
+}
+
+fn kept_options(words: &[String]) -> String {
+    let mut kept = String::new();
+    let mut words = words.iter().take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        let alone = matches!(
+            word.as_str(),
+            "--all-features" | "--no-default-features" | "--release" | "-r"
+        ) || word.starts_with("--features=");
+        let with_value = matches!(word.as_str(), "--features" | "-F");
+        if alone || with_value {
+            kept.push(' ');
+            kept.push_str(word);
+        }
+        if with_value && let Some(value) = words.next() {
+            kept.push(' ');
+            kept.push_str(value);
+        }
+    }
+    kept
+}
+
+/// Which attempt of a runner that tries again this is; 1 is the first.
+pub(crate) fn attempt() -> u32 {
+    std::env::var("NEXTEST_ATTEMPT")
+        .ok()
+        .and_then(|attempt| attempt.parse().ok())
+        .unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_are_bare_names_and_stay_different() {
+        assert_eq!(bare("17f3-aB_9"), "17f3-aB_9");
+        let (one, two) = (bare("../a"), bare("..\\a"));
+        assert!(one.starts_with("___a-") && two.starts_with("___a-"), "{one} {two}");
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn what_decides_how_a_test_is_built_is_kept() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (line, expected) in [
+            ("cargo test", ""),
+            ("cargo test --features chaos -p shop -- --nocapture", " --features chaos"),
+            ("cargo nextest run --release --all-features", " --release --all-features"),
+            ("cargo test --features=a,b", " --features=a,b"),
+        ] {
+            assert_eq!(kept_options(&words(line)), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_process_has_one_run() {
+        assert_eq!(run_id(), run_id());
+    }
+}

@@ -1,0 +1,173 @@
+//! The toxics: what can happen to a connection's bytes.
+//!
+//! Owns the closed list of toxics and the contract by which a connection runs
+//! them. A toxic must never touch a socket, and nothing outside this folder
+//! may name a particular one. Adding one: a file here, a variant of [`Toxic`]
+//! and an arm in [`Toxic::stage`].
+
+mod down;
+mod latency;
+mod reset;
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+use super::{hits::Tally, item::Item};
+
+/// A transformation of a link's streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Toxic {
+    /// Delivers everything, including the end of the stream, `delay` later,
+    /// varied by up to `jitter` either way (never below zero).
+    ///
+    /// It is a delay line: chunks overlap in flight, so throughput is not
+    /// reduced until 4 MiB per direction are in flight, and order is kept
+    /// whatever the jitter. The jitter is drawn from the link's seed, the
+    /// connection's number, the toxic's id and the direction. On removal
+    /// everything still in flight is delivered at once.
+    Latency {
+        /// How much later everything arrives.
+        delay: Duration,
+        /// How far a single delay may be off, either way.
+        jitter: Duration,
+    },
+    /// Resets open connections at once, and every new one as soon as it has
+    /// been accepted.
+    ///
+    /// The link keeps listening, because a closed listener could not count
+    /// whom it turned away; a client therefore sees a reset, while connecting
+    /// or right after, where a closed port would refuse the connection. The
+    /// direction makes no difference.
+    Down,
+    /// Resets every connection once, some time after the toxic met it.
+    ///
+    /// The time runs from now for a connection that is open, and from the
+    /// first byte in the toxic's direction for a new one. With zero, that
+    /// first byte is not delivered.
+    Reset {
+        /// How long a connection that was met still lives.
+        after: Duration,
+    },
+}
+
+impl Toxic {
+    /// The part of this toxic in one direction of one connection.
+    pub(super) fn stage(&self, encounter: Encounter) -> Box<dyn Stage> {
+        match *self {
+            Toxic::Latency { delay, jitter } => {
+                Box::new(latency::Latency::new(delay, jitter, encounter))
+            }
+            Toxic::Down => Box::new(down::Down::new(encounter)),
+            Toxic::Reset { after } => Box::new(reset::Reset::new(after, encounter)),
+        }
+    }
+}
+
+/// Which of a connection's streams a toxic acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the client to the service.
+    Upstream,
+    /// From the service to the client.
+    Downstream,
+    /// Both of them.
+    Both,
+}
+
+impl Direction {
+    pub(super) fn covers(self, way: Way) -> bool {
+        matches!(
+            (self, way),
+            (Direction::Both, _)
+                | (Direction::Upstream, Way::Up)
+                | (Direction::Downstream, Way::Down)
+        )
+    }
+}
+
+/// One toxic of one link: the first one added is 1, and numbers are never used
+/// again, so that a replay that adds the same toxics draws the same numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ToxicId(pub(super) u64);
+
+impl fmt::Display for ToxicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One of a connection's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the client to the service.
+    Up,
+    /// From the service to the client.
+    Down,
+}
+
+/// A toxic's meeting with one direction of one connection.
+#[derive(Debug)]
+pub(super) struct Encounter {
+    pub(super) seed: u64,
+    pub(super) connection: u64,
+    pub(super) toxic: ToxicId,
+    pub(super) way: Way,
+    /// Whether the connection is only just coming in.
+    pub(super) opening: bool,
+    pub(super) tally: Tally,
+}
+
+impl Encounter {
+    /// The random numbers of this meeting: the same for the same seed,
+    /// connection, toxic and direction, on every platform.
+    pub(super) fn random(&self) -> ChaCha8Rng {
+        let way = match self.way {
+            Way::Up => 0_u64,
+            Way::Down => 1,
+        };
+        let mut seed = [0; 32];
+        for (place, part) in
+            seed.chunks_exact_mut(8)
+                .zip([self.seed, self.connection, self.toxic.0, way])
+        {
+            place.copy_from_slice(&part.to_le_bytes());
+        }
+        ChaCha8Rng::from_seed(seed)
+    }
+}
+
+/// One toxic in one direction of one connection.
+///
+/// A flow calls it with its connection locked, so nothing here may block, and
+/// a stage that waits for time registers the context's waker. Every item that
+/// is pushed comes out of [`Stage::poll_next`] or [`Stage::release`], in order;
+/// a stage that drops or changes data does so on purpose, never by accident.
+pub(super) trait Stage: Send {
+    /// Whether more may be pushed; this is what bounds the memory of a line.
+    fn has_room(&self) -> bool;
+
+    /// Takes over the next item of the stream. Also called without room when
+    /// the toxic before this one was removed and hands over what it held.
+    fn push(&mut self, item: Item);
+
+    /// The next item for whoever comes after. Pending without a waker is fine
+    /// where only a push can help.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Item>;
+
+    /// Ready when this connection is to be reset. Asked before anything else
+    /// in every turn, and once when the stage is added; never again after it
+    /// was ready, so a stage counts its reset here.
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Pending
+    }
+
+    /// The toxic was removed: everything that is still held, in order.
+    fn release(&mut self) -> VecDeque<Item>;
+}

@@ -1,0 +1,440 @@
+//! One service that is a process: started at the gate, restarted, killed, watched.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::future::Future;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::gate::{self, Limits};
+use super::identity;
+use super::ports::ReservedPort;
+use super::process::{self, ProcessState, Signal, TOKEN};
+use super::world::Ledger;
+use crate::error::{Error, Kind};
+use crate::model::event::Event;
+use crate::model::identity::ProcessIdentity;
+use crate::model::undo::Undo;
+use crate::model::units::human;
+
+/// Says whether a service is ready: asked again and again until it is.
+pub(crate) trait ReadyCheck: Send + Sync {
+    /// What is asked, for messages.
+    fn describe(&self) -> String;
+
+    /// Asked once; the error says what was seen instead.
+    fn check<'a>(
+        &'a self,
+        service: &'a ServiceProcess,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+}
+
+/// How a service's process is started, each time.
+pub(crate) struct Launch {
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: BTreeMap<OsString, Option<OsString>>,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) log: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) token: String,
+    pub(crate) ports: Vec<(u16, ReservedPort)>,
+    pub(crate) ready: Arc<dyn ReadyCheck>,
+    pub(crate) start_timeout: Duration,
+    pub(crate) grace: Duration,
+}
+
+/// A service, whether its process runs at the moment or not.
+pub(crate) struct ServiceProcess {
+    launch: Launch,
+    ledger: Weak<dyn Ledger>,
+    running: Mutex<Option<Running>>,
+    starts: AtomicU32,
+    /// One change at a time; a fault and a restart must not cross.
+    changing: tokio::sync::Mutex<()>,
+}
+
+struct Running {
+    process: ProcessIdentity,
+    entry: u64,
+    /// Held while the process waits at the gate.
+    gate: Option<ChildStdin>,
+    exit: watch::Receiver<Option<ExitStatus>>,
+    /// Set once we ended it ourselves.
+    expected: Arc<AtomicBool>,
+}
+
+impl ServiceProcess {
+    pub(crate) fn new(launch: Launch, ledger: Weak<dyn Ledger>) -> Self {
+        Self {
+            launch,
+            ledger,
+            running: Mutex::new(None),
+            starts: AtomicU32::new(0),
+            changing: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.launch.name
+    }
+
+    pub(crate) fn log(&self) -> &std::path::Path {
+        &self.launch.log
+    }
+
+    /// Where the service itself listens, by the port that its users know.
+    pub(crate) fn ports(&self) -> &[(u16, ReservedPort)] {
+        &self.launch.ports
+    }
+
+    /// The line that marks the latest start in the log.
+    pub(crate) fn start_mark(&self) -> String {
+        let start = self.starts.load(Ordering::SeqCst);
+        format!("--- chaos-test: start {start} of `{}` ---", self.launch.name)
+    }
+
+    /// The process that runs now, if one was started and not yet ended by us.
+    pub(crate) fn process(&self) -> Option<ProcessIdentity> {
+        self.with_running(|running| running.map(|running| running.process.clone()))
+    }
+
+    pub(crate) fn state(&self) -> ProcessState {
+        self.with_running(|running| match running {
+            None => ProcessState::Gone,
+            Some(running) if running.exit.borrow().is_some() => ProcessState::Gone,
+            Some(running) => match process::state(&running.process) {
+                ProcessState::Running if running.gate.is_some() => ProcessState::HeldAtStart,
+                state => state,
+            },
+        })
+    }
+
+    /// Sends a signal to the whole group. `false` where nothing runs.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<bool> {
+        let Some(process) = self.with_running(|running| {
+            let running = running?;
+            if !matches!(signal, Signal::Stop | Signal::Continue) {
+                running.expect_end();
+            }
+            Some(running.process.clone())
+        }) else {
+            return Ok(false);
+        };
+        process::signal_group(&process, signal)
+    }
+
+    /// Starts the process and waits until it is ready.
+    pub(crate) async fn start(&self) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        self.spawn(false)?;
+        self.until_ready().await
+    }
+
+    /// Starts the process without waiting for it to be ready; `held`: it stays at the gate.
+    pub(crate) async fn start_unready(&self, held: bool) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        self.spawn(held)
+    }
+
+    /// Has it run and be ready, whatever state it is in. Nothing happens where it already
+    /// does.
+    pub(crate) async fn ensure_running(&self) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        match self.state() {
+            ProcessState::Running => {}
+            ProcessState::Stopped => {
+                self.signal(Signal::Continue)
+                    .map_err(|error| self.error("could not be continued").because(error))?;
+            }
+            ProcessState::HeldAtStart => self.open_gate()?,
+            ProcessState::Gone => {
+                self.clear().await?;
+                self.spawn(false)?;
+            }
+        }
+        self.until_ready().await
+    }
+
+    /// Ends the process: asks first, and kills what is still there after the grace period.
+    pub(crate) async fn end(&self, ask_first: bool) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        if ask_first && self.state() == ProcessState::Running {
+            let _ = self.signal(Signal::Term);
+            self.exits_within(self.launch.grace).await;
+        }
+        self.clear().await
+    }
+
+    /// Waits for the process to be gone.
+    pub(crate) async fn exits_within(&self, limit: Duration) -> bool {
+        let Some(mut exit) =
+            self.with_running(|running| running.map(|running| running.exit.clone()))
+        else {
+            return true;
+        };
+        let gone = exit.wait_for(Option::is_some);
+        tokio::time::timeout(limit, gone).await.is_ok_and(|gone| gone.is_ok())
+    }
+
+    fn spawn(&self, held: bool) -> Result<(), Error> {
+        let ledger = self.ledger()?;
+        let started = Instant::now();
+        let mut child = self
+            .command()
+            .and_then(|mut command| command.spawn())
+            .map_err(|error| self.error("could not be started").because(error))?;
+        let gate = child.stdin.take();
+        let planned = identity::of(child.id())
+            .map_err(|error| self.error("has no identity in /proc").because(error))
+            .and_then(|process| {
+                let undo = Undo::EndProcess {
+                    service: self.launch.name.clone(),
+                    process: process.clone(),
+                    token: self.launch.token.clone(),
+                };
+                let what = format!("start process {} of `{}`", process.pid, self.launch.name);
+                Ok((ledger.plan(&what, undo, false)?, process))
+            });
+        let (entry, process) = match planned {
+            Ok(planned) => planned,
+            Err(error) => {
+                // The gate closes, so the child ends without having run the program.
+                drop(gate);
+                let _ = child.wait();
+                return Err(error);
+            }
+        };
+        let (report, exit) = watch::channel(None);
+        let expected = Arc::new(AtomicBool::new(false));
+        self.watch(child, report, Arc::clone(&expected))?;
+        *self.running.lock().expect("no panic while held") = Some(Running {
+            process: process.clone(),
+            entry,
+            gate,
+            exit,
+            expected,
+        });
+        if !held {
+            self.open_gate()?;
+        }
+        ledger.record(Event::ServiceStarted {
+            service: self.launch.name.clone(),
+            pid: process.pid,
+            ports: self.launch.ports.iter().map(|(_, port)| port.port()).collect(),
+            log: Some(self.launch.log.clone()),
+            took_us: micros(started.elapsed()),
+        });
+        Ok(())
+    }
+
+    fn command(&self) -> io::Result<Command> {
+        let mut log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.launch.log)?;
+        self.starts.fetch_add(1, Ordering::SeqCst);
+        writeln!(log, "{}", self.start_mark())?;
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg(&self.launch.program)
+            .args(&self.launch.args)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        for (name, value) in &self.launch.env {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+            .env(TOKEN, &self.launch.token)
+            .env(gate::VARIABLE, self.launch.limits.encode());
+        if let Some(folder) = &self.launch.folder {
+            command.current_dir(folder);
+        }
+        Ok(command)
+    }
+
+    fn open_gate(&self) -> Result<(), Error> {
+        let gate = self.with_running_mut(|running| running.and_then(|running| running.gate.take()));
+        match gate {
+            Some(mut gate) => gate
+                .write_all(&[gate::OPEN])
+                .map_err(|error| self.error("ended before its start").because(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the child in a thread of its own: an end is seen at once and no zombie stays.
+    fn watch(
+        &self,
+        mut child: Child,
+        report: watch::Sender<Option<ExitStatus>>,
+        expected: Arc<AtomicBool>,
+    ) -> Result<(), Error> {
+        let ledger = Weak::clone(&self.ledger);
+        let service = self.launch.name.clone();
+        std::thread::Builder::new()
+            .name(format!("chaos-wait-{service}"))
+            .stack_size(128 * 1024)
+            .spawn(move || {
+                let Ok(status) = child.wait() else { return };
+                if !expected.load(Ordering::SeqCst)
+                    && let Some(ledger) = ledger.upgrade()
+                {
+                    ledger.record(Event::ServiceDied {
+                        service,
+                        how: status.to_string(),
+                    });
+                }
+                report.send_replace(Some(status));
+            })
+            .map(drop)
+            .map_err(|error| self.error("cannot be watched").because(error))
+    }
+
+    async fn until_ready(&self) -> Result<(), Error> {
+        let until = Instant::now() + self.launch.start_timeout;
+        let mut exit = self
+            .with_running(|running| running.map(|running| running.exit.clone()))
+            .ok_or_else(|| self.error("is not running"))?;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let answer = tokio::select! {
+                biased;
+                // A service that ended can never become ready, even if somebody else
+                // answers at its port.
+                _ = exit.wait_for(Option::is_some) => return Err(self.ended()),
+                answer = tokio::time::timeout(left, self.launch.ready.check(self)) => answer,
+            };
+            let seen = match answer {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(seen)) => seen,
+                Err(_) => "no answer".to_owned(),
+            };
+            if Instant::now() >= until {
+                return Err(self
+                    .error(format!(
+                        "did not become ready within {} ({}): {seen}",
+                        human(self.launch.start_timeout),
+                        self.launch.ready.describe(),
+                    ))
+                    .help(self.log_help()));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    fn ended(&self) -> Error {
+        let how = self
+            .with_running(|running| *running?.exit.borrow())
+            .map_or_else(|| "somehow".to_owned(), |status| status.to_string());
+        self.error(format!("ended before it was ready ({how})"))
+            .help(self.log_help())
+    }
+
+    /// Ends whatever is left of the process and says so in the journal.
+    async fn clear(&self) -> Result<(), Error> {
+        let Some((process, entry)) = self.with_running_mut(|running| {
+            let running = running?;
+            running.expect_end();
+            // A process that waits at the gate sees it close and ends.
+            running.gate = None;
+            Some((running.process.clone(), running.entry))
+        }) else {
+            return Ok(());
+        };
+        let token = self.launch.token.clone();
+        let ended = tokio::task::spawn_blocking(move || {
+            process::end(&process, &token, Duration::from_secs(8))
+        })
+        .await
+        .map_err(io::Error::other)
+        .flatten();
+        ended.map_err(|error| self.error("could not be ended").because(error))?;
+        self.exits_within(Duration::from_secs(5)).await;
+        *self.running.lock().expect("no panic while held") = None;
+        if let Ok(ledger) = self.ledger() {
+            ledger.undone(entry);
+        }
+        Ok(())
+    }
+
+    fn with_running<T>(&self, ask: impl FnOnce(Option<&Running>) -> T) -> T {
+        ask(self.running.lock().expect("no panic while held").as_ref())
+    }
+
+    fn with_running_mut<T>(&self, ask: impl FnOnce(Option<&mut Running>) -> T) -> T {
+        ask(self.running.lock().expect("no panic while held").as_mut())
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn Ledger>, Error> {
+        self.ledger
+            .upgrade()
+            .ok_or_else(|| Error::new(Kind::Ended, "the context of this service has ended"))
+    }
+
+    fn error(&self, what: impl std::fmt::Display) -> Error {
+        Error::new(Kind::Service, format!("service `{}` {what}", self.launch.name))
+    }
+
+    /// The last lines of the log, where a person would look first.
+    fn log_help(&self) -> String {
+        let lines = last_lines(&self.launch.log, 8);
+        if lines.is_empty() {
+            return format!(
+                "it printed nothing; it was started as `{}`",
+                self.launch.program.display()
+            );
+        }
+        format!(
+            "its last lines, of {}:\n    {}",
+            self.launch.log.display(),
+            lines.join("\n    ")
+        )
+    }
+}
+
+impl Running {
+    fn expect_end(&self) {
+        self.expected.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The last lines of a log, without reading all of a long one.
+pub(crate) fn last_lines(path: &std::path::Path, count: usize) -> Vec<String> {
+    use std::io::{Read, Seek, SeekFrom};
+    const ENOUGH: u64 = 16 * 1024;
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(ENOUGH)))?;
+        let mut bytes = Vec::new();
+        file.take(ENOUGH).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..]
+        .iter()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

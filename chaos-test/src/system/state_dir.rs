@@ -1,0 +1,276 @@
+//! The per-user directory that holds what must outlive a killed test: journals, scratch
+//! folders and copies of files.
+//!
+//! Journals are replayed, so nobody else may be able to write one. The directory belongs
+//! to the user and has mode 0700; anything in it that is a symbolic link, belongs to
+//! somebody else, is writable by others or has a second name is refused and never acted on.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind};
+
+/// The directory, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+}
+
+impl StateDir {
+    /// Finds, creates and checks the directory: `CHAOS_STATE_DIR`, else
+    /// `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>`.
+    pub(crate) fn open() -> Result<Self, Error> {
+        Self::at(place(|name| std::env::var_os(name).map(PathBuf::from)))
+    }
+
+    /// Creates and checks a directory.
+    pub(crate) fn at(path: PathBuf) -> Result<Self, Error> {
+        let failed = |error: io::Error| {
+            Error::new(
+                Kind::State,
+                format!("cannot use the state directory {}", path.display()),
+            )
+            .because(error)
+            .help(
+                "undo steps are written there before a fault is injected, so nothing is \
+                 injected without it; name a directory of your own with CHAOS_STATE_DIR",
+            )
+        };
+        if !path.is_absolute() {
+            return Err(failed(io::Error::other(
+                "CHAOS_STATE_DIR must be an absolute path",
+            )));
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        make_private(&path).map_err(failed)?;
+        for folder in ["journals", "scratch", "copies"] {
+            make_private(&path.join(folder)).map_err(failed)?;
+        }
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn journals(&self) -> PathBuf {
+        self.path.join("journals")
+    }
+
+    /// A scratch folder of ours. The name must be bare.
+    pub(crate) fn scratch(&self, name: &str) -> io::Result<PathBuf> {
+        Ok(self.path.join("scratch").join(bare(name)?))
+    }
+
+    /// A copy of a file. The name must be bare.
+    pub(crate) fn copy(&self, name: &str) -> io::Result<PathBuf> {
+        Ok(self.path.join("copies").join(bare(name)?))
+    }
+
+    /// Creates a new private folder for scratch files.
+    pub(crate) fn create_scratch(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.scratch(name)?;
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(path)
+    }
+}
+
+fn place(variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
+    let set = |name| variable(name).filter(|path| !path.as_os_str().is_empty());
+    if let Some(path) = set("CHAOS_STATE_DIR") {
+        return path;
+    }
+    // The XDG specification has relative paths ignored.
+    match set("XDG_STATE_HOME").filter(|path| path.is_absolute()) {
+        Some(path) => path.join("chaos-test"),
+        None => PathBuf::from(format!(
+            "/var/tmp/chaos-test-{}",
+            rustix::process::geteuid().as_raw()
+        )),
+    }
+}
+
+/// A name without separators, so that no journal can make us leave our own directory.
+fn bare(name: &str) -> io::Result<&str> {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !name.is_empty() && !name.starts_with('.') && name.bytes().all(safe) {
+        Ok(name)
+    } else {
+        Err(io::Error::other(format!(
+            "`{name}` is not a bare name of ours"
+        )))
+    }
+}
+
+fn make_private(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    let metadata = fs::symlink_metadata(path)?;
+    let refuse = |why: String| Err(io::Error::other(format!("{}: {why}", path.display())));
+    if metadata.is_symlink() {
+        return refuse("it is a symbolic link, which somebody else may have placed".into());
+    }
+    if !metadata.is_dir() {
+        return refuse("it is not a directory".into());
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if metadata.uid() != user {
+        return refuse(format!(
+            "it belongs to user {}, not to user {user}",
+            metadata.uid()
+        ));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return refuse(format!(
+            "others may write to it (mode {:o}), so what it holds may be forged; look at it, \
+             then `chmod 700` it",
+            metadata.mode() & 0o7777
+        ));
+    }
+    if metadata.mode() & 0o777 != 0o700 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    if rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err() {
+        return refuse("it is read-only".into());
+    }
+    Ok(())
+}
+
+/// Opens a journal that another process left, if it can be trusted.
+///
+/// # Errors
+///
+/// Where it cannot be opened, or must not be acted on.
+pub(crate) fn open_trusted(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)?;
+    // The open file is what is checked, so that nobody can swap it in between.
+    let metadata = file.metadata()?;
+    let user = rustix::process::geteuid().as_raw();
+    let why = if !metadata.is_file() {
+        "it is not a regular file".to_owned()
+    } else if metadata.uid() != user {
+        format!("it belongs to user {}, not to user {user}", metadata.uid())
+    } else if metadata.mode() & 0o022 != 0 {
+        format!("others may write to it (mode {:o})", metadata.mode() & 0o7777)
+    } else if metadata.nlink() > 1 {
+        "it has a second name".to_owned()
+    } else {
+        return Ok(file);
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
+/// Reads a trusted journal whole.
+pub(crate) fn read_whole(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    // A line may be torn in the middle of a character.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn refused(path: PathBuf, expected: &str) {
+        let error = StateDir::at(path).unwrap_err();
+        assert!(error.is_state());
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn it_is_made_private_with_its_parents() {
+        let folder = folder();
+        let state = StateDir::at(folder.path().join("a/b")).unwrap();
+        let mode = fs::metadata(state.path()).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        StateDir::at(state.path().to_owned()).unwrap();
+    }
+
+    #[test]
+    fn what_others_may_have_touched_is_refused() {
+        let folder = folder();
+        let real = folder.path().join("real");
+        fs::create_dir(&real).unwrap();
+        let link = folder.path().join("link");
+        symlink(&real, &link).unwrap();
+        refused(link, "symbolic link");
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o777)).unwrap();
+        refused(real, "others may write to it (mode 777)");
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        refused(file, "not a directory");
+        refused(PathBuf::from("relative"), "absolute");
+    }
+
+    #[test]
+    fn a_directory_that_only_others_can_read_is_closed_to_them() {
+        let folder = folder();
+        let path = folder.path().join("state");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        StateDir::at(path.clone()).unwrap();
+        assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_journal_that_may_be_forged_is_not_opened() {
+        let folder = folder();
+        let good = folder.path().join("good");
+        fs::write(&good, "x").unwrap();
+        fs::set_permissions(&good, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(open_trusted(&good).is_ok());
+        let link = folder.path().join("link");
+        symlink(&good, &link).unwrap();
+        assert!(open_trusted(&link).is_err());
+        let second = folder.path().join("second");
+        fs::hard_link(&good, &second).unwrap();
+        assert!(open_trusted(&good).unwrap_err().to_string().contains("second name"));
+        fs::remove_file(second).unwrap();
+        fs::set_permissions(&good, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(open_trusted(&good).unwrap_err().to_string().contains("others may write"));
+    }
+
+    #[test]
+    fn names_cannot_leave_the_directory() {
+        let folder = folder();
+        let state = StateDir::at(folder.path().join("state")).unwrap();
+        for name in ["", "..", ".hidden", "a/b", "/etc", "a\0b"] {
+            assert!(state.scratch(name).is_err(), "{name:?}");
+            assert!(state.copy(name).is_err(), "{name:?}");
+        }
+        assert!(state.scratch("17f3-1").is_ok());
+    }
+
+    #[test]
+    fn the_place_follows_the_environment() {
+        let with = |set: &'static [(&str, &str)]| {
+            place(move |asked| {
+                set.iter()
+                    .find(|(name, _)| *name == asked)
+                    .map(|(_, value)| PathBuf::from(value))
+            })
+        };
+        let own = |path: PathBuf| path.starts_with("/var/tmp");
+        assert_eq!(with(&[("CHAOS_STATE_DIR", "/s")]), PathBuf::from("/s"));
+        assert_eq!(with(&[("XDG_STATE_HOME", "/x")]), PathBuf::from("/x/chaos-test"));
+        assert!(own(with(&[("XDG_STATE_HOME", "x")])));
+        assert!(own(with(&[("CHAOS_STATE_DIR", "")])));
+    }
+}

@@ -1,0 +1,44 @@
+//! The services under test, as fixtures.
+
+use chaos_test::prelude::*;
+use chaos_test::{http, log_line};
+
+/// The service that checkout asks for stock.
+#[chaos_fixture]
+pub async fn inventory(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+    let program = Program::cargo_bin("examples-inventory").ready(http("/health").status(200));
+    Ok(chaos.process("inventory", program).await?)
+}
+
+/// The service that customers use. It has a link of its own to inventory.
+#[chaos_fixture]
+pub async fn checkout(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result<Service> {
+    let program = Program::cargo_bin("examples-checkout")
+        .env("INVENTORY", inventory.link("checkout").await?.address())
+        .ready(http("/health").status(200));
+    Ok(chaos.process("checkout", program).await?)
+}
+
+/// A real Redis.
+#[chaos_fixture]
+pub async fn cache(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+    let program = Program::new("redis-server")
+        .listens(6379)
+        .args(["--port", "{port}", "--bind", "127.0.0.1", "--dir", "{dir}", "--save", ""])
+        .ready(log_line("Ready to accept connections"));
+    Ok(chaos.process("cache", program).await?)
+}
+
+/// Checkout with a cache in front of inventory.
+#[chaos_fixture]
+pub async fn cached_checkout(
+    chaos: &ChaosContext,
+    inventory: &Service,
+    cache: &Service,
+) -> chaos_test::Result<Service> {
+    let program = Program::cargo_bin("examples-checkout")
+        .env("INVENTORY", inventory.first_address())
+        .env("CACHE", cache.address(6379))
+        .ready(http("/health").status(200));
+    Ok(chaos.process("checkout", program).await?)
+}
