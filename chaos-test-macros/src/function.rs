@@ -15,6 +15,22 @@ pub(crate) struct Function {
     pub(crate) body: Group,
 }
 
+/// The braces of a body: also in the invisible group in which `macro_rules!` hands on what
+/// it captured as `$body:block`.
+fn braces(tree: &TokenTree) -> Option<Group> {
+    match tree {
+        TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => Some(body.clone()),
+        TokenTree::Group(captured) if captured.delimiter() == Delimiter::None => {
+            let mut inside = captured.stream().into_iter();
+            match (inside.next(), inside.next()) {
+                (Some(tree), None) => braces(&tree),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 impl Function {
     /// Parses the item that the attribute called `attribute` was put on.
     pub(crate) fn parse(attribute: &str, item: TokenStream) -> syn::Result<Self> {
@@ -27,13 +43,11 @@ impl Function {
                 )));
             }
             let signature = input.parse()?;
-            let body = match input.parse()? {
-                TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => body,
-                other => {
-                    let message = format!("`#[{attribute}]` needs a function with a body");
-                    return Err(syn::Error::new_spanned(other, message));
-                }
-            };
+            let tree: TokenTree = input.parse()?;
+            let body = braces(&tree).ok_or_else(|| {
+                let message = format!("`#[{attribute}]` needs a function with a body");
+                syn::Error::new_spanned(&tree, message)
+            })?;
             Ok(Self {
                 attributes,
                 visibility,

@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     Deviated,
     /// There was no data to judge.
     NoData,
+    /// The steady state does not hold before anything was broken.
+    NotSteady,
     /// It took too long.
     TimedOut,
     /// The context has ended and refuses every call.
@@ -129,6 +131,13 @@ impl Error {
     #[must_use]
     pub fn is_no_data(&self) -> bool {
         self.0.kind == Kind::NoData
+    }
+
+    /// Whether the steady state did not hold before anything was broken, so that nothing
+    /// was tested.
+    #[must_use]
+    pub fn is_not_steady(&self) -> bool {
+        self.0.kind == Kind::NotSteady
     }
 
     /// Whether something took longer than it may.

@@ -195,7 +195,6 @@ pub fn registered() -> Vec<Registered> {
 
 /// What the macros may name, and nobody else.
 #[doc(hidden)]
-#[expect(missing_docs, reason = "only the macros read it")]
 pub mod __private {
     pub use inventory;
 

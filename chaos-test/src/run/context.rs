@@ -262,9 +262,9 @@ impl ChaosContext {
         &self,
         fault: impl Fault,
         block: impl AsyncFnOnce(&Injection) -> Result<T, E>,
-    ) -> Result<During<T>, TestError>
+    ) -> Result<During<T>, E>
     where
-        TestError: From<E>,
+        E: From<Error>,
     {
         let injection = self.inject(fault).await?;
         let injected = injection.injected();

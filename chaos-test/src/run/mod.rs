@@ -227,8 +227,7 @@ fn ended_with(error: TestError) -> BodyEnd {
     };
     match own.kind() {
         // Judged already, with more detail than the error has.
-        Kind::Deviated => BodyEnd::Returned,
-        Kind::NoData => BodyEnd::Failed(message),
+        Kind::Deviated | Kind::NoData => BodyEnd::Returned,
         Kind::Skip { capability } => {
             let forbidden = Demanded::from_environment()
                 .is_ok_and(|demanded| demanded.forbids_skip(capability.as_deref()));

@@ -58,7 +58,8 @@ impl Monitor {
     ///
     /// If no sample was due, or more of them failed than
     /// [`steady_error_rate`](Pace::steady_error_rate) allows: then the steady state does
-    /// not hold before anything was broken, and nothing can be concluded.
+    /// not hold before anything was broken, and nothing can be concluded
+    /// ([`Error::is_not_steady`]).
     pub async fn baseline(&self, length: Duration) -> Result<Baseline, Error> {
         let samples = self.over(length).await?;
         let baseline = self.watcher.judge_baseline(&samples)?;
@@ -263,7 +264,7 @@ impl Watcher {
         let summary = Summary::of(&samples.samples, samples.window);
         let Some(rate) = summary.error_rate() else {
             return Err(Error::new(
-                Kind::NoData,
+                Kind::NotSteady,
                 format!(
                     "the baseline of `{}` over {} holds no sample",
                     self.name,
@@ -278,7 +279,7 @@ impl Watcher {
         let tolerated = self.pace.tolerated;
         if rate > tolerated.as_fraction() {
             return Err(Error::new(
-                Kind::NoData,
+                Kind::NotSteady,
                 format!(
                     "the steady state of `{}` does not hold before the fault: {} of {} samples \
                      failed, the last: {}",

@@ -113,16 +113,6 @@ impl Reports {
         }
     }
 
-    /// What is known of one attempt at a test, so that whoever outlives its process can end
-    /// it.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read or is no report.
-    pub fn read(&self, key: &str) -> io::Result<TestReport> {
-        folder::read_report(&self.fragment(key)?)
-    }
-
     /// Puts the run's fragments together, and returns where its report is. The copy at the
     /// top is replaced too if this run is the current one. Merging twice gives the same file.
     ///

@@ -53,6 +53,7 @@ impl StateDir {
         Ok(Self { path })
     }
 
+    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

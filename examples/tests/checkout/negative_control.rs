@@ -1,39 +1,18 @@
 //! Each hypothesis must fail on a weakened victim, for the named reason: otherwise it
 //! proves nothing.
 
-use std::process::{Command, Stdio};
-
 use chaos_test::{Event, Journal, Outcome, Verdict};
+use chaos_test_fixtures::rerun::Rerun;
 
 /// Runs one test of this program as a child, with the victim weakened, and returns how
 /// that ended.
 fn weakened(test: &str, switched_off: &str) -> Outcome {
-    let folder = tempfile::tempdir().expect("a folder can be made");
-    let mut child = Command::new(std::env::current_exe().expect("we are a program"));
-    // The child is a run of its own, whatever runs us.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("NEXTEST") {
-            child.env_remove(name);
-        }
-    }
-    child
-        .args(["--exact", test, "--nocapture"])
-        .env(switched_off, "off")
-        .env("CHAOS_DIR", folder.path().join("reports"))
-        .env("CHAOS_STATE_DIR", folder.path().join("state"))
-        .env("CHAOS_RUN_ID", "weakened")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .expect("the child can be started");
-    let journals = folder.path().join("reports/weakened/journals");
-    let journal = std::fs::read_dir(&journals)
-        .expect("the child left its journals")
-        .flatten()
-        .next()
-        .expect("the child left a journal");
-    let text = std::fs::read_to_string(journal.path()).expect("the journal can be read");
-    let records = Journal::read(&text).expect("it is a journal").records;
+    let child = Rerun::of(test).env(switched_off, "off").run();
+    let journals = child.journals();
+    let [journal] = journals.as_slice() else {
+        panic!("{test} left {} journals:\n{}", journals.len(), child.output());
+    };
+    let records = Journal::read(journal).expect("it is a journal").records;
     match records.into_iter().map(|record| record.event).last() {
         Some(Event::Finished { outcome }) => outcome,
         other => panic!("{test} did not finish: {other:?}"),

@@ -1,0 +1,148 @@
+//! What every fault of the library owes, gone through by the catalogue.
+
+use chaos_test::prelude::*;
+use chaos_test::{CATALOGUE, Effect, Error, Fault, ReadOnlySystem, System, Target, Undo};
+
+use crate::victims::{inventory, watch};
+
+/// Each fault is felt, and after it is lifted the service answers as before, twice over.
+#[chaos_test(breaks(inventory))]
+async fn each_fault_is_felt_and_lifted(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let requests = watch(chaos, inventory);
+    let normal = requests.baseline(ms(300)).await?;
+    for entry in CATALOGUE.iter().chain(CATALOGUE) {
+        chaos.note(entry.name);
+        let before = chaos.now();
+        let injection = entry.inject(chaos, inventory).await?;
+        tokio::time::sleep(ms(100)).await;
+        let lifted = injection.lift().await?;
+        let seen = requests.between(before, lifted).await?;
+        let disturbed = seen
+            .samples()
+            .iter()
+            .filter(|sample| !sample.reading.is_good() || sample.latency > ms(40))
+            .count();
+        assert!(disturbed > 0, "{} was not felt", entry.name);
+        requests.recovers_to(&normal).since(lifted).within(secs(10)).await?;
+    }
+    Ok(())
+}
+
+/// Faults that overlap on one service, lifted in the wrong order, still leave it as before.
+#[chaos_test(breaks(inventory))]
+async fn overlapping_faults_are_all_put_back(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let requests = watch(chaos, inventory);
+    let normal = requests.baseline(ms(300)).await?;
+    // Each is met before the next one hides it.
+    let slow = chaos.inject(chaos_test::link::latency(inventory, ms(30))).await?;
+    requests.over(ms(50)).await?;
+    let hang = chaos.inject(chaos_test::process::stop(inventory)).await?;
+    tokio::time::sleep(ms(50)).await;
+    let cut = chaos.inject(chaos_test::link::down(inventory)).await?;
+    tokio::time::sleep(ms(50)).await;
+    slow.lift().await?;
+    cut.lift().await?;
+    let lifted = hang.lift().await?;
+    requests.recovers_to(&normal).since(lifted).within(secs(10)).await?;
+    Ok(())
+}
+
+/// A fault of somebody's own, on a file.
+#[derive(Debug)]
+struct Overwrite {
+    path: std::path::PathBuf,
+    fails_half_way: bool,
+}
+
+impl Fault for Overwrite {
+    fn describe(&self) -> String {
+        format!("overwrite {}", self.path.display())
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        vec![Target::File(self.path.clone())]
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        system.undo_restoring(&self.path)
+    }
+
+    async fn apply(&self, _: &System) -> Result<(), Error> {
+        std::fs::write(&self.path, "broken").map_err(|error| Error::msg(error.to_string()))?;
+        if self.fails_half_way {
+            return Err(Error::msg("the disk is on fire"));
+        }
+        Ok(())
+    }
+
+    async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
+        match std::fs::read_to_string(&self.path) {
+            Ok(text) if text == "broken" => Ok(Effect::Active),
+            Ok(text) => Ok(Effect::Absent(format!("it holds `{text}`"))),
+            Err(error) => Ok(Effect::Absent(error.to_string())),
+        }
+    }
+
+    fn hits(&self, _: &ReadOnlySystem) -> Option<u64> {
+        Some(1)
+    }
+}
+
+/// A fault of one's own has the same guarantees: half-applied it is put back, and so it is
+/// when it ends by itself.
+#[chaos_test]
+async fn a_fault_of_ones_own(chaos: &ChaosContext) -> chaos_test::Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("config");
+    std::fs::write(&path, "sound")?;
+    chaos.may_break(&Target::File(path.clone()));
+    let overwrite = |fails_half_way| Overwrite {
+        path: path.clone(),
+        fails_half_way,
+    };
+
+    let error = chaos.inject(overwrite(true)).await.unwrap_err();
+    assert!(error.is_fault() && error.to_string().contains("the disk is on fire"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path)?, "sound");
+
+    let broken = chaos.inject(overwrite(false).lasting(ms(50))).await?;
+    assert_eq!(std::fs::read_to_string(&path)?, "broken");
+    let injected = broken.injected();
+    let ended = broken.ended().await?;
+    assert!(ended - injected >= ms(50));
+    assert_eq!(std::fs::read_to_string(&path)?, "sound");
+    Ok(())
+}
+
+/// A guard may move between threads; that is decided, not chance.
+#[test]
+fn guards_and_handles_are_send() {
+    fn send<T: Send>() {}
+    fn shared<T: Send + Sync + Clone>() {}
+    send::<chaos_test::Injection>();
+    send::<ChaosContext>();
+    shared::<Service>();
+    shared::<Monitor>();
+    shared::<Link>();
+}
+
+/// The README's table of faults is the catalogue.
+#[test]
+fn the_readme_lists_every_fault() {
+    let readme = include_str!("../../README.md");
+    for entry in CATALOGUE {
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` |", entry.name)))
+            .unwrap_or_else(|| panic!("the README has no row for {}", entry.name));
+        for text in [entry.does, entry.parameters, entry.lifting, &entry.risk.to_string()] {
+            assert!(row.contains(text), "the README's row for {} lacks `{text}`", entry.name);
+        }
+    }
+}

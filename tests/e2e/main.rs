@@ -1,0 +1,17 @@
+//! End to end, on real processes: one binary for all of it.
+//!
+//! [`subjects`] are chaos tests that fail, hang or are killed on purpose. They are ignored
+//! by a plain run; the other rooms run them as children and look at how they end.
+
+mod bad_input;
+mod contract;
+mod death;
+mod fixtures;
+mod green_means_chaos;
+mod journal_safety;
+mod measuring;
+mod ordinary;
+mod subjects;
+mod victims;
+mod watching;
+mod without_macro;

@@ -1,0 +1,112 @@
+//! Measurements are right: a known recovery is measured to one interval of the monitor.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chaos_test::prelude::*;
+use chaos_test::{Effect, Error, ReadOnlySystem, System, Target, Undo, process};
+
+use crate::victims::{inventory, watch};
+
+/// Breaks a flag, and has it repair itself at a known time after it was lifted.
+#[derive(Debug, Clone)]
+struct Flag {
+    broken: Arc<AtomicBool>,
+}
+
+impl Fault for Flag {
+    fn targets(&self) -> Vec<Target> {
+        vec![Target::other("flag")]
+    }
+
+    async fn prepare(&self, _: &ReadOnlySystem) -> Result<Undo, Error> {
+        Ok(Undo::Nothing)
+    }
+
+    async fn apply(&self, _: &System) -> Result<(), Error> {
+        self.broken.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
+        Ok(Effect::Spent)
+    }
+}
+
+/// A victim that recovers at a known instant is seen to recover within one interval of it.
+#[chaos_test]
+async fn a_known_recovery_is_measured_to_one_interval(chaos: &ChaosContext) -> chaos_test::Result {
+    let interval = ms(20);
+    chaos.may_break(&Target::other("flag"));
+    let broken = Arc::new(AtomicBool::new(false));
+    let flag = Flag {
+        broken: Arc::clone(&broken),
+    };
+    let seen = Arc::clone(&broken);
+    let probe = move || {
+        let broken = seen.load(Ordering::SeqCst);
+        async move { if broken { Err("broken") } else { Ok(()) } }
+    };
+    let health = chaos.monitor(probe.every(interval).named("flag"));
+    let normal = health.baseline(ms(200)).await?;
+    for _ in 0..5 {
+        let injection = chaos.inject(flag.clone()).await?;
+        tokio::time::sleep(ms(50)).await;
+        let lifted = injection.lift().await?;
+        let repair = Arc::clone(&broken);
+        let clock = chaos.now();
+        let repaired = std::thread::spawn(move || {
+            let start = std::time::Instant::now();
+            std::thread::sleep(ms(137));
+            repair.store(false, Ordering::SeqCst);
+            start.elapsed()
+        });
+        let recovery = health.recovers_to(&normal).since(lifted).within(secs(5)).await?;
+        let known: Duration = (clock - lifted) + repaired.join().expect("it sleeps only");
+        assert!(recovery.was_degraded());
+        let off = recovery.time().abs_diff(known);
+        assert!(off <= interval + ms(5), "off by {off:?}: {:?} of {known:?}", recovery.time());
+    }
+    Ok(())
+}
+
+/// A latency on a link is what it says, on a connection that is already open, too.
+#[chaos_test(breaks(inventory), seed = 17)]
+async fn a_latency_is_what_it_says(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    assert_eq!(chaos.seed(), 17);
+    let requests = watch(chaos, inventory);
+    let normal = requests.baseline(ms(300)).await?;
+    let slow = chaos_test::link::latency(inventory, ms(60)).jitter(ms(10));
+    let slow = chaos.inject(slow).await?;
+    requests
+        .over(ms(500))
+        .await?
+        .expect(latency(P50).at_least(ms(50)))
+        .expect(latency(P50).rises_at_most(ms(90)).from(&normal))
+        .expect(error_rate().rises_at_most(percent(0)).from(&normal))
+        .check()?;
+    slow.lift().await?;
+    Ok(())
+}
+
+/// A stopped victim answers nothing; what was asked while it hung is answered late and in
+/// full, and counts from when it was due.
+#[chaos_test(breaks(inventory))]
+async fn a_stall_is_not_hidden(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
+    let requests = watch(chaos, inventory);
+    requests.baseline(ms(100)).await?;
+    let before = chaos.now();
+    let hang = chaos.inject(process::stop(inventory)).await?;
+    tokio::time::sleep(ms(300)).await;
+    let lifted = hang.lift().await?;
+    let seen = requests.between(before, lifted).await?;
+    let slowest = seen.samples().iter().map(|sample| sample.latency).max();
+    assert!(slowest >= Some(ms(250)), "{slowest:?}");
+    let held = seen.samples().iter().filter(|sample| sample.latency >= ms(100)).count();
+    assert!(held >= 15, "only {held} samples felt the stall");
+    Ok(())
+}

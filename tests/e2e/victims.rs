@@ -1,0 +1,40 @@
+//! What is broken here: the service inventory, and small programs.
+
+use chaos_test::prelude::*;
+use chaos_test::http;
+
+/// A real HTTP service.
+pub fn inventory_program() -> Program {
+    Program::cargo_bin("e2e-inventory").ready(http("/health").status(200))
+}
+
+#[chaos_fixture]
+pub async fn inventory(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+    Ok(chaos.process("inventory", inventory_program()).await?)
+}
+
+/// Asks inventory for stock every 10 ms.
+pub fn watch(chaos: &ChaosContext, inventory: &Service) -> Monitor {
+    chaos.monitor(inventory.get("/stock/42").every(ms(10)))
+}
+
+/// Whether a process exists and is no zombie.
+pub fn runs(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit_once(')')
+            .is_some_and(|(_, fields)| !fields.trim_start().starts_with(['Z', 'X']))
+    })
+}
+
+/// The numbers of all processes whose environment holds a text.
+pub fn processes_with(text: &str) -> Vec<u32> {
+    std::fs::read_dir("/proc")
+        .expect("there is a /proc")
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            String::from_utf8_lossy(&environment).contains(text) && runs(*pid)
+        })
+        .collect()
+}
