@@ -175,7 +175,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
-        let mut source = self.0.source.as_deref().map(|source| source as &dyn StdError);
+        let mut source = self
+            .0
+            .source
+            .as_deref()
+            .map(|source| source as &dyn StdError);
         while let Some(error) = source {
             write!(f, ": {error}")?;
             // Our own text already holds its causes.
@@ -305,7 +309,10 @@ impl<E: fmt::Debug + 'static> TestOutcome for Result<(), E> {
         let Err(error) = self else { return Ok(()) };
         let mut slot = Some(error);
         let any: &mut dyn std::any::Any = &mut slot;
-        if let Some(own) = any.downcast_mut::<Option<TestError>>().and_then(Option::take) {
+        if let Some(own) = any
+            .downcast_mut::<Option<TestError>>()
+            .and_then(Option::take)
+        {
             return Err(own);
         }
         if let Some(own) = any.downcast_mut::<Option<Error>>().and_then(Option::take) {

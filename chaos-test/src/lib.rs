@@ -108,17 +108,15 @@ mod run;
 
 pub use chaos_test_macros::{chaos_fixture, chaos_test};
 
+pub use decide::statistics::{Latency, Summary};
 pub use decide::statistics::{MAX, P50, P90, P95, P99, Percentile, percentile};
 pub use decide::tolerance::{
     BaselineSummary, Change, Delta, Judgement, LatencyOf, Rate, Throughput, Tolerance, ValueOf,
     availability, error_rate, latency, throughput, value,
 };
-pub use decide::statistics::{Latency, Summary};
 pub use error::{Error, Result, TestError, TestOutcome};
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
-pub use model::event::{
-    BodyEnd, Event, JOURNAL_VERSION, Met, Record, Risk, Started,
-};
+pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Met, Record, Risk, Started};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
 pub use model::outcome::{Leftover, Outcome, Restoration, RunStatus, Verdict};
@@ -127,11 +125,11 @@ pub use model::target::{Breakable, Target};
 pub use model::test_report::{TestEnd, TestReport};
 pub use model::undo::Undo;
 pub use model::units::{Percent, ms, percent, secs};
+#[cfg(feature = "http")]
+pub use probe::{HttpProbe, HttpRequest, http};
 pub use probe::{
     IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
 };
-#[cfg(feature = "http")]
-pub use probe::{HttpProbe, HttpRequest, http};
 pub use run::{
     Address, Baseline, ChaosContext, During, EnvValue, Expectations, Fixture, Injection, Link,
     Moment, Monitor, Program, Recovers, Recovery, Samples, Service,

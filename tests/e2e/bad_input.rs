@@ -11,16 +11,29 @@ use crate::victims::processes_with;
 /// Runs a subject that must fail, and checks that it left nothing.
 fn failing(test: &str) -> Ended {
     let ended = Rerun::of(&format!("subjects::{test}")).run();
-    assert!(!ended.status.success(), "{test} passed:\n{}", ended.output());
+    assert!(
+        !ended.status.success(),
+        "{test} passed:\n{}",
+        ended.output()
+    );
     nothing_left(&ended);
     ended
 }
 
 pub fn nothing_left(ended: &Ended) {
-    assert_eq!(ended.leftovers(), Vec::<std::path::PathBuf>::new(), "{}", ended.output());
+    assert_eq!(
+        ended.leftovers(),
+        Vec::<std::path::PathBuf>::new(),
+        "{}",
+        ended.output()
+    );
     let reports = ended.folder.reports();
     let left = processes_with(&reports.to_string_lossy());
-    assert!(left.is_empty(), "processes were left: {left:?}\n{}", ended.output());
+    assert!(
+        left.is_empty(),
+        "processes were left: {left:?}\n{}",
+        ended.output()
+    );
 }
 
 /// How the only test of a child ended.
@@ -30,7 +43,7 @@ pub fn outcome(ended: &Ended) -> Outcome {
         panic!("{} journals:\n{}", journals.len(), ended.output());
     };
     let records = Journal::read(journal).expect("it is a journal").records;
-    match records.into_iter().map(|record| record.event).last() {
+    match records.into_iter().map(|record| record.event).next_back() {
         Some(Event::Finished { outcome }) => outcome,
         other => panic!("it did not finish: {other:?}\n{}", ended.output()),
     }
@@ -63,7 +76,10 @@ fn a_service_that_cannot_start_says_why() {
     for (test, expected) in [
         (
             "the_program_is_missing",
-            ["service `ghost` could not be started", "`no-such-program-here` is not on the PATH"],
+            [
+                "service `ghost` could not be started",
+                "`no-such-program-here` is not on the PATH",
+            ],
         ),
         (
             "the_binary_is_missing",
@@ -71,7 +87,10 @@ fn a_service_that_cannot_start_says_why() {
         ),
         (
             "the_program_ends_at_once",
-            ["ended before it was ready (exit status: 3)", "licence expired"],
+            [
+                "ended before it was ready (exit status: 3)",
+                "licence expired",
+            ],
         ),
         (
             "the_program_never_gets_ready",
@@ -79,12 +98,18 @@ fn a_service_that_cannot_start_says_why() {
         ),
         (
             "the_program_cannot_be_executed",
-            ["ended before it was ready (exit status: 127)", "cannot execute"],
+            [
+                "ended before it was ready (exit status: 127)",
+                "cannot execute",
+            ],
         ),
         ("the_port_is_in_use", ["of 127.0.0.1 is in use", "`{port}`"]),
         (
             "two_services_have_one_name",
-            ["already has a service `inventory`", "give each one its own name"],
+            [
+                "already has a service `inventory`",
+                "give each one its own name",
+            ],
         ),
         (
             "a_port_that_is_not_there",
@@ -120,8 +145,14 @@ fn a_body_that_takes_too_long_is_abandoned_and_rolled_back() {
     for test in ["the_body_blocks", "the_body_spins"] {
         let ended = failing(test);
         let outcome = outcome(&ended);
-        assert!(matches!(outcome.status, RunStatus::TimedOut(_)), "{outcome:?}");
-        says(&ended, &["the body took longer than 300 ms and was abandoned"]);
+        assert!(
+            matches!(outcome.status, RunStatus::TimedOut(_)),
+            "{outcome:?}"
+        );
+        says(
+            &ended,
+            &["the body took longer than 300 ms and was abandoned"],
+        );
     }
 }
 
@@ -131,7 +162,10 @@ fn a_body_that_exits_with_success_is_red_and_rolled_back() {
     assert_eq!(ended.status.code(), Some(101));
     says(&ended, &["the process exited in the middle of the test"]);
     let outcome = outcome(&ended);
-    assert!(matches!(outcome.status, RunStatus::Errored(_)), "{outcome:?}");
+    assert!(
+        matches!(outcome.status, RunStatus::Errored(_)),
+        "{outcome:?}"
+    );
     assert!(ended.junit().contains("<error"), "{}", ended.junit());
 }
 
@@ -148,7 +182,11 @@ fn without_a_state_directory_nothing_is_started() {
             "nothing is injected without it; name a directory of your own with CHAOS_STATE_DIR",
         ],
     );
-    assert!(!ended.output().contains("the body fell over"), "{}", ended.output());
+    assert!(
+        !ended.output().contains("the body fell over"),
+        "{}",
+        ended.output()
+    );
 }
 
 #[test]
@@ -159,7 +197,11 @@ fn with_a_read_only_state_directory_nothing_is_started() {
         .run();
     assert!(!ended.status.success());
     says(&ended, &["cannot use the state directory /proc/chaos-test"]);
-    assert!(!ended.output().contains("the body fell over"), "{}", ended.output());
+    assert!(
+        !ended.output().contains("the body fell over"),
+        "{}",
+        ended.output()
+    );
 }
 
 #[test]
@@ -167,17 +209,35 @@ fn with_a_full_state_directory_nothing_is_injected() {
     // A limit on file sizes stands for a full disk: the journal's next line does not fit.
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$@\"", "sh"]);
-    let ended = Rerun::by(limited, "subjects::the_journal_gets_full", Folder::default()).run();
+    let ended = Rerun::by(
+        limited,
+        "subjects::the_journal_gets_full",
+        Folder::default(),
+    )
+    .run();
     assert!(!ended.status.success(), "{}", ended.output());
-    says(&ended, &["state error: true", "still answers: true", "could not be written"]);
-    assert_eq!(processes_with(&ended.folder.reports().to_string_lossy()), Vec::<u32>::new());
+    says(
+        &ended,
+        &[
+            "state error: true",
+            "still answers: true",
+            "could not be written",
+        ],
+    );
+    assert_eq!(
+        processes_with(&ended.folder.reports().to_string_lossy()),
+        Vec::<u32>::new()
+    );
 }
 
 #[test]
 fn a_skip_is_seen_and_can_be_forbidden() {
     for (test, reason) in [
         ("it_skips_itself", "there is no moon tonight"),
-        ("it_needs_what_is_not_there", "it needs program:no-such-program-here"),
+        (
+            "it_needs_what_is_not_there",
+            "it needs program:no-such-program-here",
+        ),
     ] {
         let path = format!("subjects::{test}");
         let ended = Rerun::of(&path).env_remove("CHAOS_REQUIRE").run();
@@ -190,14 +250,18 @@ fn a_skip_is_seen_and_can_be_forbidden() {
         assert!(!ended.status.success(), "{}", ended.output());
         says(&ended, &["it may not be skipped (CHAOS_REQUIRE)", reason]);
     }
-    let ended = Rerun::of("subjects::it_skips_itself").env("CHAOS_REQUIRE", "dokcer").run();
+    let ended = Rerun::of("subjects::it_skips_itself")
+        .env("CHAOS_REQUIRE", "dokcer")
+        .run();
     assert!(!ended.status.success(), "{}", ended.output());
     says(&ended, &["CHAOS_REQUIRE names `dokcer`"]);
 }
 
 #[test]
 fn a_seed_that_is_no_number_is_refused() {
-    let ended = Rerun::of("subjects::the_body_panics").env("CHAOS_SEED", "lucky").run();
+    let ended = Rerun::of("subjects::the_body_panics")
+        .env("CHAOS_SEED", "lucky")
+        .run();
     assert!(!ended.status.success());
     says(&ended, &["CHAOS_SEED is `lucky`, which is no number"]);
 }
@@ -205,7 +269,16 @@ fn a_seed_that_is_no_number_is_refused() {
 #[test]
 fn an_expected_panic_excuses_nothing_else() {
     let ended = failing("it_does_not_panic");
-    says(&ended, &["it returned, expected a panic", "test did not panic as expected"]);
+    says(
+        &ended,
+        &[
+            "it returned, expected a panic",
+            "test did not panic as expected",
+        ],
+    );
     let ended = failing("it_panics_without_chaos");
-    says(&ended, &["no chaos happened", "test did not panic as expected"]);
+    says(
+        &ended,
+        &["no chaos happened", "test did not panic as expected"],
+    );
 }

@@ -26,7 +26,11 @@ async fn each_fault_is_felt_and_lifted(
             .filter(|sample| !sample.reading.is_good() || sample.latency > ms(40))
             .count();
         assert!(disturbed > 0, "{} was not felt", entry.name);
-        requests.recovers_to(&normal).since(lifted).within(secs(10)).await?;
+        requests
+            .recovers_to(&normal)
+            .since(lifted)
+            .within(secs(10))
+            .await?;
     }
     Ok(())
 }
@@ -40,7 +44,9 @@ async fn overlapping_faults_are_all_put_back(
     let requests = watch(chaos, inventory);
     let normal = requests.baseline(ms(300)).await?;
     // Each is met before the next one hides it.
-    let slow = chaos.inject(chaos_test::link::latency(inventory, ms(30))).await?;
+    let slow = chaos
+        .inject(chaos_test::link::latency(inventory, ms(30)))
+        .await?;
     requests.over(ms(50)).await?;
     let hang = chaos.inject(chaos_test::process::stop(inventory)).await?;
     tokio::time::sleep(ms(50)).await;
@@ -49,7 +55,11 @@ async fn overlapping_faults_are_all_put_back(
     slow.lift().await?;
     cut.lift().await?;
     let lifted = hang.lift().await?;
-    requests.recovers_to(&normal).since(lifted).within(secs(10)).await?;
+    requests
+        .recovers_to(&normal)
+        .since(lifted)
+        .within(secs(10))
+        .await?;
     Ok(())
 }
 
@@ -108,7 +118,10 @@ async fn a_fault_of_ones_own(chaos: &ChaosContext) -> chaos_test::Result {
     };
 
     let error = chaos.inject(overwrite(true)).await.unwrap_err();
-    assert!(error.is_fault() && error.to_string().contains("the disk is on fire"), "{error}");
+    assert!(
+        error.is_fault() && error.to_string().contains("the disk is on fire"),
+        "{error}"
+    );
     assert_eq!(std::fs::read_to_string(&path)?, "sound");
 
     let broken = chaos.inject(overwrite(false).lasting(ms(50))).await?;
@@ -141,8 +154,17 @@ fn the_readme_lists_every_fault() {
             .lines()
             .find(|line| line.starts_with(&format!("| `{}` |", entry.name)))
             .unwrap_or_else(|| panic!("the README has no row for {}", entry.name));
-        for text in [entry.does, entry.parameters, entry.lifting, &entry.risk.to_string()] {
-            assert!(row.contains(text), "the README's row for {} lacks `{text}`", entry.name);
+        for text in [
+            entry.does,
+            entry.parameters,
+            entry.lifting,
+            &entry.risk.to_string(),
+        ] {
+            assert!(
+                row.contains(text),
+                "the README's row for {} lacks `{text}`",
+                entry.name
+            );
         }
     }
 }

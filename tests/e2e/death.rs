@@ -43,7 +43,10 @@ fn the_next_run_undoes_what_a_killed_one_left() {
     // Its own report says that it never ended.
     let junit = ended.junit();
     assert!(junit.contains("it_waits_to_be_killed"), "{junit}");
-    assert!(junit.contains("the test started and never ended"), "{junit}");
+    assert!(
+        junit.contains("the test started and never ended"),
+        "{junit}"
+    );
 }
 
 #[test]
@@ -58,8 +61,16 @@ fn a_killed_run_of_its_own_is_an_error_in_its_own_report() {
     assert!(own.contains("<error"), "{own}");
     assert!(own.contains("the test started and never ended"), "{own}");
     // The report at the top is that of the new run.
-    assert!(!ended.junit().contains("it_waits_to_be_killed"), "{}", ended.junit());
-    assert!(ended.junit().contains("it_skips_itself"), "{}", ended.junit());
+    assert!(
+        !ended.junit().contains("it_waits_to_be_killed"),
+        "{}",
+        ended.junit()
+    );
+    assert!(
+        ended.junit().contains("it_skips_itself"),
+        "{}",
+        ended.junit()
+    );
 }
 
 #[test]
@@ -76,9 +87,16 @@ fn a_run_that_lives_is_never_swept() {
         .env_remove("CHAOS_REQUIRE")
         .run();
     assert!(other.status.success(), "{}", other.output());
-    assert!(!other.output().contains("an earlier run was killed"), "{}", other.output());
+    assert!(
+        !other.output().contains("an earlier run was killed"),
+        "{}",
+        other.output()
+    );
     assert!(services.iter().all(|pid| runs(*pid)), "{services:?}");
-    assert_eq!(Folder::files(&living.folder().state().join("journals")), journals);
+    assert_eq!(
+        Folder::files(&living.folder().state().join("journals")),
+        journals
+    );
 
     // What the kill leaves is undone like any other.
     let folder = living.kill().folder;

@@ -66,7 +66,9 @@ async fn a_shared_fixture_is_set_up_once(
     })?;
     let requests = crate::victims::watch(chaos, inventory);
     chaos
-        .during(process::kill(inventory), async |_| requests.over(ms(30)).await)
+        .during(process::kill(inventory), async |_| {
+            requests.over(ms(30)).await
+        })
         .await?;
     Ok(())
 }
@@ -74,9 +76,18 @@ async fn a_shared_fixture_is_set_up_once(
 #[test]
 fn a_failing_fixture_fails_the_test_with_its_own_message() {
     for (test, expected) in [
-        ("a_fixture_fails", "fixture `broken` failed: invalid digit found in string"),
-        ("a_fixture_panics", "fixture `panicking` failed: its set-up panicked"),
-        ("fixtures_go_in_circles", "fixtures need each other in a circle: first -> second -> first"),
+        (
+            "a_fixture_fails",
+            "fixture `broken` failed: invalid digit found in string",
+        ),
+        (
+            "a_fixture_panics",
+            "fixture `panicking` failed: its set-up panicked",
+        ),
+        (
+            "fixtures_go_in_circles",
+            "fixtures need each other in a circle: first -> second -> first",
+        ),
     ] {
         let ended = Rerun::of(&format!("subjects::{test}")).run();
         assert!(!ended.status.success(), "{test}");

@@ -8,7 +8,11 @@ use crate::bad_input::{nothing_left, outcome};
 /// Runs a subject that must not pass; its verdict's text.
 fn verdict(test: &str) -> Verdict {
     let ended = Rerun::of(&format!("subjects::{test}")).run();
-    assert!(!ended.status.success(), "{test} passed:\n{}", ended.output());
+    assert!(
+        !ended.status.success(),
+        "{test} passed:\n{}",
+        ended.output()
+    );
     nothing_left(&ended);
     let outcome = outcome(&ended);
     assert!(
@@ -40,7 +44,10 @@ fn deviated(test: &str, expected: &[&str]) {
 fn a_test_that_breaks_nothing() {
     unknown(
         "nothing_is_injected",
-        &["no chaos happened: nothing was injected", "help: a chaos test that breaks nothing"],
+        &[
+            "no chaos happened: nothing was injected",
+            "help: a chaos test that breaks nothing",
+        ],
     );
 }
 
@@ -71,7 +78,10 @@ fn a_fault_on_a_link_that_nobody_uses() {
 
 #[test]
 fn a_miss_that_the_body_swallows() {
-    deviated("a_miss_is_swallowed", &["error rate of inventory/stock/42", "expected at most 0 %"]);
+    deviated(
+        "a_miss_is_swallowed",
+        &["error rate of inventory/stock/42", "expected at most 0 %"],
+    );
 }
 
 #[test]
@@ -84,7 +94,10 @@ fn a_steady_state_that_does_not_hold_before() {
     let ended = Rerun::of("subjects::the_steady_state_does_not_hold").run();
     assert!(!ended.status.success());
     let text = ended.output();
-    assert!(text.contains("does not hold before the fault: 10 of 10 samples failed"), "{text}");
+    assert!(
+        text.contains("does not hold before the fault: 10 of 10 samples failed"),
+        "{text}"
+    );
     nothing_left(&ended);
 }
 

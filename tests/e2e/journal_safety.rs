@@ -8,7 +8,8 @@ use chaos_test_fixtures::rerun::{Ended, Folder, Rerun};
 /// A journal that would run a program of the forger's choice.
 fn forged(marker: &Path) -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    let namespace = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata("/proc/self/ns/pid").unwrap());
+    let namespace =
+        std::os::unix::fs::MetadataExt::ino(&std::fs::metadata("/proc/self/ns/pid").unwrap());
     format!(
         concat!(
             "{{\"seq\":1,\"at_us\":0,\"event\":\"started\",\"version\":1,\"run\":\"r\",\"test\":\"t\",",
@@ -62,7 +63,13 @@ fn a_journal_that_others_may_write_is_refused() {
         write(&journals.join("1-1-0.jsonl"), &forged(marker), 0o666);
     });
     assert!(!ran);
-    assert!(ended.output().contains("was left alone: others may write to it"), "{}", ended.output());
+    assert!(
+        ended
+            .output()
+            .contains("was left alone: others may write to it"),
+        "{}",
+        ended.output()
+    );
 }
 
 #[test]
@@ -74,7 +81,11 @@ fn a_symbolic_link_is_refused() {
         symlink(&real, journals.join("1-1-0.jsonl")).unwrap();
     });
     assert!(!ran);
-    assert!(ended.output().contains("was left alone"), "{}", ended.output());
+    assert!(
+        ended.output().contains("was left alone"),
+        "{}",
+        ended.output()
+    );
     assert!(real.exists());
 }
 
@@ -98,7 +109,11 @@ fn a_journal_of_another_user_is_refused() {
         std::os::unix::fs::chown(path, Some(nobody), None).unwrap();
     });
     assert!(!ran);
-    assert!(ended.output().contains("it belongs to user 65534"), "{}", ended.output());
+    assert!(
+        ended.output().contains("it belongs to user 65534"),
+        "{}",
+        ended.output()
+    );
 }
 
 #[test]
@@ -108,6 +123,10 @@ fn a_damaged_journal_is_left_for_a_person() {
         write(&journals.join("1-1-0.jsonl"), &damaged, 0o600);
     });
     assert!(!ran);
-    assert!(ended.output().contains("line 2 is not a record"), "{}", ended.output());
+    assert!(
+        ended.output().contains("line 2 is not a record"),
+        "{}",
+        ended.output()
+    );
     assert_eq!(ended.leftovers().len(), 1);
 }

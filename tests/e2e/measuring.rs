@@ -62,11 +62,19 @@ async fn a_known_recovery_is_measured_to_one_interval(chaos: &ChaosContext) -> c
             repair.store(false, Ordering::SeqCst);
             start.elapsed()
         });
-        let recovery = health.recovers_to(&normal).since(lifted).within(secs(5)).await?;
+        let recovery = health
+            .recovers_to(&normal)
+            .since(lifted)
+            .within(secs(5))
+            .await?;
         let known: Duration = (clock - lifted) + repaired.join().expect("it sleeps only");
         assert!(recovery.was_degraded());
         let off = recovery.time().abs_diff(known);
-        assert!(off <= interval + ms(5), "off by {off:?}: {:?} of {known:?}", recovery.time());
+        assert!(
+            off <= interval + ms(5),
+            "off by {off:?}: {:?} of {known:?}",
+            recovery.time()
+        );
     }
     Ok(())
 }
@@ -106,7 +114,11 @@ async fn a_stall_is_not_hidden(chaos: &ChaosContext, inventory: &Service) -> cha
     let seen = requests.between(before, lifted).await?;
     let slowest = seen.samples().iter().map(|sample| sample.latency).max();
     assert!(slowest >= Some(ms(250)), "{slowest:?}");
-    let held = seen.samples().iter().filter(|sample| sample.latency >= ms(100)).count();
+    let held = seen
+        .samples()
+        .iter()
+        .filter(|sample| sample.latency >= ms(100))
+        .count();
     assert!(held >= 15, "only {held} samples felt the stall");
     Ok(())
 }

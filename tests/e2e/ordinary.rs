@@ -20,7 +20,11 @@ async fn an_async_body_with_a_result(
         .expect(error_rate().at_least(percent(100)))
         .check()?;
     let lifted = outage.lift().await?;
-    let recovery = requests.recovers_to(&normal).since(lifted).within(secs(5)).await?;
+    let recovery = requests
+        .recovers_to(&normal)
+        .since(lifted)
+        .within(secs(5))
+        .await?;
     assert!(recovery.time() < secs(5));
     Ok(())
 }
@@ -102,7 +106,10 @@ fn every_chaos_test_is_registered_with_its_hypothesis() {
         .iter()
         .find(|test| test.path() == "ordinary::an_async_body_with_a_result")
         .expect("it is registered");
-    assert_eq!(this.hypothesis(), "An asynchronous body that returns a result.");
+    assert_eq!(
+        this.hypothesis(),
+        "An asynchronous body that returns a result."
+    );
     assert_eq!(this.tags(), ["form"]);
     assert_eq!(this.breaks(), Some(["inventory"].as_slice()));
 }

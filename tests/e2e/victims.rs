@@ -1,7 +1,7 @@
 //! What is broken here: the service inventory, and small programs.
 
-use chaos_test::prelude::*;
 use chaos_test::http;
+use chaos_test::prelude::*;
 
 /// A real HTTP service.
 pub fn inventory_program() -> Program {

@@ -20,7 +20,9 @@ async fn one_client_is_cut_off_and_another_is_not(
     let address = own.address();
     let cut = chaos.inject(link::down(&own)).await?;
     let (cut_off, fine) = tokio::join!(shop.over(ms(200)), others.over(ms(200)));
-    cut_off?.expect(error_rate().at_least(percent(100))).check()?;
+    cut_off?
+        .expect(error_rate().at_least(percent(100)))
+        .check()?;
     fine?.expect(error_rate().at_most(percent(0))).check()?;
     cut.lift().await?;
     assert_eq!(inventory.link("shop").await?.address(), address);
@@ -44,7 +46,9 @@ async fn a_link_made_under_a_fault_has_it(
         .expect(error_rate().at_least(percent(100)))
         .check()?;
     let lifted = cut.lift().await?;
-    let after = connects.between(lifted, Moments::later(lifted, ms(100))).await?;
+    let after = connects
+        .between(lifted, Moments::later(lifted, ms(100)))
+        .await?;
     after.expect(error_rate().at_most(percent(0))).check()?;
     Ok(())
 }
@@ -66,10 +70,21 @@ async fn an_address_survives_a_kill(
     let address = inventory.first_address();
     let requests = watch(chaos, inventory);
     let normal = requests.baseline(ms(100)).await?;
-    let outage = chaos.inject(process::kill(inventory).lasting(ms(100))).await?;
+    let outage = chaos
+        .inject(process::kill(inventory).lasting(ms(100)))
+        .await?;
     let lifted = outage.ended().await?;
-    requests.recovers_to(&normal).since(lifted).within(secs(5)).await?;
+    requests
+        .recovers_to(&normal)
+        .since(lifted)
+        .within(secs(5))
+        .await?;
     assert_eq!(inventory.first_address(), address);
-    assert!(inventory.last_lines(50).iter().any(|line| line.contains("start 2")));
+    assert!(
+        inventory
+            .last_lines(50)
+            .iter()
+            .any(|line| line.contains("start 2"))
+    );
     Ok(())
 }

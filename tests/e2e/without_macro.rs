@@ -8,13 +8,21 @@ use crate::victims::{inventory_program, runs, watch};
 #[tokio::test]
 async fn in_a_runtime_of_ones_own() {
     let chaos = ChaosContext::start().await.unwrap();
-    let inventory = chaos.process("inventory", inventory_program()).await.unwrap();
+    let inventory = chaos
+        .process("inventory", inventory_program())
+        .await
+        .unwrap();
     let requests = watch(&chaos, &inventory);
     let normal = requests.baseline(ms(100)).await.unwrap();
     let outage = chaos.inject(process::kill(&inventory)).await.unwrap();
     requests.over(ms(50)).await.unwrap();
     let lifted = outage.lift().await.unwrap();
-    requests.recovers_to(&normal).since(lifted).within(secs(5)).await.unwrap();
+    requests
+        .recovers_to(&normal)
+        .since(lifted)
+        .within(secs(5))
+        .await
+        .unwrap();
     let outcome = chaos.finish().await.unwrap();
     assert!(outcome.passed(), "{outcome:?}");
 }
@@ -22,9 +30,13 @@ async fn in_a_runtime_of_ones_own() {
 #[test]
 fn without_any_runtime() {
     let chaos = ChaosContext::start_blocking().unwrap();
-    let inventory = chaos.block_on(chaos.process("inventory", inventory_program())).unwrap();
+    let inventory = chaos
+        .block_on(chaos.process("inventory", inventory_program()))
+        .unwrap();
     let requests = watch(&chaos, &inventory);
-    let outage = chaos.block_on(chaos.inject(process::stop(&inventory))).unwrap();
+    let outage = chaos
+        .block_on(chaos.inject(process::stop(&inventory)))
+        .unwrap();
     chaos.block_on(async {
         let samples = requests.over(ms(30));
         tokio::time::sleep(ms(40)).await;
@@ -32,7 +44,10 @@ fn without_any_runtime() {
         samples.await.unwrap();
     });
     let outcome = chaos.finish_blocking().unwrap();
-    assert!(matches!(outcome.restoration, Restoration::Restored { faults: 1, .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome.restoration, Restoration::Restored { faults: 1, .. }),
+        "{outcome:?}"
+    );
 }
 
 #[test]
@@ -40,7 +55,10 @@ fn finishing_judges() {
     let chaos = ChaosContext::start_blocking().unwrap();
     let error = chaos.finish_blocking().unwrap_err();
     assert!(error.is_no_data(), "{error}");
-    assert!(error.to_string().contains("nothing was injected"), "{error}");
+    assert!(
+        error.to_string().contains("nothing was injected"),
+        "{error}"
+    );
 }
 
 /// A guard and a context that are dropped anywhere put everything back: in a runtime that
@@ -49,8 +67,12 @@ fn finishing_judges() {
 fn dropped_anywhere_it_puts_everything_back() {
     let start = || {
         let chaos = ChaosContext::start_blocking().unwrap();
-        let inventory = chaos.block_on(chaos.process("inventory", inventory_program())).unwrap();
-        let outage = chaos.block_on(chaos.inject(process::stop(&inventory))).unwrap();
+        let inventory = chaos
+            .block_on(chaos.process("inventory", inventory_program()))
+            .unwrap();
+        let outage = chaos
+            .block_on(chaos.inject(process::stop(&inventory)))
+            .unwrap();
         let log = inventory.last_lines(50);
         assert!(!log.is_empty());
         (chaos, inventory, outage)
@@ -62,7 +84,9 @@ fn dropped_anywhere_it_puts_everything_back() {
 
     // While a current-thread runtime shuts down.
     let (chaos, inventory, outage) = start();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     runtime.spawn(async move {
         let _held = (chaos, outage);
         std::future::pending::<()>().await;
@@ -94,10 +118,15 @@ fn dropped_anywhere_it_puts_everything_back() {
 #[test]
 fn an_ended_context_refuses_every_call() {
     let chaos = ChaosContext::start_blocking().unwrap();
-    let inventory = chaos.block_on(chaos.process("inventory", inventory_program())).unwrap();
+    let inventory = chaos
+        .block_on(chaos.process("inventory", inventory_program()))
+        .unwrap();
     let requests = watch(&chaos, &inventory);
     drop(chaos);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let error = runtime.block_on(requests.over(ms(10))).unwrap_err();
     assert!(error.is_ended(), "{error}");
     let error = runtime.block_on(inventory.link("late")).unwrap_err();

@@ -51,7 +51,8 @@ impl BlastRadius {
                 )
             }
             Self::Named(names) => {
-                let names: Vec<String> = names.iter().map(|(name, _)| format!("`{name}`")).collect();
+                let names: Vec<String> =
+                    names.iter().map(|(name, _)| format!("`{name}`")).collect();
                 format!(
                     "`breaks(..)` allows {}",
                     list_or(&names, "nothing to be broken")
@@ -102,8 +103,10 @@ mod tests {
             (
                 BlastRadius::Isolated,
                 service("other"),
-                Err("service `other` is outside the blast radius: only what this context made \
-                     may be broken (service `cache`, service `shop`)"),
+                Err(
+                    "service `other` is outside the blast radius: only what this context made \
+                     may be broken (service `cache`, service `shop`)",
+                ),
             ),
             (named.clone(), service("cache"), Ok(())),
             (
@@ -114,8 +117,10 @@ mod tests {
             (
                 BlastRadius::Named(vec![]),
                 service("shop"),
-                Err("service `shop` is outside the blast radius: `breaks(..)` allows nothing to \
-                     be broken"),
+                Err(
+                    "service `shop` is outside the blast radius: `breaks(..)` allows nothing to \
+                     be broken",
+                ),
             ),
         ];
         for (radius, asked, expected) in cases {

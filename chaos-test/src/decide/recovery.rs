@@ -152,7 +152,11 @@ mod tests {
             ("......", 0, recovered(0, false)),
             ("xxx......", 40, recovered(40, false)),
         ] {
-            assert_eq!(progress(&samples(pattern), STEADY, ms(since), 3), expected, "{pattern}");
+            assert_eq!(
+                progress(&samples(pattern), STEADY, ms(since), 3),
+                expected,
+                "{pattern}"
+            );
         }
     }
 

@@ -242,7 +242,13 @@ mod tests {
 
     #[test]
     fn without_samples_there_is_no_answer() {
-        let empty = Summary::of(&[], Window { from: secs(0), to: secs(1) });
+        let empty = Summary::of(
+            &[],
+            Window {
+                from: secs(0),
+                to: secs(1),
+            },
+        );
         assert_eq!(empty.error_rate(), None);
         assert_eq!(empty.latency(P50), None);
         assert_eq!(empty.throughput(), None);

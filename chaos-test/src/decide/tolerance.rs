@@ -107,7 +107,6 @@ impl From<Percent> for Change {
 /// use chaos_test::{error_rate, percent};
 /// let tolerance = error_rate().at_most(percent(1));
 /// ```
-#[must_use]
 pub fn error_rate() -> Rate {
     Rate(Metric::ErrorRate)
 }
@@ -118,7 +117,6 @@ pub fn error_rate() -> Rate {
 /// use chaos_test::{availability, percent};
 /// let tolerance = availability().at_least(percent(99.9));
 /// ```
-#[must_use]
 pub fn availability() -> Rate {
     Rate(Metric::Availability)
 }
@@ -130,7 +128,6 @@ pub fn availability() -> Rate {
 /// use chaos_test::{latency, ms, P95};
 /// let tolerance = latency(P95).at_most(ms(250));
 /// ```
-#[must_use]
 pub fn latency(at: Percentile) -> LatencyOf {
     LatencyOf(at)
 }
@@ -141,7 +138,6 @@ pub fn latency(at: Percentile) -> LatencyOf {
 /// use chaos_test::throughput;
 /// let tolerance = throughput().at_least(20.0);
 /// ```
-#[must_use]
 pub fn throughput() -> Throughput {
     Throughput(())
 }
@@ -152,7 +148,6 @@ pub fn throughput() -> Throughput {
 /// use chaos_test::value;
 /// let tolerance = value().at_most(100.0);
 /// ```
-#[must_use]
 pub fn value() -> ValueOf {
     ValueOf(P50)
 }
@@ -426,9 +421,9 @@ impl Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::statistics::P95;
     use crate::model::sample::{Reading, Sample, Window};
     use crate::model::units::{ms, percent, secs};
-    use crate::decide::statistics::P95;
 
     struct Before(Arc<Summary>);
 
@@ -478,22 +473,42 @@ mod tests {
         check(
             error_rate().at_most(percent(0)),
             &summary(250, 31, 5),
-            ("error rate", "at most 0 %", "12.4 % (31 of 250 failed), the last: refused", Met::No),
+            (
+                "error rate",
+                "at most 0 %",
+                "12.4 % (31 of 250 failed), the last: refused",
+                Met::No,
+            ),
         );
         check(
             availability().at_least(percent(99)),
             &summary(100, 1, 5),
-            ("availability", "at least 99 %", "99 % (99 of 100 succeeded), the last: refused", Met::Yes),
+            (
+                "availability",
+                "at least 99 %",
+                "99 % (99 of 100 succeeded), the last: refused",
+                Met::Yes,
+            ),
         );
         check(
             latency(P95).at_most(ms(250)),
             &summary(50, 0, 250),
-            ("p95 latency", "at most 250 ms", "250 ms (50 samples)", Met::Yes),
+            (
+                "p95 latency",
+                "at most 250 ms",
+                "250 ms (50 samples)",
+                Met::Yes,
+            ),
         );
         check(
             throughput().at_least(60.0),
             &summary(50, 0, 5),
-            ("throughput", "at least 60 /s", "50 /s (50 samples)", Met::No),
+            (
+                "throughput",
+                "at least 60 /s",
+                "50 /s (50 samples)",
+                Met::No,
+            ),
         );
     }
 
@@ -502,7 +517,12 @@ mod tests {
         check(
             latency(P95).at_most(ms(250)),
             &summary(50, 5, 1),
-            ("p95 latency", "at most 250 ms", "no answer (50 samples, 5 failed), the last: refused", Met::No),
+            (
+                "p95 latency",
+                "at most 250 ms",
+                "no answer (50 samples, 5 failed), the last: refused",
+                Met::No,
+            ),
         );
     }
 
@@ -511,22 +531,42 @@ mod tests {
         check(
             latency(P95).rises_at_most(ms(20)).from(&normal()),
             &summary(50, 0, 30),
-            ("p95 latency", "at most 20.0 ms above the baseline's 10.0 ms", "30.0 ms (50 samples)", Met::Yes),
+            (
+                "p95 latency",
+                "at most 20.0 ms above the baseline's 10.0 ms",
+                "30.0 ms (50 samples)",
+                Met::Yes,
+            ),
         );
         check(
             latency(P95).rises_at_most(percent(100)).from(&normal()),
             &summary(50, 0, 21),
-            ("p95 latency", "at most 100 % above the baseline's 10.0 ms", "21.0 ms (50 samples)", Met::No),
+            (
+                "p95 latency",
+                "at most 100 % above the baseline's 10.0 ms",
+                "21.0 ms (50 samples)",
+                Met::No,
+            ),
         );
         check(
             throughput().drops_at_most(percent(20)).from(&normal()),
             &summary(80, 0, 5),
-            ("throughput", "at most 20 % below the baseline's 100 /s", "80 /s (80 samples)", Met::Yes),
+            (
+                "throughput",
+                "at most 20 % below the baseline's 100 /s",
+                "80 /s (80 samples)",
+                Met::Yes,
+            ),
         );
         check(
             error_rate().rises_at_most(percent(5)).from(&normal()),
             &summary(100, 6, 5),
-            ("error rate", "at most 5 % points above the baseline's 0 %", "6 % (6 of 100 failed), the last: refused", Met::No),
+            (
+                "error rate",
+                "at most 5 % points above the baseline's 0 %",
+                "6 % (6 of 100 failed), the last: refused",
+                Met::No,
+            ),
         );
     }
 

@@ -69,23 +69,25 @@ fn verdict(records: &[Record], status: &RunStatus) -> Verdict {
 }
 
 fn judged(records: &[Record], wanted: Met) -> impl Iterator<Item = String> {
-    records.iter().filter_map(move |record| match &record.event {
-        Event::Judged {
-            what,
-            expected,
-            actual,
-            met,
-            at,
-        } if *met == wanted => {
-            let at = if at.is_empty() {
-                String::new()
-            } else {
-                format!("\n  at {at}")
-            };
-            Some(format!("{what}: {actual}, expected {expected}{at}"))
-        }
-        _ => None,
-    })
+    records
+        .iter()
+        .filter_map(move |record| match &record.event {
+            Event::Judged {
+                what,
+                expected,
+                actual,
+                met,
+                at,
+            } if *met == wanted => {
+                let at = if at.is_empty() {
+                    String::new()
+                } else {
+                    format!("\n  at {at}")
+                };
+                Some(format!("{what}: {actual}, expected {expected}{at}"))
+            }
+            _ => None,
+        })
 }
 
 /// Why a run cannot count as chaos, if it cannot.
@@ -359,7 +361,10 @@ mod tests {
         );
         let deviated = judge(&events(Met::No));
         assert!(matches!(deviated.verdict, Verdict::Deviated(_)));
-        assert!(matches!(deviated.restoration, Restoration::Unrestored { .. }));
+        assert!(matches!(
+            deviated.restoration,
+            Restoration::Unrestored { .. }
+        ));
     }
 
     #[test]

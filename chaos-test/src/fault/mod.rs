@@ -92,10 +92,7 @@ pub trait Fault: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// If the fault cannot be injected as things are. Nothing was touched.
-    fn prepare(
-        &self,
-        system: &ReadOnlySystem,
-    ) -> impl Future<Output = Result<Undo, Error>> + Send;
+    fn prepare(&self, system: &ReadOnlySystem) -> impl Future<Output = Result<Undo, Error>> + Send;
 
     /// Breaks it. It may fail half-way: then the undo is performed, which must cope.
     ///
@@ -109,10 +106,8 @@ pub trait Fault: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// If that cannot be told; it counts as a failure.
-    fn verify(
-        &self,
-        system: &ReadOnlySystem,
-    ) -> impl Future<Output = Result<Effect, Error>> + Send;
+    fn verify(&self, system: &ReadOnlySystem)
+    -> impl Future<Output = Result<Effect, Error>> + Send;
 
     /// How often something met the fault so far, if it counts that itself. Where it does
     /// not, the harness counts samples of monitors and connections to its targets. A fault

@@ -223,8 +223,14 @@ mod tests {
             what: "step 2".into(),
             fault: false,
         };
-        let journal =
-            Journal::read(&text(&[started(), planned(1), planned(2), planned(3), undone])).unwrap();
+        let journal = Journal::read(&text(&[
+            started(),
+            planned(1),
+            planned(2),
+            planned(3),
+            undone,
+        ]))
+        .unwrap();
         let entries: Vec<_> = journal.pending().iter().map(|step| step.entry).collect();
         assert_eq!(entries, [3, 1]);
         assert!(!journal.torn && !journal.finished());

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
 
-use super::{Probe, with_slash};
 use super::ready::Ready;
+use super::{Probe, with_slash};
 use crate::error::with_causes;
 use crate::model::sample::Reading;
 use crate::system::service::{ReadyCheck, ServiceProcess};

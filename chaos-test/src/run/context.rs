@@ -322,10 +322,7 @@ impl ChaosContext {
     {
         self.inner.refuse_if_ended()?;
         let what = what.into();
-        let entry = self
-            .inner
-            .recorder
-            .plan(&what, Undo::Nothing, false)?;
+        let entry = self.inner.recorder.plan(&what, Undo::Nothing, false)?;
         let closure = Closure {
             entry,
             run: Box::new(move || {
@@ -376,7 +373,9 @@ impl ChaosContext {
 
     /// Writes a line into the journal and the report's timeline.
     pub fn note(&self, text: impl Into<String>) {
-        self.inner.recorder.record(Event::Note { text: text.into() });
+        self.inner
+            .recorder
+            .record(Event::Note { text: text.into() });
     }
 
     /// Ends the context: lifts what is still in force, checks the steady state, puts
@@ -457,7 +456,10 @@ impl Inner {
     /// Refuses all further calls and waits for those that are under way.
     pub(super) async fn refuse_calls(&self, limit: Duration) {
         self.ended.send_replace(true);
-        if tokio::time::timeout(limit, self.calls.write()).await.is_err() {
+        if tokio::time::timeout(limit, self.calls.write())
+            .await
+            .is_err()
+        {
             self.recorder.record(Event::Note {
                 text: format!(
                     "a call was still under way {} after the body's end; rolled back beside it",

@@ -125,7 +125,11 @@ async fn settle(inner: &Arc<Inner>) {
     let watchers = inner.monitors.lock().expect("no panic while held").clone();
     let since = inner.recorder.now();
     for watcher in watchers {
-        let baseline = watcher.baseline.lock().expect("no panic while held").clone();
+        let baseline = watcher
+            .baseline
+            .lock()
+            .expect("no panic while held")
+            .clone();
         let Some(baseline) = baseline else { continue };
         let deadline = since + SETTLE_LIMIT;
         let progress = watcher
@@ -237,7 +241,10 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
         message: verdict::headline(outcome),
         details,
         journal: kept.as_ref().ok().cloned(),
-        logs: logs.iter().map(|log| log.path.clone()).collect::<Vec<PathBuf>>(),
+        logs: logs
+            .iter()
+            .map(|log| log.path.clone())
+            .collect::<Vec<PathBuf>>(),
     };
     let fragment = inner.identity.report(Some(end));
     let written = kept

@@ -60,7 +60,6 @@ pub struct FixtureRun {
 
 impl FixtureRun {
     /// The context of the test that needs it.
-    #[must_use]
     pub fn context(&self) -> &ChaosContext {
         &self.context
     }
@@ -152,7 +151,10 @@ fn refuse_cycle(chain: &Chain, name: &'static str, path: &'static str) -> Result
     names.push(name);
     Err(Error::new(
         Kind::Fixture,
-        format!("fixtures need each other in a circle: {}", names.join(" -> ")),
+        format!(
+            "fixtures need each other in a circle: {}",
+            names.join(" -> ")
+        ),
     ))
 }
 
@@ -172,13 +174,18 @@ async fn set_up<T: Send + Sync + 'static>(
     // is blocked or gone.
     let task = engine::users().spawn(set_up(run));
     let abort = task.abort_handle();
-    let limited = engine::own().spawn(async move { tokio::time::timeout(SET_UP_LIMIT, task).await });
+    let limited =
+        engine::own().spawn(async move { tokio::time::timeout(SET_UP_LIMIT, task).await });
     let answer = match limited.await {
         Ok(Ok(Ok(answer))) => answer,
         Ok(Ok(Err(panic))) => Err(failed(name, format!("its set-up panicked: {panic}")).into()),
         Ok(Err(_)) | Err(_) => {
             abort.abort();
-            Err(failed(name, format!("its set-up took longer than {}", human(SET_UP_LIMIT))).into())
+            Err(failed(
+                name,
+                format!("its set-up took longer than {}", human(SET_UP_LIMIT)),
+            )
+            .into())
         }
     };
     match answer {
@@ -187,7 +194,12 @@ async fn set_up<T: Send + Sync + 'static>(
                 fixture: name.to_owned(),
                 took_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             });
-            let mut order = context.inner.fixtures.order.lock().expect("no panic while held");
+            let mut order = context
+                .inner
+                .fixtures
+                .order
+                .lock()
+                .expect("no panic while held");
             order.push(path);
             Ok(Arc::new(value))
         }

@@ -59,7 +59,11 @@ impl Injected {
     pub(super) async fn until_lifted(&self) -> Result<Duration, Error> {
         let mut lifted = self.lifted.subscribe();
         // The sender lives as long as `self`.
-        let lifted = lifted.wait_for(Option::is_some).await.expect("it is ours").clone();
+        let lifted = lifted
+            .wait_for(Option::is_some)
+            .await
+            .expect("it is ours")
+            .clone();
         as_lifted(lifted)
     }
 
@@ -211,11 +215,7 @@ async fn apply_and_verify(
     }
 }
 
-async fn verify(
-    inner: &Inner,
-    fault: &Arc<dyn ErasedFault>,
-    entry: u64,
-) -> Result<Effect, Error> {
+async fn verify(inner: &Inner, fault: &Arc<dyn ErasedFault>, entry: u64) -> Result<Effect, Error> {
     let system = read_only(inner, entry);
     call(fault, "verify", VERIFY_LIMIT, move |fault| {
         Box::pin(async move { fault.verify(&system).await })

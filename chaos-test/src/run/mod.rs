@@ -62,9 +62,7 @@ where
     F: FnOnce(Running) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), TestError>> + 'static,
 {
-    run_test(spec, move |running| {
-        body_runtime().block_on(body(running))
-    });
+    run_test(spec, move |running| body_runtime().block_on(body(running)));
 }
 
 /// Runs a `#[chaos_test]` that is a plain function. Its set-up is asynchronous; the body
@@ -110,7 +108,6 @@ pub struct Running {
 
 impl Running {
     /// The test's context.
-    #[must_use]
     pub fn context(&self) -> &ChaosContext {
         &self.context
     }

@@ -167,18 +167,20 @@ impl Watcher {
             inner.sample_sent();
             self.slots.lock().expect("no panic while held").push(None);
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                self.answer(number, due, &inner, Reading::Bad(format!(
-                    "not sent: {IN_FLIGHT} earlier samples are still unanswered"
-                )));
+                self.answer(
+                    number,
+                    due,
+                    &inner,
+                    Reading::Bad(format!(
+                        "not sent: {IN_FLIGHT} earlier samples are still unanswered"
+                    )),
+                );
                 continue;
             };
             let (watcher, inner) = (Arc::clone(&self), Arc::clone(&inner));
             engine::users().spawn(async move {
                 let _place = place;
-                let asked = tokio::time::timeout(
-                    watcher.pace.timeout,
-                    watcher.pace.probe.sample(),
-                );
+                let asked = tokio::time::timeout(watcher.pace.timeout, watcher.pace.probe.sample());
                 let reading = asked.await.unwrap_or_else(|_| {
                     Reading::Bad(format!("no answer within {}", human(watcher.pace.timeout)))
                 });

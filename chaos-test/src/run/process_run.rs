@@ -126,7 +126,9 @@ impl TestIdentity {
         let package = variable("CARGO_PKG_NAME").unwrap_or_else(|| program.clone());
         let binary = variable("NEXTEST_BINARY_ID").unwrap_or_else(|| {
             // Cargo ends the names of test binaries with a hash.
-            let bare = program.rsplit_once('-').map_or(program.as_str(), |(bare, _)| bare);
+            let bare = program
+                .rsplit_once('-')
+                .map_or(program.as_str(), |(bare, _)| bare);
             if bare.replace('_', "-") == package.replace('_', "-") {
                 package.clone()
             } else {
@@ -167,7 +169,9 @@ impl TestIdentity {
 
     /// The bare name of its journal and its folder of logs.
     pub(super) fn stem(&self) -> &str {
-        self.fragment.strip_suffix(".json").unwrap_or(&self.fragment)
+        self.fragment
+            .strip_suffix(".json")
+            .unwrap_or(&self.fragment)
     }
 
     /// What is known of the test, for the reports.
@@ -240,7 +244,12 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
     };
     let world = World::new(run.state.clone(), prefix);
     let logs: PathBuf = run.reports.logs().join(identity.stem());
-    let inner = Arc::new(Inner::new(identity, Arc::new(recorder), Arc::new(world), logs));
+    let inner = Arc::new(Inner::new(
+        identity,
+        Arc::new(recorder),
+        Arc::new(world),
+        logs,
+    ));
     let mut live = LIVE.lock().expect("no panic while held");
     live.retain(|context| context.strong_count() > 0);
     live.push(Arc::downgrade(&inner));
@@ -356,7 +365,9 @@ fn parse_seed(text: &str) -> Option<u64> {
 fn now_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
 }
 
 #[cfg(test)]
@@ -365,7 +376,12 @@ mod tests {
 
     #[test]
     fn seeds_are_decimal_or_hexadecimal() {
-        for (text, seed) in [("42", Some(42)), ("0x5eed", Some(0x5eed)), ("x", None), ("-1", None)] {
+        for (text, seed) in [
+            ("42", Some(42)),
+            ("0x5eed", Some(0x5eed)),
+            ("x", None),
+            ("-1", None),
+        ] {
             assert_eq!(parse_seed(text), seed, "{text}");
         }
     }

@@ -33,7 +33,9 @@ impl Demanded {
                     Kind::Usage,
                     format!("CHAOS_REQUIRE names `{word}`, which is nothing that a test can need"),
                 )
-                .help("it is a comma list of all, docker, netadmin, root, program:NAME, env:NAME"));
+                .help(
+                    "it is a comma list of all, docker, netadmin, root, program:NAME, env:NAME",
+                ));
             }
         }
         Ok(match words.as_slice() {
@@ -89,6 +91,9 @@ mod tests {
     #[test]
     fn a_misspelt_demand_is_an_error_and_not_a_silent_skip() {
         let error = Demanded::parse("dokcer").unwrap_err().to_string();
-        assert!(error.contains("`dokcer`") && error.contains("docker"), "{error}");
+        assert!(
+            error.contains("`dokcer`") && error.contains("docker"),
+            "{error}"
+        );
     }
 }

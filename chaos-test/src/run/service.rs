@@ -257,7 +257,9 @@ macro_rules! shown {
     )*};
 }
 
-shown!(&String, u16, u32, u64, usize, i32, i64, bool, SocketAddr, Address, &Address);
+shown!(
+    &String, u16, u32, u64, usize, i32, i64, bool, SocketAddr, Address, &Address
+);
 
 /// An address that clients can keep: it survives stop, start, kill and restart of the
 /// service behind it. Shown as `127.0.0.1:40112`.
@@ -308,16 +310,20 @@ impl Plan<'_> {
 
     pub(super) fn needs_scratch(&self) -> bool {
         let values = self.program.env.values().flatten();
-        self.program
-            .args
-            .iter()
-            .chain(values)
-            .any(|text| text.as_encoded_bytes().windows(5).any(|part| part == b"{dir}"))
+        self.program.args.iter().chain(values).any(|text| {
+            text.as_encoded_bytes()
+                .windows(5)
+                .any(|part| part == b"{dir}")
+        })
     }
 
     /// Arguments with placeholders filled in.
     pub(super) fn args(&self, filled: &Filled<'_>) -> Result<Vec<OsString>, Error> {
-        self.program.args.iter().map(|arg| filled.fill(arg)).collect()
+        self.program
+            .args
+            .iter()
+            .map(|arg| filled.fill(arg))
+            .collect()
     }
 
     /// The environment with placeholders filled in, and `PORT`.
@@ -400,10 +406,18 @@ impl Filled<'_> {
         let Some((inside, after)) = after.split_once('}') else {
             return wrong("`{port` has no closing brace".to_owned());
         };
-        let known: Vec<String> = self.ports.iter().map(|(known, _)| known.to_string()).collect();
+        let known: Vec<String> = self
+            .ports
+            .iter()
+            .map(|(known, _)| known.to_string())
+            .collect();
         let port = match inside.strip_prefix(':') {
             None if inside.is_empty() => self.ports.first(),
-            None => return wrong(format!("`{{port{inside}}}` is neither `{{port}}` nor `{{port:6379}}`")),
+            None => {
+                return wrong(format!(
+                    "`{{port{inside}}}` is neither `{{port}}` nor `{{port:6379}}`"
+                ));
+            }
             Some(number) => self
                 .ports
                 .iter()
@@ -462,7 +476,11 @@ pub struct Service {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ports: Vec<_> = self.ports.iter().map(|(known, link)| (known, link.address())).collect();
+        let ports: Vec<_> = self
+            .ports
+            .iter()
+            .map(|(known, link)| (known, link.address()))
+            .collect();
         f.debug_struct("Service")
             .field("name", &self.name)
             .field("ports", &ports)
@@ -601,11 +619,19 @@ impl Service {
     fn link_at(&self, port: u16) -> &proxy::Link {
         let found = self.ports.iter().find(|(known, _)| *known == port);
         let Some((_, link)) = found else {
-            let known: Vec<_> = self.ports.iter().map(|(known, _)| known.to_string()).collect();
+            let known: Vec<_> = self
+                .ports
+                .iter()
+                .map(|(known, _)| known.to_string())
+                .collect();
             panic!(
                 "service `{}` has no port {port}; it has: {}",
                 self.name,
-                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+                if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                }
             );
         };
         link
@@ -715,7 +741,10 @@ mod tests {
     #[test]
     fn a_wrong_placeholder_names_what_there_is() {
         for (text, expected) in [
-            ("{port:1}", "in `{port:1}`: `{port:1}` is not one of its ports (6379, 8080)"),
+            (
+                "{port:1}",
+                "in `{port:1}`: `{port:1}` is not one of its ports (6379, 8080)",
+            ),
             ("{port", "has no closing brace"),
             ("{ports}", "is neither `{port}` nor `{port:6379}`"),
         ] {
@@ -735,6 +764,11 @@ mod tests {
     #[test]
     fn only_what_names_the_folder_gets_one() {
         assert!(!Program::new("a").arg("{port}").plan().needs_scratch());
-        assert!(Program::new("a").env("DATA", "{dir}/x").plan().needs_scratch());
+        assert!(
+            Program::new("a")
+                .env("DATA", "{dir}/x")
+                .plan()
+                .needs_scratch()
+        );
     }
 }

@@ -21,7 +21,11 @@ pub(super) async fn process(
 ) -> Result<Service, Error> {
     let _call = inner.enter().await?;
     let failed = |error: Error| {
-        Error::new(Kind::Service, format!("service `{name}` could not be started")).because(error)
+        Error::new(
+            Kind::Service,
+            format!("service `{name}` could not be started"),
+        )
+        .because(error)
     };
     check_name(&inner, &name)?;
     let plan = program.plan();
@@ -84,7 +88,9 @@ fn reserve(plan: &Plan<'_>) -> Result<Vec<(u16, ReservedPort)>, Error> {
                 "`ss -ltnp 'sport = :{wanted}'` shows by whom; declare the port with \
                  `.listens({wanted})` and `{{port}}` to have a free one chosen"
             ))),
-            Err(error) => Err(Error::new(Kind::Service, "no port could be reserved").because(error)),
+            Err(error) => {
+                Err(Error::new(Kind::Service, "no port could be reserved").because(error))
+            }
         })
         .collect()
 }
@@ -113,7 +119,10 @@ fn launch(
     std::fs::create_dir_all(&inner.logs).map_err(|error| {
         Error::new(
             Kind::State,
-            format!("the folder for logs {} cannot be made", inner.logs.display()),
+            format!(
+                "the folder for logs {} cannot be made",
+                inner.logs.display()
+            ),
         )
         .because(error)
     })?;

@@ -105,7 +105,8 @@ fn open_dead(path: &Path) -> Result<Option<Dead>, String> {
         return Ok(None);
     }
     let whole = text.rfind('\n').map_or(0, |end| end as u64 + 1);
-    let file = JournalFile::adopt(file, path.to_owned(), whole).map_err(|error| error.to_string())?;
+    let file =
+        JournalFile::adopt(file, path.to_owned(), whole).map_err(|error| error.to_string())?;
     Ok(Some(Dead {
         path: path.to_owned(),
         journal,
@@ -168,7 +169,11 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
                 }
             }
             Err(error) => {
-                left[index].push(format!("{}: {error} (by hand: {})", step.undo, step.undo.by_hand()));
+                left[index].push(format!(
+                    "{}: {error} (by hand: {})",
+                    step.undo,
+                    step.undo.by_hand()
+                ));
                 Event::UndoFailed {
                     entry: step.entry,
                     what: step.what,
@@ -197,7 +202,11 @@ fn conclude(dead: Dead, left: &[String], undone: usize) {
     say(&format!(
         "chaos-test: an earlier run was killed in {}; {undone} undo {} performed now{}",
         started.test,
-        if undone == 1 { "step was" } else { "steps were" },
+        if undone == 1 {
+            "step was"
+        } else {
+            "steps were"
+        },
         if left.is_empty() {
             String::new()
         } else {
@@ -205,7 +214,9 @@ fn conclude(dead: Dead, left: &[String], undone: usize) {
         }
     ));
     copy_to_reports(&dead);
-    if left.is_empty() && let Err(error) = dead.file.remove() {
+    if left.is_empty()
+        && let Err(error) = dead.file.remove()
+    {
         say(&format!(
             "chaos-test: {} could not be removed: {error}",
             dead.path.display()

@@ -169,10 +169,12 @@ fn conclude(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Err
     if missed.is_empty() {
         return Ok(());
     }
-    let deviated = judgements
-        .iter()
-        .any(|judgement| judgement.met == Met::No);
-    let kind = if deviated { Kind::Deviated } else { Kind::NoData };
+    let deviated = judgements.iter().any(|judgement| judgement.met == Met::No);
+    let kind = if deviated {
+        Kind::Deviated
+    } else {
+        Kind::NoData
+    };
     Err(Error::new(kind, missed.join("\n")))
 }
 
@@ -261,7 +263,10 @@ impl Recovers {
                 judgement.actual = if degraded {
                     format!("after {}", human(took))
                 } else {
-                    format!("after {}; no sample since then was out of steady state", human(took))
+                    format!(
+                        "after {}; no sample since then was out of steady state",
+                        human(took)
+                    )
                 };
                 if took <= self.within {
                     judgement.met = Met::Yes;

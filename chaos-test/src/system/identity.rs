@@ -47,9 +47,8 @@ pub(crate) fn boot_id() -> &'static str {
 /// The namespace that our process numbers are of.
 pub(crate) fn namespace() -> u64 {
     static NAMESPACE: OnceLock<u64> = OnceLock::new();
-    *NAMESPACE.get_or_init(|| {
-        std::fs::metadata("/proc/self/ns/pid").map_or(0, |metadata| metadata.ino())
-    })
+    *NAMESPACE
+        .get_or_init(|| std::fs::metadata("/proc/self/ns/pid").map_or(0, |metadata| metadata.ino()))
 }
 
 /// The identity of a process that exists now.
@@ -136,7 +135,13 @@ mod tests {
         let text = "42 (a) b (c)) S 7 42 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2";
         let stat = parse_stat(text).unwrap();
         assert_eq!(
-            (stat.state, stat.parent, stat.group, stat.session, stat.start_time),
+            (
+                stat.state,
+                stat.parent,
+                stat.group,
+                stat.session,
+                stat.start_time
+            ),
             ('S', 7, 42, 41, 987_654)
         );
     }

@@ -11,7 +11,10 @@ pub(crate) mod journal_file;
 pub(crate) mod place;
 pub(crate) mod ports;
 pub(crate) mod process;
-#[allow(dead_code, reason = "the link engine offers more than the first toxics need")]
+#[allow(
+    dead_code,
+    reason = "the link engine offers more than the first toxics need"
+)]
 pub(crate) mod proxy;
 pub(crate) mod service;
 pub(crate) mod state_dir;

@@ -69,7 +69,13 @@ fn is_cargo(pid: u32) -> bool {
 fn bare(id: &str) -> String {
     let safe: String = id
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+                c
+            } else {
+                '_'
+            }
+        })
         .take(100)
         .collect();
     if safe == id {
@@ -175,7 +181,10 @@ mod tests {
     fn run_ids_are_bare_names_and_stay_different() {
         assert_eq!(bare("17f3-aB_9"), "17f3-aB_9");
         let (one, two) = (bare("../a"), bare("..\\a"));
-        assert!(one.starts_with("___a-") && two.starts_with("___a-"), "{one} {two}");
+        assert!(
+            one.starts_with("___a-") && two.starts_with("___a-"),
+            "{one} {two}"
+        );
         assert_ne!(one, two);
     }
 
@@ -184,8 +193,14 @@ mod tests {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         for (line, expected) in [
             ("cargo test", ""),
-            ("cargo test --features chaos -p shop -- --nocapture", " --features chaos"),
-            ("cargo nextest run --release --all-features", " --release --all-features"),
+            (
+                "cargo test --features chaos -p shop -- --nocapture",
+                " --features chaos",
+            ),
+            (
+                "cargo nextest run --release --all-features",
+                " --release --all-features",
+            ),
             ("cargo test --features=a,b", " --features=a,b"),
         ] {
             assert_eq!(kept_options(&words(line)), expected, "{line}");

@@ -100,7 +100,10 @@ impl ServiceProcess {
     /// The line that marks the latest start in the log.
     pub(crate) fn start_mark(&self) -> String {
         let start = self.starts.load(Ordering::SeqCst);
-        format!("--- chaos-test: start {start} of `{}` ---", self.launch.name)
+        format!(
+            "--- chaos-test: start {start} of `{}` ---",
+            self.launch.name
+        )
     }
 
     /// The process that runs now, if one was started and not yet ended by us.
@@ -183,7 +186,9 @@ impl ServiceProcess {
             return true;
         };
         let gone = exit.wait_for(Option::is_some);
-        tokio::time::timeout(limit, gone).await.is_ok_and(|gone| gone.is_ok())
+        tokio::time::timeout(limit, gone)
+            .await
+            .is_ok_and(|gone| gone.is_ok())
     }
 
     fn spawn(&self, held: bool) -> Result<(), Error> {
@@ -230,7 +235,12 @@ impl ServiceProcess {
         ledger.record(Event::ServiceStarted {
             service: self.launch.name.clone(),
             pid: process.pid,
-            ports: self.launch.ports.iter().map(|(_, port)| port.port()).collect(),
+            ports: self
+                .launch
+                .ports
+                .iter()
+                .map(|(_, port)| port.port())
+                .collect(),
             log: Some(self.launch.log.clone()),
             took_us: micros(started.elapsed()),
         });
@@ -388,7 +398,10 @@ impl ServiceProcess {
     }
 
     fn error(&self, what: impl std::fmt::Display) -> Error {
-        Error::new(Kind::Service, format!("service `{}` {what}", self.launch.name))
+        Error::new(
+            Kind::Service,
+            format!("service `{}` {what}", self.launch.name),
+        )
     }
 
     /// The last lines of the log, where a person would look first.

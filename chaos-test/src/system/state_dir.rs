@@ -163,7 +163,10 @@ pub(crate) fn open_trusted(path: &Path) -> io::Result<File> {
     } else if metadata.uid() != user {
         format!("it belongs to user {}, not to user {user}", metadata.uid())
     } else if metadata.mode() & 0o022 != 0 {
-        format!("others may write to it (mode {:o})", metadata.mode() & 0o7777)
+        format!(
+            "others may write to it (mode {:o})",
+            metadata.mode() & 0o7777
+        )
     } else if metadata.nlink() > 1 {
         "it has a second name".to_owned()
     } else {
@@ -242,10 +245,20 @@ mod tests {
         assert!(open_trusted(&link).is_err());
         let second = folder.path().join("second");
         fs::hard_link(&good, &second).unwrap();
-        assert!(open_trusted(&good).unwrap_err().to_string().contains("second name"));
+        assert!(
+            open_trusted(&good)
+                .unwrap_err()
+                .to_string()
+                .contains("second name")
+        );
         fs::remove_file(second).unwrap();
         fs::set_permissions(&good, fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(open_trusted(&good).unwrap_err().to_string().contains("others may write"));
+        assert!(
+            open_trusted(&good)
+                .unwrap_err()
+                .to_string()
+                .contains("others may write")
+        );
     }
 
     #[test]
@@ -270,7 +283,10 @@ mod tests {
         };
         let own = |path: PathBuf| path.starts_with("/var/tmp");
         assert_eq!(with(&[("CHAOS_STATE_DIR", "/s")]), PathBuf::from("/s"));
-        assert_eq!(with(&[("XDG_STATE_HOME", "/x")]), PathBuf::from("/x/chaos-test"));
+        assert_eq!(
+            with(&[("XDG_STATE_HOME", "/x")]),
+            PathBuf::from("/x/chaos-test")
+        );
         assert!(own(with(&[("XDG_STATE_HOME", "x")])));
         assert!(own(with(&[("CHAOS_STATE_DIR", "")])));
     }

@@ -15,7 +15,9 @@ pub(crate) fn say(line: &str) {
 
 /// How wide text for people may be: the terminal's width, `COLUMNS`, or 100.
 pub(crate) fn width() -> usize {
-    let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let set = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok());
     let real = || {
         let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok()?;
         (size.ws_col > 0).then_some(usize::from(size.ws_col))

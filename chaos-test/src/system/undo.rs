@@ -92,9 +92,7 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(Kind::Undo, "it could not be undone").because(error)
 }
 
-async fn blocking(
-    work: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> Result<(), Error> {
+async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(failed),
         Err(error) => Err(failed(error)),
@@ -267,7 +265,10 @@ mod tests {
         fs::write(&path, "broken").unwrap();
         undo(&place, &step).await.unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"a\0b");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
         fs::write(&path, "changed by its owner since").unwrap();
         undo(&place, &step).await.unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"changed by its owner since");

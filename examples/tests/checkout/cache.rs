@@ -18,7 +18,12 @@ async fn customers_do_not_notice_a_dead_cache(
     cache: &Service,
     cached_checkout: &Service,
 ) -> chaos_test::Result {
-    let requests = chaos.monitor(cached_checkout.get("/checkout/42").status(200).every(ms(20)));
+    let requests = chaos.monitor(
+        cached_checkout
+            .get("/checkout/42")
+            .status(200)
+            .every(ms(20)),
+    );
     let normal = requests.baseline(secs(1)).await?;
 
     let outage = chaos

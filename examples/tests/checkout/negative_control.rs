@@ -10,10 +10,14 @@ fn weakened(test: &str, switched_off: &str) -> Outcome {
     let child = Rerun::of(test).env(switched_off, "off").run();
     let journals = child.journals();
     let [journal] = journals.as_slice() else {
-        panic!("{test} left {} journals:\n{}", journals.len(), child.output());
+        panic!(
+            "{test} left {} journals:\n{}",
+            journals.len(),
+            child.output()
+        );
     };
     let records = Journal::read(journal).expect("it is a journal").records;
-    match records.into_iter().map(|record| record.event).last() {
+    match records.into_iter().map(|record| record.event).next_back() {
         Some(Event::Finished { outcome }) => outcome,
         other => panic!("{test} did not finish: {other:?}"),
     }
@@ -25,7 +29,10 @@ fn deviates(test: &str, switched_off: &str, reason: &str) {
     // under CHAOS_REQUIRE it fails, here and there.
     if let Some(why) = outcome.skipped() {
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "SKIPPED {test} with {switched_off}=off: {why}");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test} with {switched_off}=off: {why}"
+        );
         return;
     }
     match outcome.verdict {

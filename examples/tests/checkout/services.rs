@@ -24,7 +24,16 @@ pub async fn checkout(chaos: &ChaosContext, inventory: &Service) -> chaos_test::
 pub async fn cache(chaos: &ChaosContext) -> chaos_test::Result<Service> {
     let program = Program::new("redis-server")
         .listens(6379)
-        .args(["--port", "{port}", "--bind", "127.0.0.1", "--dir", "{dir}", "--save", ""])
+        .args([
+            "--port",
+            "{port}",
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            "{dir}",
+            "--save",
+            "",
+        ])
         .ready(log_line("Ready to accept connections"));
     Ok(chaos.process("cache", program).await?)
 }

@@ -90,9 +90,7 @@ impl Fault for Latency {
             delay: self.delay,
             jitter: self.jitter,
         };
-        system
-            .add_toxic(&self.links.0, toxic, self.direction)
-            .await
+        system.add_toxic(&self.links.0, toxic, self.direction).await
     }
 
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {

@@ -77,9 +77,7 @@ impl Fault for Reset {
 
     async fn apply(&self, system: &System) -> Result<(), Error> {
         let toxic = Toxic::Reset { after: self.after };
-        system
-            .add_toxic(&self.links.0, toxic, self.direction)
-            .await
+        system.add_toxic(&self.links.0, toxic, self.direction).await
     }
 
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {

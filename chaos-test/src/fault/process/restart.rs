@@ -70,7 +70,9 @@ impl Fault for Restart {
         tokio::time::sleep(self.down_for).await;
         system.start_process(&self.service, false).await?;
         if system.process_id(&self.service)? == before {
-            return Err(Error::msg("the process after the restart is the one before"));
+            return Err(Error::msg(
+                "the process after the restart is the one before",
+            ));
         }
         Ok(())
     }

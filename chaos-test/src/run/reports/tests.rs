@@ -103,7 +103,12 @@ fn merging_twice_gives_the_same_file_and_the_copy_of_the_current_run() {
     assert_eq!(run.merge().map(text).unwrap(), first);
     assert_eq!(text(root.path().join(JUNIT)), first);
     let key = fragment_name("shop::chaos", "one", 1, None);
-    assert!(folder::read_report(&run.fragment(&key).unwrap()).unwrap().end.is_some());
+    assert!(
+        folder::read_report(&run.fragment(&key).unwrap())
+            .unwrap()
+            .end
+            .is_some()
+    );
 }
 
 #[test]
