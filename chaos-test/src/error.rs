@@ -293,6 +293,11 @@ pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// What a test body may return: nothing, or any `Result<(), E>` whose error can be shown.
+#[diagnostic::on_unimplemented(
+    message = "a chaos test cannot return `{Self}`",
+    label = "write `chaos_test::Result`, or nothing",
+    note = "a test returns `()` or a `Result<(), E>` whose error implements `Debug`"
+)]
 pub trait TestOutcome {
     /// The same as a result of ours.
     fn into_result(self) -> Result<(), TestError>;

@@ -174,9 +174,11 @@ subject!(the_body_exits(chaos: &ChaosContext, inventory: &Service) {
 
 subject!(the_journal_gets_full(chaos: &ChaosContext, inventory: &Service) {
     let requests = watch(chaos, inventory);
-    // Fills what room there is; only informs, so it never fails.
-    for _ in 0..200 {
-        chaos.note("x".repeat(1000));
+    // Fills what room there is, to the last bytes; a note only informs and never fails.
+    for size in [1000, 100, 1] {
+        for _ in 0..200 {
+            chaos.note("x".repeat(size));
+        }
     }
     let error = chaos.inject(process::kill(inventory)).await.unwrap_err();
     say(&format!("state error: {}", error.is_state()));

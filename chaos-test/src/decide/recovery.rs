@@ -55,7 +55,7 @@ impl Steady {
 pub enum Progress {
     /// The streak is complete.
     Recovered {
-        /// The intended time of the streak's first sample.
+        /// When the streak's first sample was sent.
         at: Duration,
         /// Whether a sample before the streak was not steady.
         degraded: bool,
@@ -87,7 +87,9 @@ pub fn progress(samples: &[Sample], steady: Steady, since: Duration, in_a_row: u
         seen += 1;
         match steady.check(sample) {
             Ok(()) => {
-                let (first, count) = streak.unwrap_or((sample.at, 0));
+                // Not its intended time: a sample that was sent late proves nothing about
+                // the time before.
+                let (first, count) = streak.unwrap_or((sample.sent, 0));
                 if count + 1 >= in_a_row {
                     return Progress::Recovered {
                         at: first,
@@ -126,6 +128,7 @@ mod tests {
             .enumerate()
             .map(|(index, kind)| Sample {
                 at: ms(index as u64 * 10),
+                sent: ms(index as u64 * 10),
                 latency: if kind == 's' { ms(80) } else { ms(1) },
                 reading: if kind == 'x' {
                     Reading::Bad("refused".into())

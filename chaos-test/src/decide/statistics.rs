@@ -197,6 +197,7 @@ mod tests {
     fn sample(at: u64, latency: u64, good: bool) -> Sample {
         Sample {
             at: ms(at),
+            sent: ms(at),
             latency: ms(latency),
             reading: if good {
                 Reading::Good(Some(latency as f64))

@@ -438,6 +438,7 @@ mod tests {
         let samples: Vec<_> = (0..count)
             .map(|index| Sample {
                 at: ms(index * 1000 / count),
+                sent: ms(index * 1000 / count),
                 latency: ms(latency),
                 reading: if index < errors {
                     Reading::Bad("refused".into())

@@ -72,7 +72,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: "`.down_for(Duration)`",
         lifting: "waits until it is ready",
         risk: Risk::Medium,
-        example: |service| Arc::new(process::restart(service)),
+        example: |service| Arc::new(process::restart(service).down_for(ms(50))),
     },
     Entry {
         name: "process::hang_at_start",

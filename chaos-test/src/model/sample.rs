@@ -27,6 +27,8 @@ impl Reading {
 pub struct Sample {
     /// When it was meant to be taken, since the context started.
     pub at: Duration,
+    /// When it was really sent. On a busy machine that is later.
+    pub sent: Duration,
     /// From when it was meant to be taken until its answer: a probe that was held up by an
     /// earlier one still counts from its intended start, so that a stall is not hidden
     /// ("coordinated omission").

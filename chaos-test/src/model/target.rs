@@ -81,6 +81,12 @@ impl fmt::Display for Target {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "nothing says what of `{Self}` may be broken",
+    label = "neither a service nor a link",
+    note = "name the fixtures of the services and links, or implement `Breakable` for `{Self}`: \
+            it says which services, links and files it stands for"
+)]
 pub trait Breakable {
     /// Everything that may be broken when this is named in the blast radius.
     fn targets(&self) -> Vec<Target>;

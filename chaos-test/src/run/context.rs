@@ -516,6 +516,16 @@ impl Inner {
         })
     }
 
+    pub(super) fn know(&self, fault: &Arc<Injected>) {
+        let mut injected = self.injected.lock().expect("no panic while held");
+        injected.insert(fault.entry, Arc::clone(fault));
+    }
+
+    pub(super) fn forget(&self, fault: &Injected) {
+        let mut injected = self.injected.lock().expect("no panic while held");
+        injected.remove(&fault.entry);
+    }
+
     /// The faults that are in force now, in words.
     pub(super) fn faults_in_force(&self) -> Vec<String> {
         let injected = self.injected.lock().expect("no panic while held");

@@ -20,7 +20,7 @@ impl std::fmt::Debug for Injection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Injection")
             .field("fault", &self.fault.what)
-            .field("injected", &self.fault.injected_at)
+            .field("injected", &self.fault.injected_at())
             .finish_non_exhaustive()
     }
 }
@@ -29,7 +29,7 @@ impl Injection {
     /// When it was verified to be in effect.
     #[must_use]
     pub fn injected(&self) -> Moment {
-        Moment(self.fault.injected_at)
+        Moment(self.fault.injected_at())
     }
 
     /// Lifts the fault and verifies that it is no longer in effect.

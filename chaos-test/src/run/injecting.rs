@@ -1,7 +1,7 @@
 //! Injecting and lifting one fault: limits, prepare, undo on disk, apply, verify.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -28,30 +28,42 @@ pub(crate) struct Injected {
     pub(super) entry: u64,
     pub(super) what: String,
     pub(super) undo: Undo,
-    pub(super) injected_at: Duration,
+    /// Set once it was verified to be in effect.
+    injected_at: OnceLock<Duration>,
+    /// Whether all that it does was over when it was verified: a restart.
+    spent: AtomicBool,
     fault: Arc<dyn ErasedFault>,
     targets: Vec<Target>,
     /// What the links of its targets had accepted when it was injected.
     connections_before: u64,
     samples: AtomicU64,
+    /// Samples that were sent while it was being applied; a spent fault was met by them.
+    early_samples: AtomicU64,
     /// One lift at a time.
     lifting: tokio::sync::Mutex<()>,
     lifted: watch::Sender<Option<Result<Duration, String>>>,
 }
 
 impl Injected {
+    /// When it was verified to be in effect.
+    pub(super) fn injected_at(&self) -> Duration {
+        self.injected_at.get().copied().unwrap_or_default()
+    }
+
     pub(super) fn in_force(&self) -> bool {
-        self.lifted.borrow().is_none()
+        self.injected_at.get().is_some() && self.lifted.borrow().is_none()
     }
 
     pub(super) fn sample_sent(&self) {
-        if self.in_force() {
+        if self.injected_at.get().is_none() {
+            self.early_samples.fetch_add(1, Ordering::Relaxed);
+        } else if self.in_force() {
             self.samples.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     pub(super) fn sample_answered(&self, due: Duration) {
-        if due < self.injected_at && self.in_force() {
+        if due < self.injected_at() && self.in_force() {
             self.samples.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -73,7 +85,10 @@ impl Injected {
         if let Some(hits) = self.fault.hits(&system) {
             return (hits, format!("it counted {hits} hits"));
         }
-        let samples = self.samples.load(Ordering::Relaxed);
+        let mut samples = self.samples.load(Ordering::Relaxed);
+        if self.spent.load(Ordering::Relaxed) {
+            samples += self.early_samples.load(Ordering::Relaxed);
+        }
         let connections = inner
             .world
             .connections(&self.targets)
@@ -141,37 +156,41 @@ async fn try_inject(
     crate::system::undo::can_perform(&undo)
         .map_err(|error| not_injected(what, "was not injected").because(error))?;
     inner.recorder.plan_entry(entry, what, undo.clone(), true)?;
-    let connections_before = inner.world.connections(&targets);
-    let effect = apply_and_verify(inner, fault, entry, what).await;
     let injected = Arc::new(Injected {
         entry,
         what: what.to_owned(),
         undo,
-        injected_at: inner.recorder.now(),
+        injected_at: OnceLock::new(),
+        spent: AtomicBool::new(false),
         fault: Arc::clone(fault),
+        connections_before: inner.world.connections(&targets),
         targets,
-        connections_before,
         samples: AtomicU64::new(0),
+        early_samples: AtomicU64::new(0),
         lifting: tokio::sync::Mutex::new(()),
         lifted: watch::Sender::new(None),
     });
-    if let Err(error) = effect {
-        // It may have been applied half-way.
-        return Err(match put_back(inner, &injected).await {
-            Ok(()) => error,
-            Err(undo) => error.help(format!("nor could it be put back: {undo}")),
-        });
+    // Known before it is applied, so that samples can meet it from its first moment.
+    inner.know(&injected);
+    match apply_and_verify(inner, fault, entry, what).await {
+        Ok(spent) => injected.spent.store(spent, Ordering::Relaxed),
+        Err(error) => {
+            inner.forget(&injected);
+            // It may have been applied half-way.
+            return Err(match put_back(inner, &injected).await {
+                Ok(()) => error,
+                Err(undo) => error.help(format!("nor could it be put back: {undo}")),
+            });
+        }
     }
+    let injected_at = *injected.injected_at.get_or_init(|| inner.recorder.now());
     inner.recorder.record(Event::Injected {
         entry,
         fault: what.to_owned(),
         targets: injected.targets.clone(),
         risk: fault.risk(),
-        took_us: micros(injected.injected_at.saturating_sub(asked)),
+        took_us: micros(injected_at.saturating_sub(asked)),
     });
-    let mut all = inner.injected.lock().expect("no panic while held");
-    all.insert(entry, Arc::clone(&injected));
-    drop(all);
     if let Some(length) = fault.duration() {
         lift_after(inner, &injected, length);
     }
@@ -191,12 +210,13 @@ fn within_limits(inner: &Inner, targets: &[Target], what: &str) -> Result<(), Er
         })
 }
 
+/// Whether all that it does is over already.
 async fn apply_and_verify(
     inner: &Inner,
     fault: &Arc<dyn ErasedFault>,
     entry: u64,
     what: &str,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let system = System {
         read: read_only(inner, entry),
     };
@@ -206,7 +226,8 @@ async fn apply_and_verify(
     .await
     .map_err(|error| not_injected(what, "could not be injected").because(error))?;
     match verify(inner, fault, entry).await {
-        Ok(Effect::Active | Effect::Spent) => Ok(()),
+        Ok(Effect::Active) => Ok(false),
+        Ok(Effect::Spent) => Ok(true),
         Ok(Effect::Absent(why)) => Err(not_injected(
             what,
             format!("was applied and is not in effect: {why}"),
@@ -286,7 +307,7 @@ pub(super) async fn lift(
     inner.recorder.record(Event::Lifted {
         entry: injected.entry,
         fault: injected.what.clone(),
-        lasted_us: micros(at.saturating_sub(injected.injected_at)),
+        lasted_us: micros(at.saturating_sub(injected.injected_at())),
         hits,
         dropped,
         counts,

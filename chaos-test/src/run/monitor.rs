@@ -167,24 +167,21 @@ impl Watcher {
             inner.sample_sent();
             self.slots.lock().expect("no panic while held").push(None);
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                self.answer(
-                    number,
-                    due,
-                    &inner,
-                    Reading::Bad(format!(
-                        "not sent: {IN_FLIGHT} earlier samples are still unanswered"
-                    )),
-                );
+                let reading = Reading::Bad(format!(
+                    "not sent: {IN_FLIGHT} earlier samples are still unanswered"
+                ));
+                self.answer(number, inner.recorder.now(), &inner, reading);
                 continue;
             };
             let (watcher, inner) = (Arc::clone(&self), Arc::clone(&inner));
             engine::users().spawn(async move {
                 let _place = place;
+                let sent = inner.recorder.now();
                 let asked = tokio::time::timeout(watcher.pace.timeout, watcher.pace.probe.sample());
                 let reading = asked.await.unwrap_or_else(|_| {
                     Reading::Bad(format!("no answer within {}", human(watcher.pace.timeout)))
                 });
-                watcher.answer(number, due, &inner, reading);
+                watcher.answer(number, sent, &inner, reading);
             });
         }
     }
@@ -194,9 +191,11 @@ impl Watcher {
         self.first + self.interval * number
     }
 
-    fn answer(&self, number: u32, due: Duration, inner: &Inner, reading: Reading) {
+    fn answer(&self, number: u32, sent: Duration, inner: &Inner, reading: Reading) {
+        let due = self.due(number);
         let sample = Sample {
             at: due,
+            sent,
             latency: inner.recorder.now().saturating_sub(due),
             reading,
         };

@@ -182,8 +182,8 @@ fn conclude(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Err
 ///
 /// The system has recovered with the first of several steady samples in a row: ones that
 /// succeeded, and that took no longer than twice the baseline's p99 (or 25 ms above it,
-/// where that is more). Recovery time is measured to the intended time of that sample, and
-/// is therefore exact to one interval of the monitor.
+/// where that is more). Recovery time is measured to when that sample was sent, and is
+/// therefore exact to one interval of the monitor.
 #[must_use = "nothing is judged until it is awaited"]
 #[derive(Debug)]
 pub struct Recovers {

@@ -48,6 +48,7 @@ pub async fn cached_checkout(
     let program = Program::cargo_bin("examples-checkout")
         .env("INVENTORY", inventory.first_address())
         .env("CACHE", cache.address(6379))
+        .env("CACHE_TIMEOUT_MS", 500_u32)
         .ready(http("/health").status(200));
     Ok(chaos.process("checkout", program).await?)
 }

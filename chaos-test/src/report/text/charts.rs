@@ -180,6 +180,7 @@ mod tests {
         let samples: Vec<Sample> = (0..7)
             .map(|n| Sample {
                 at: ms(n * 10),
+                sent: ms(n * 10),
                 latency: ms(1),
                 reading: if n == 4 {
                     Reading::Bad("no".into())

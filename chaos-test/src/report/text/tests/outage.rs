@@ -116,6 +116,7 @@ pub(super) fn samples() -> Event {
             let during = (ms(2_500)..ms(7_600)).contains(&at);
             Sample {
                 at,
+                sent: at,
                 latency: if during && n % 7 != 0 {
                     ms(27 + n % 5)
                 } else {
