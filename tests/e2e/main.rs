@@ -11,6 +11,7 @@ mod green_means_chaos;
 mod journal_safety;
 mod measuring;
 mod ordinary;
+mod programs;
 mod subjects;
 mod victims;
 mod watching;
