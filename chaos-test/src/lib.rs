@@ -108,12 +108,13 @@ mod run;
 
 pub use chaos_test_macros::{chaos_fixture, chaos_test};
 
+pub use decide::measures::{
+    Change, LatencyOf, Rate, Throughput, ValueOf, availability, error_rate, latency, throughput,
+    value,
+};
 pub use decide::statistics::{Latency, Summary};
 pub use decide::statistics::{MAX, P50, P90, P95, P99, Percentile, percentile};
-pub use decide::tolerance::{
-    BaselineSummary, Change, Delta, Judgement, LatencyOf, Rate, Throughput, Tolerance, ValueOf,
-    availability, error_rate, latency, throughput, value,
-};
+pub use decide::tolerance::{BaselineSummary, Delta, Judgement, Tolerance};
 pub use error::{Error, Result, TestError, TestOutcome};
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
 pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Met, Record, Risk, Started};

@@ -16,7 +16,7 @@ async fn each_fault_is_felt_and_lifted(
     for entry in CATALOGUE.iter().chain(CATALOGUE) {
         chaos.note(entry.name);
         let before = chaos.now();
-        let injection = entry.inject(chaos, inventory).await?;
+        let injection = chaos.inject_entry(entry, inventory).await?;
         tokio::time::sleep(ms(100)).await;
         let lifted = injection.lift().await?;
         let seen = requests.between(before, lifted).await?;

@@ -1,6 +1,7 @@
 //! Decisions, apart from all effects: time, seed and samples come in as arguments.
 
 pub mod limits;
+pub mod measures;
 pub mod recovery;
 pub mod statistics;
 pub mod tolerance;

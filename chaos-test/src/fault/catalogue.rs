@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::error::Error;
 use crate::model::event::Risk;
-use crate::run::{ChaosContext, Injection, Service};
 
-use super::{ErasedFault, link, process};
+use super::ErasedFault;
+use super::link::{self, Links};
+use super::process::{self, ServiceName};
+use crate::model::target::Target;
 use crate::model::units::ms;
 
 /// One fault of the library, as documentation names it.
@@ -22,22 +23,7 @@ pub struct Entry {
     /// Its risk class.
     pub risk: Risk,
     /// One with usual parameters, on a service.
-    example: fn(&Service) -> Arc<dyn ErasedFault>,
-}
-
-impl Entry {
-    /// Injects it with usual parameters: for tests that go through all faults.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`ChaosContext::inject`].
-    pub async fn inject(
-        &self,
-        chaos: &ChaosContext,
-        service: &Service,
-    ) -> Result<Injection, Error> {
-        chaos.inject_erased((self.example)(service)).await
-    }
+    pub(crate) example: fn(&str) -> Arc<dyn ErasedFault>,
 }
 
 impl std::fmt::Debug for Entry {
@@ -56,7 +42,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: "`.with(Signal)`",
         lifting: "starts it again, waits until it is ready",
         risk: Risk::Medium,
-        example: |service| Arc::new(process::kill(service)),
+        example: |service| Arc::new(process::kill(ServiceName::new(service))),
     },
     Entry {
         name: "process::stop",
@@ -64,7 +50,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: "",
         lifting: "continues it",
         risk: Risk::Medium,
-        example: |service| Arc::new(process::stop(service)),
+        example: |service| Arc::new(process::stop(ServiceName::new(service))),
     },
     Entry {
         name: "process::restart",
@@ -72,7 +58,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: "`.down_for(Duration)`",
         lifting: "waits until it is ready",
         risk: Risk::Medium,
-        example: |service| Arc::new(process::restart(service).down_for(ms(50))),
+        example: |service| Arc::new(process::restart(ServiceName::new(service)).down_for(ms(50))),
     },
     Entry {
         name: "process::hang_at_start",
@@ -80,7 +66,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: "",
         lifting: "lets it go on, waits until it is ready",
         risk: Risk::Medium,
-        example: |service| Arc::new(process::hang_at_start(service)),
+        example: |service| Arc::new(process::hang_at_start(ServiceName::new(service))),
     },
     Entry {
         name: "link::latency",
@@ -88,7 +74,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: "delay, `.jitter(Duration)`, `.direction(Direction)`",
         lifting: "delivers at once what is under way",
         risk: Risk::Low,
-        example: |service| Arc::new(link::latency(service, ms(50))),
+        example: |service| Arc::new(link::latency(links(service), ms(50))),
     },
     Entry {
         name: "link::down",
@@ -96,7 +82,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: "",
         lifting: "new connections pass",
         risk: Risk::Low,
-        example: |service| Arc::new(link::down(service)),
+        example: |service| Arc::new(link::down(links(service))),
     },
     Entry {
         name: "link::reset",
@@ -104,6 +90,10 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: "`.after(Duration)`, `.direction(Direction)`",
         lifting: "new connections pass",
         risk: Risk::Low,
-        example: |service| Arc::new(link::reset(service)),
+        example: |service| Arc::new(link::reset(links(service))),
     },
 ];
+
+fn links(service: &str) -> Links {
+    Links::of(Target::Service(service.to_owned()))
+}

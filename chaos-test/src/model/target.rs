@@ -82,10 +82,9 @@ impl fmt::Display for Target {
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "nothing says what of `{Self}` may be broken",
+    message = "`{Self}` is not something that can be broken",
     label = "neither a service nor a link",
-    note = "name the fixtures of the services and links, or implement `Breakable` for `{Self}`: \
-            it says which services, links and files it stands for"
+    note = "services and links can be; implement `Breakable` for a type of your own that holds some"
 )]
 pub trait Breakable {
     /// Everything that may be broken when this is named in the blast radius.

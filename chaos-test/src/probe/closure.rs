@@ -7,6 +7,11 @@ use super::Probe;
 use crate::model::sample::Reading;
 
 /// What a closure may return to be a probe.
+#[diagnostic::on_unimplemented(
+    message = "a probe cannot return `{Self}`",
+    label = "return a `Result`",
+    note = "`Ok(())` or `Ok(number)` is a good sample, an error that implements `Display` a failed one"
+)]
 pub trait IntoReading {
     /// As a reading: an error is a failed sample, a number its value.
     fn into_reading(self) -> Reading;

@@ -46,6 +46,10 @@ pub(crate) use ready::AllPorts;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a probe",
+    label = "neither a probe nor an async closure that returns a `Result`"
+)]
 pub trait Probe: Send + Sync + 'static {
     /// What it is called in reports.
     fn name(&self) -> String;

@@ -1,37 +1,31 @@
 //! The context of one test: everything that it makes and breaks belongs to it.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Sub;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
-
-use crate::decide::limits::BlastRadius;
 use crate::error::{Error, Kind, TestError};
-use crate::fault::{ErasedFault, Fault};
+use crate::fault::{Entry, ErasedFault, Fault};
 use crate::model::event::Event;
 use crate::model::outcome::Outcome;
 use crate::model::target::Breakable;
 use crate::model::undo::Undo;
-use crate::model::units::human;
 use crate::probe::Pace;
-use crate::report::text::LogTail;
-use crate::system::proxy::{self, LinkConfig};
-use crate::system::{Ledger, World};
+use crate::system::Ledger;
 
 use super::engine;
 use super::finish::{self, Ending};
-use super::fixtures::{Chain, Fixture, FixtureCache};
+use super::fixtures::{Chain, Fixture};
 use super::guard::{During, Injection};
-use super::injecting::{self, Injected};
+use super::injecting;
+use super::inner::Inner;
 use super::monitor::{Monitor, Watcher};
 use super::process_run::{self, TestIdentity};
-use super::recorder::Recorder;
+use super::program::Program;
 use super::rollback::Closure;
-use super::service::{Program, Service};
+use super::service::Service;
 use super::starting;
 
 /// An instant, as a duration since the context started.
@@ -84,26 +78,6 @@ impl std::fmt::Debug for ChaosContext {
             .finish_non_exhaustive()
     }
 }
-
-/// What a context is, behind all its handles.
-pub(crate) struct Inner {
-    pub(super) identity: TestIdentity,
-    pub(super) recorder: Arc<Recorder>,
-    pub(super) world: Arc<World>,
-    pub(super) seed: u64,
-    pub(super) logs: PathBuf,
-    pub(super) radius: Mutex<BlastRadius>,
-    pub(super) injected: Mutex<BTreeMap<u64, Arc<Injected>>>,
-    pub(super) closures: Mutex<Vec<Closure>>,
-    pub(super) monitors: Mutex<Vec<Arc<Watcher>>>,
-    pub(super) fixtures: FixtureCache,
-    pub(super) ended: watch::Sender<bool>,
-    pub(super) outcome: watch::Sender<Option<Outcome>>,
-    /// The last lines of its services, taken before they were ended.
-    pub(super) tails: Mutex<Vec<LogTail>>,
-    calls: Arc<RwLock<()>>,
-}
-
 impl ChaosContext {
     /// Starts a context outside `#[chaos_test]`, named after the current thread, which
     /// libtest names after the test.
@@ -230,10 +204,17 @@ impl ChaosContext {
         self.inject_erased(Arc::new(fault)).await
     }
 
-    pub(crate) async fn inject_erased(
-        &self,
-        fault: Arc<dyn ErasedFault>,
-    ) -> Result<Injection, Error> {
+    /// Injects a fault of the [`CATALOGUE`](crate::CATALOGUE) into a service, with usual
+    /// parameters: for tests that go through all faults.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`inject`](Self::inject).
+    pub async fn inject_entry(&self, entry: &Entry, service: &Service) -> Result<Injection, Error> {
+        self.inject_erased((entry.example)(service.name())).await
+    }
+
+    async fn inject_erased(&self, fault: Arc<dyn ErasedFault>) -> Result<Injection, Error> {
         let inner = Arc::clone(&self.inner);
         engine::run_on(engine::own(), injecting::inject(inner, fault)).await
     }
@@ -413,153 +394,8 @@ impl Drop for ChaosContext {
         }
     }
 }
-
-impl Inner {
-    pub(super) fn new(
-        identity: TestIdentity,
-        recorder: Arc<Recorder>,
-        world: Arc<World>,
-        logs: PathBuf,
-    ) -> Self {
-        let radius = if identity.names_breakables {
-            BlastRadius::Named(Vec::new())
-        } else {
-            BlastRadius::Isolated
-        };
-        Self {
-            seed: identity.seed,
-            identity,
-            recorder,
-            world,
-            logs,
-            radius: Mutex::new(radius),
-            injected: Mutex::default(),
-            closures: Mutex::default(),
-            monitors: Mutex::default(),
-            fixtures: FixtureCache::default(),
-            ended: watch::Sender::new(false),
-            outcome: watch::Sender::new(None),
-            tails: Mutex::default(),
-            calls: Arc::default(),
-        }
-    }
-
-    /// Every call that changes something holds this for its whole length, so that rollback
-    /// begins only when none is half-way.
-    pub(super) async fn enter(&self) -> Result<OwnedRwLockReadGuard<()>, Error> {
-        self.refuse_if_ended()?;
-        let call = Arc::clone(&self.calls).read_owned().await;
-        self.refuse_if_ended()?;
-        Ok(call)
-    }
-
-    /// Refuses all further calls and waits for those that are under way.
-    pub(super) async fn refuse_calls(&self, limit: Duration) {
-        self.ended.send_replace(true);
-        if tokio::time::timeout(limit, self.calls.write())
-            .await
-            .is_err()
-        {
-            self.recorder.record(Event::Note {
-                text: format!(
-                    "a call was still under way {} after the body's end; rolled back beside it",
-                    human(limit)
-                ),
-            });
-        }
-    }
-
-    pub(super) fn refuse_if_ended(&self) -> Result<(), Error> {
-        if *self.ended.borrow() {
-            Err(ended())
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Resolves when the context ends, with the error that a waiting call returns.
-    pub(super) async fn until_ended(&self) -> Error {
-        let mut ended_now = self.ended.subscribe();
-        // The sender lives as long as `self`.
-        let _ = ended_now.wait_for(|ended| *ended).await;
-        ended()
-    }
-
-    pub(super) fn name_breakable(&self, name: &str, target: &(impl Breakable + ?Sized)) {
-        let mut radius = self.radius.lock().expect("no panic while held");
-        radius.name(name, target.targets());
-    }
-
-    pub(super) fn open_link(
-        &self,
-        name: String,
-        upstream: std::net::SocketAddr,
-    ) -> Result<proxy::Link, Error> {
-        let config = LinkConfig {
-            name,
-            upstream,
-            seed: self.seed,
-        };
-        let name = config.name.clone();
-        proxy::Link::open(engine::own(), config).map_err(|error| {
-            Error::new(Kind::Service, format!("link `{name}` could not be opened")).because(error)
-        })
-    }
-
-    pub(super) fn make_scratch(&self) -> Result<PathBuf, Error> {
-        let name = format!("{}-{}", self.world.prefix, self.recorder.next_entry());
-        let undo = Undo::RemoveScratch { name: name.clone() };
-        let what = format!("make scratch folder {name}");
-        self.recorder.plan(&what, undo, false)?;
-        self.world.state.create_scratch(&name).map_err(|error| {
-            Error::new(Kind::State, "a scratch folder could not be made").because(error)
-        })
-    }
-
-    pub(super) fn know(&self, fault: &Arc<Injected>) {
-        let mut injected = self.injected.lock().expect("no panic while held");
-        injected.insert(fault.entry, Arc::clone(fault));
-    }
-
-    pub(super) fn forget(&self, fault: &Injected) {
-        let mut injected = self.injected.lock().expect("no panic while held");
-        injected.remove(&fault.entry);
-    }
-
-    /// The faults that are in force now, in words.
-    pub(super) fn faults_in_force(&self) -> Vec<String> {
-        let injected = self.injected.lock().expect("no panic while held");
-        let in_force = injected.values().filter(|fault| fault.in_force());
-        in_force.map(|fault| fault.what.clone()).collect()
-    }
-
-    /// A monitor sends a sample: it meets every fault that is in force.
-    pub(super) fn sample_sent(&self) {
-        let injected = self.injected.lock().expect("no panic while held");
-        for fault in injected.values() {
-            fault.sample_sent();
-        }
-    }
-
-    /// A sample that was due then is answered: it has met every fault that was injected
-    /// while it waited.
-    pub(super) fn sample_answered(&self, due: Duration) {
-        let injected = self.injected.lock().expect("no panic while held");
-        for fault in injected.values() {
-            fault.sample_answered(due);
-        }
-    }
-}
-
 /// Libtest names a test's thread after it.
 fn this_thread() -> String {
     let thread = std::thread::current();
     thread.name().unwrap_or("context").to_owned()
-}
-
-fn ended() -> Error {
-    Error::new(
-        Kind::Ended,
-        "the context has ended: its test is over, was stopped or took too long",
-    )
 }

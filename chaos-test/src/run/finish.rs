@@ -15,7 +15,7 @@ use crate::report::text::{self, LogTail};
 use crate::system::Ledger;
 use crate::system::service::last_lines;
 
-use super::context::Inner;
+use super::inner::Inner;
 use super::{engine, process_run, rollback};
 
 /// How long calls that are still under way may take to end.

@@ -14,9 +14,9 @@ use crate::model::undo::Undo;
 use crate::model::units::human;
 use crate::system::{Ledger, ReadOnlySystem, System};
 
-use super::context::Inner;
 use super::engine;
 use super::guard::Injection;
+use super::inner::Inner;
 
 /// How long a fault may take to prepare or to be verified.
 pub(super) const VERIFY_LIMIT: Duration = Duration::from_secs(10);

@@ -15,8 +15,8 @@ use crate::probe::Pace;
 use crate::system::Ledger;
 use crate::system::proxy::sleep_until;
 
-use super::context::Inner;
 use super::engine;
+use super::inner::Inner;
 use super::window::{Baseline, Recovers, Samples};
 
 /// How many samples may wait for their answers at once. A victim that hangs must not make

@@ -15,8 +15,8 @@ use crate::system::journal_file::JournalFile;
 use crate::system::state_dir::StateDir;
 use crate::system::{at_exit, identity, place, terminal};
 
-use super::context::Inner;
 use super::finish::{self, Ending};
+use super::inner::Inner;
 use super::recorder::Recorder;
 use super::reports::{Reports, fragment_name};
 use super::sweep;

@@ -12,7 +12,7 @@ use crate::model::undo::Undo;
 use crate::system::Ledger;
 
 use super::Boxed;
-use super::context::Inner;
+use super::inner::Inner;
 use super::{engine, injecting};
 
 /// How long a closure of the user may take.

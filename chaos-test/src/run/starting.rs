@@ -8,8 +8,9 @@ use crate::system::Ledger;
 use crate::system::ports::ReservedPort;
 use crate::system::service::{Launch, ServiceProcess};
 
-use super::context::Inner;
-use super::service::{Filled, Plan, Program, Service, link_name};
+use super::inner::Inner;
+use super::program::{Filled, Plan, Program};
+use super::service::{Service, link_name};
 
 /// The client's name of the link that everybody shares.
 const EVERYBODY: &str = "any";
@@ -100,12 +101,15 @@ fn launch(
     name: &str,
     plan: &Plan<'_>,
     program: PathBuf,
-    ports: Vec<(u16, ReservedPort)>,
+    mut ports: Vec<(u16, ReservedPort)>,
 ) -> Result<Launch, Error> {
     let real: Vec<(u16, u16)> = ports
         .iter()
         .map(|(known, port)| (*known, port.port()))
         .collect();
+    if !plan.keeps_ports() {
+        ports.iter_mut().for_each(|(_, port)| port.release());
+    }
     let folder = plan.folder()?;
     let scratch = if plan.needs_scratch() {
         Some(inner.make_scratch()?)

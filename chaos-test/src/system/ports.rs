@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 /// (socket(7); `inet_csk_get_port` in the kernel).
 #[derive(Debug)]
 pub(crate) struct ReservedPort {
-    _socket: OwnedFd,
+    socket: Option<OwnedFd>,
     port: u16,
 }
 
@@ -32,9 +32,14 @@ impl ReservedPort {
         let bound = SocketAddr::try_from(rustix::net::getsockname(&socket)?)
             .map_err(|_| io::Error::other("the kernel named no internet address"))?;
         Ok(Self {
-            _socket: socket,
+            socket: Some(socket),
             port: bound.port(),
         })
+    }
+
+    /// Lets it go, for a program that cannot listen beside us; the number stays the same.
+    pub(crate) fn release(&mut self) {
+        self.socket = None;
     }
 
     pub(crate) fn port(&self) -> u16 {

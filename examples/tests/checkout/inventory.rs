@@ -48,12 +48,12 @@ async fn a_slow_inventory_does_not_make_checkout_slow(
     let normal = requests.baseline(secs(1)).await?;
 
     let slow = chaos
-        .during(link::latency(inventory, ms(800)), async |_| {
+        .during(link::latency(inventory, secs(1)), async |_| {
             requests
                 .over(secs(3))
                 .await?
                 .expect(error_rate().at_most(percent(0)))
-                .expect(latency(P95).at_most(ms(600)))
+                .expect(latency(P95).at_most(ms(800)))
                 .check()
         })
         .await?;
@@ -101,7 +101,7 @@ async fn a_deployment_of_inventory_costs_no_answer(
     inventory: &Service,
     checkout: &Service,
 ) -> chaos_test::Result {
-    let requests = chaos.monitor(checkout.get("/checkout/42").status(200).every(ms(10)));
+    let requests = chaos.monitor(checkout.get("/checkout/42").status(200).every(ms(20)));
     let normal = requests.baseline(secs(1)).await?;
 
     let restart = process::restart(inventory).down_for(ms(300));

@@ -3,6 +3,10 @@
 use chaos_test::prelude::*;
 use chaos_test::{http, log_line};
 
+/// How long checkout waits for inventory at each try: far above what a busy machine needs,
+/// and far below what customers would notice.
+const TRY_LIMIT_MS: u32 = 400;
+
 /// The service that checkout asks for stock.
 #[chaos_fixture]
 pub async fn inventory(chaos: &ChaosContext) -> chaos_test::Result<Service> {
@@ -15,6 +19,7 @@ pub async fn inventory(chaos: &ChaosContext) -> chaos_test::Result<Service> {
 pub async fn checkout(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result<Service> {
     let program = Program::cargo_bin("examples-checkout")
         .env("INVENTORY", inventory.link("checkout").await?.address())
+        .env("TIMEOUT_MS", TRY_LIMIT_MS)
         .ready(http("/health").status(200));
     Ok(chaos.process("checkout", program).await?)
 }
@@ -47,6 +52,7 @@ pub async fn cached_checkout(
 ) -> chaos_test::Result<Service> {
     let program = Program::cargo_bin("examples-checkout")
         .env("INVENTORY", inventory.first_address())
+        .env("TIMEOUT_MS", TRY_LIMIT_MS)
         .env("CACHE", cache.address(6379))
         .env("CACHE_TIMEOUT_MS", 500_u32)
         .ready(http("/health").status(200));

@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::fault::Effect;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
-use crate::run::{Link, Service};
 use crate::system::ReadOnlySystem;
 
 pub use crate::system::Direction;
@@ -16,21 +15,10 @@ pub use down::{Down, down};
 pub use latency::{Latency, latency};
 pub use reset::{Reset, reset};
 
-/// What a link fault acts on: one client's link, or all links of a service.
+/// What a link fault acts on: one client's link, or all links of a service; made from a
+/// `&Link` or a `&Service`.
 #[derive(Debug, Clone)]
 pub struct Links(Target);
-
-impl From<&Service> for Links {
-    fn from(service: &Service) -> Self {
-        Self(Target::Service(service.name().to_owned()))
-    }
-}
-
-impl From<&Link> for Links {
-    fn from(link: &Link) -> Self {
-        Self(link.target())
-    }
-}
 
 impl std::fmt::Display for Links {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,6 +30,10 @@ impl std::fmt::Display for Links {
 }
 
 impl Links {
+    pub(crate) fn of(target: Target) -> Self {
+        Self(target)
+    }
+
     fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         if system.link_count(&self.0) == 0 {
             return Err(Error::msg(format!("{} has no link", self.0)));

@@ -4,8 +4,9 @@ use crate::error::Error;
 use crate::fault::{Effect, Fault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
-use crate::run::Service;
 use crate::system::{ProcessState, ReadOnlySystem, System};
+
+use super::ServiceName;
 
 /// Has the process of a service hang at its start; made by [`hang_at_start`].
 #[derive(Debug, Clone)]
@@ -25,9 +26,9 @@ pub struct HangAtStart {
 /// # Ok(()) }
 /// ```
 #[must_use = "a fault does nothing until it is injected"]
-pub fn hang_at_start(service: &Service) -> HangAtStart {
+pub fn hang_at_start(service: impl Into<ServiceName>) -> HangAtStart {
     HangAtStart {
-        service: super::name(service),
+        service: service.into().0,
     }
 }
 

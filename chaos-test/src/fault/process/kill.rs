@@ -6,8 +6,9 @@ use crate::error::Error;
 use crate::fault::{Effect, Fault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
-use crate::run::Service;
 use crate::system::{ProcessState, ReadOnlySystem, Signal, System};
+
+use super::ServiceName;
 
 /// How long a process may take to end after its signal.
 const EXIT_LIMIT: Duration = Duration::from_secs(5);
@@ -30,9 +31,9 @@ pub struct Kill {
 /// # Ok(()) }
 /// ```
 #[must_use = "a fault does nothing until it is injected"]
-pub fn kill(service: &Service) -> Kill {
+pub fn kill(service: impl Into<ServiceName>) -> Kill {
     Kill {
-        service: super::name(service),
+        service: service.into().0,
         signal: Signal::Kill,
     }
 }

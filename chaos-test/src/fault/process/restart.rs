@@ -6,8 +6,9 @@ use crate::error::Error;
 use crate::fault::{Effect, Fault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
-use crate::run::Service;
 use crate::system::{ProcessState, ReadOnlySystem, System};
+
+use super::ServiceName;
 
 /// Restarts the process of a service; made by [`restart`].
 #[derive(Debug, Clone)]
@@ -28,9 +29,9 @@ pub struct Restart {
 /// # Ok(()) }
 /// ```
 #[must_use = "a fault does nothing until it is injected"]
-pub fn restart(service: &Service) -> Restart {
+pub fn restart(service: impl Into<ServiceName>) -> Restart {
     Restart {
-        service: super::name(service),
+        service: service.into().0,
         down_for: Duration::ZERO,
     }
 }

@@ -6,8 +6,9 @@ use crate::error::{Error, Kind};
 use crate::fault::{Effect, Fault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
-use crate::run::Service;
 use crate::system::{ProcessState, ReadOnlySystem, Signal, System};
+
+use super::ServiceName;
 
 /// How long the kernel may take to stop all threads of all processes of the group.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -29,9 +30,9 @@ pub struct Stop {
 /// # Ok(()) }
 /// ```
 #[must_use = "a fault does nothing until it is injected"]
-pub fn stop(service: &Service) -> Stop {
+pub fn stop(service: impl Into<ServiceName>) -> Stop {
     Stop {
-        service: super::name(service),
+        service: service.into().0,
     }
 }
 

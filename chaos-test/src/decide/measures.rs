@@ -1,0 +1,197 @@
+//! How tolerances are written: what is measured, and what is tolerated.
+
+use std::time::Duration;
+
+use crate::model::units::Percent;
+
+use super::statistics::{P50, Percentile};
+use super::tolerance::{Bound, Delta, Metric, Tolerance};
+
+/// By how much a latency may change: a duration, or a share of the baseline.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// By a duration.
+    By(Duration),
+    /// By a share of the baseline's value.
+    Share(Percent),
+}
+
+impl From<Duration> for Change {
+    fn from(by: Duration) -> Self {
+        Self::By(by)
+    }
+}
+
+impl From<Percent> for Change {
+    fn from(share: Percent) -> Self {
+        Self::Share(share)
+    }
+}
+
+/// The share of samples that failed.
+///
+/// ```
+/// use chaos_test::{error_rate, percent};
+/// let tolerance = error_rate().at_most(percent(1));
+/// ```
+pub fn error_rate() -> Rate {
+    Rate(Metric::ErrorRate)
+}
+
+/// The share of samples that succeeded.
+///
+/// ```
+/// use chaos_test::{availability, percent};
+/// let tolerance = availability().at_least(percent(99.9));
+/// ```
+pub fn availability() -> Rate {
+    Rate(Metric::Availability)
+}
+
+/// The latency at a percentile, over all samples of the window. A sample that failed was
+/// never answered: it counts as slower than any limit.
+///
+/// ```
+/// use chaos_test::{latency, ms, P95};
+/// let tolerance = latency(P95).at_most(ms(250));
+/// ```
+pub fn latency(at: Percentile) -> LatencyOf {
+    LatencyOf(at)
+}
+
+/// Successful samples per second.
+///
+/// ```
+/// use chaos_test::throughput;
+/// let tolerance = throughput().at_least(20.0);
+/// ```
+pub fn throughput() -> Throughput {
+    Throughput(())
+}
+
+/// The median of the numbers that a probe returned.
+///
+/// ```
+/// use chaos_test::value;
+/// let tolerance = value().at_most(100.0);
+/// ```
+pub fn value() -> ValueOf {
+    ValueOf(P50)
+}
+
+/// An error rate or an availability; see [`error_rate`] and [`availability`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "say what is tolerated, for example with `at_most`"]
+pub struct Rate(Metric);
+
+impl Rate {
+    /// At most this share.
+    pub fn at_most(self, share: Percent) -> Tolerance {
+        absolute(self.0, Bound::AtMost(share.as_fraction()))
+    }
+
+    /// At least this share.
+    pub fn at_least(self, share: Percent) -> Tolerance {
+        absolute(self.0, Bound::AtLeast(share.as_fraction()))
+    }
+
+    /// Above the baseline by at most so many percentage points.
+    pub fn rises_at_most(self, points: Percent) -> Delta {
+        delta(self.0, Bound::RisesBy(points.as_fraction()))
+    }
+
+    /// Below the baseline by at most so many percentage points.
+    pub fn drops_at_most(self, points: Percent) -> Delta {
+        delta(self.0, Bound::DropsBy(points.as_fraction()))
+    }
+}
+
+/// A latency at a percentile; see [`latency`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "say what is tolerated, for example with `at_most`"]
+pub struct LatencyOf(Percentile);
+
+impl LatencyOf {
+    /// At most so long.
+    pub fn at_most(self, limit: Duration) -> Tolerance {
+        absolute(Metric::Latency(self.0), Bound::AtMost(limit.as_secs_f64()))
+    }
+
+    /// At least so long: for a fault that must be felt.
+    pub fn at_least(self, limit: Duration) -> Tolerance {
+        absolute(Metric::Latency(self.0), Bound::AtLeast(limit.as_secs_f64()))
+    }
+
+    /// Above the baseline by at most a duration, or by at most a share of it.
+    pub fn rises_at_most(self, change: impl Into<Change>) -> Delta {
+        delta(
+            Metric::Latency(self.0),
+            match change.into() {
+                Change::By(by) => Bound::RisesBy(by.as_secs_f64()),
+                Change::Share(share) => Bound::RisesByShare(share),
+            },
+        )
+    }
+}
+
+/// Successful samples per second; see [`throughput`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "say what is tolerated, for example with `at_least`"]
+pub struct Throughput(());
+
+impl Throughput {
+    /// At least so many per second.
+    pub fn at_least(self, per_second: f64) -> Tolerance {
+        absolute(Metric::Throughput, Bound::AtLeast(per_second))
+    }
+
+    /// At most so many per second: for a fault that must be felt.
+    pub fn at_most(self, per_second: f64) -> Tolerance {
+        absolute(Metric::Throughput, Bound::AtMost(per_second))
+    }
+
+    /// Below the baseline by at most this share of it.
+    pub fn drops_at_most(self, share: Percent) -> Delta {
+        delta(Metric::Throughput, Bound::DropsByShare(share))
+    }
+}
+
+/// A number that a probe returned; see [`value`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "say what is tolerated, for example with `at_most`"]
+pub struct ValueOf(Percentile);
+
+impl ValueOf {
+    /// Another percentile than the median.
+    pub fn at(self, percentile: Percentile) -> Self {
+        Self(percentile)
+    }
+
+    /// At most this number.
+    pub fn at_most(self, number: f64) -> Tolerance {
+        absolute(Metric::Value(self.0), Bound::AtMost(number))
+    }
+
+    /// At least this number.
+    pub fn at_least(self, number: f64) -> Tolerance {
+        absolute(Metric::Value(self.0), Bound::AtLeast(number))
+    }
+
+    /// Above the baseline by at most so much.
+    pub fn rises_at_most(self, by: f64) -> Delta {
+        delta(Metric::Value(self.0), Bound::RisesBy(by))
+    }
+
+    /// Below the baseline by at most so much.
+    pub fn drops_at_most(self, by: f64) -> Delta {
+        delta(Metric::Value(self.0), Bound::DropsBy(by))
+    }
+}
+
+fn absolute(metric: Metric, bound: Bound) -> Tolerance {
+    Tolerance::new(metric, bound)
+}
+
+fn delta(metric: Metric, bound: Bound) -> Delta {
+    Delta::new(metric, bound)
+}

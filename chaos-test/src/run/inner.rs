@@ -1,0 +1,189 @@
+//! What a context is, behind all its handles.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
+
+use crate::decide::limits::BlastRadius;
+use crate::error::{Error, Kind};
+use crate::model::event::Event;
+use crate::model::outcome::Outcome;
+use crate::model::target::Breakable;
+use crate::model::undo::Undo;
+use crate::model::units::human;
+use crate::report::text::LogTail;
+use crate::system::proxy::{self, LinkConfig};
+use crate::system::{Ledger, World};
+
+use super::engine;
+use super::fixtures::FixtureCache;
+use super::injecting::Injected;
+use super::monitor::Watcher;
+use super::process_run::TestIdentity;
+use super::recorder::Recorder;
+use super::rollback::Closure;
+
+/// What a context is, behind all its handles.
+pub(crate) struct Inner {
+    pub(super) identity: TestIdentity,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) world: Arc<World>,
+    pub(super) seed: u64,
+    pub(super) logs: PathBuf,
+    pub(super) radius: Mutex<BlastRadius>,
+    pub(super) injected: Mutex<BTreeMap<u64, Arc<Injected>>>,
+    pub(super) closures: Mutex<Vec<Closure>>,
+    pub(super) monitors: Mutex<Vec<Arc<Watcher>>>,
+    pub(super) fixtures: FixtureCache,
+    pub(super) ended: watch::Sender<bool>,
+    pub(super) outcome: watch::Sender<Option<Outcome>>,
+    /// The last lines of its services, taken before they were ended.
+    pub(super) tails: Mutex<Vec<LogTail>>,
+    calls: Arc<RwLock<()>>,
+}
+impl Inner {
+    pub(super) fn new(
+        identity: TestIdentity,
+        recorder: Arc<Recorder>,
+        world: Arc<World>,
+        logs: PathBuf,
+    ) -> Self {
+        let radius = if identity.names_breakables {
+            BlastRadius::Named(Vec::new())
+        } else {
+            BlastRadius::Isolated
+        };
+        Self {
+            seed: identity.seed,
+            identity,
+            recorder,
+            world,
+            logs,
+            radius: Mutex::new(radius),
+            injected: Mutex::default(),
+            closures: Mutex::default(),
+            monitors: Mutex::default(),
+            fixtures: FixtureCache::default(),
+            ended: watch::Sender::new(false),
+            outcome: watch::Sender::new(None),
+            tails: Mutex::default(),
+            calls: Arc::default(),
+        }
+    }
+
+    /// Every call that changes something holds this for its whole length, so that rollback
+    /// begins only when none is half-way.
+    pub(super) async fn enter(&self) -> Result<OwnedRwLockReadGuard<()>, Error> {
+        self.refuse_if_ended()?;
+        let call = Arc::clone(&self.calls).read_owned().await;
+        self.refuse_if_ended()?;
+        Ok(call)
+    }
+
+    /// Refuses all further calls and waits for those that are under way.
+    pub(super) async fn refuse_calls(&self, limit: Duration) {
+        self.ended.send_replace(true);
+        if tokio::time::timeout(limit, self.calls.write())
+            .await
+            .is_err()
+        {
+            self.recorder.record(Event::Note {
+                text: format!(
+                    "a call was still under way {} after the body's end; rolled back beside it",
+                    human(limit)
+                ),
+            });
+        }
+    }
+
+    pub(super) fn refuse_if_ended(&self) -> Result<(), Error> {
+        if *self.ended.borrow() {
+            Err(ended())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Resolves when the context ends, with the error that a waiting call returns.
+    pub(super) async fn until_ended(&self) -> Error {
+        let mut ended_now = self.ended.subscribe();
+        // The sender lives as long as `self`.
+        let _ = ended_now.wait_for(|ended| *ended).await;
+        ended()
+    }
+
+    pub(super) fn name_breakable(&self, name: &str, target: &(impl Breakable + ?Sized)) {
+        let mut radius = self.radius.lock().expect("no panic while held");
+        radius.name(name, target.targets());
+    }
+
+    pub(super) fn open_link(
+        &self,
+        name: String,
+        upstream: SocketAddr,
+    ) -> Result<proxy::Link, Error> {
+        let config = LinkConfig {
+            name,
+            upstream,
+            seed: self.seed,
+        };
+        let name = config.name.clone();
+        proxy::Link::open(engine::own(), config).map_err(|error| {
+            Error::new(Kind::Service, format!("link `{name}` could not be opened")).because(error)
+        })
+    }
+
+    pub(super) fn make_scratch(&self) -> Result<PathBuf, Error> {
+        let name = format!("{}-{}", self.world.prefix, self.recorder.next_entry());
+        let undo = Undo::RemoveScratch { name: name.clone() };
+        let what = format!("make scratch folder {name}");
+        self.recorder.plan(&what, undo, false)?;
+        self.world.state.create_scratch(&name).map_err(|error| {
+            Error::new(Kind::State, "a scratch folder could not be made").because(error)
+        })
+    }
+
+    pub(super) fn know(&self, fault: &Arc<Injected>) {
+        let mut injected = self.injected.lock().expect("no panic while held");
+        injected.insert(fault.entry, Arc::clone(fault));
+    }
+
+    pub(super) fn forget(&self, fault: &Injected) {
+        let mut injected = self.injected.lock().expect("no panic while held");
+        injected.remove(&fault.entry);
+    }
+
+    /// The faults that are in force now, in words.
+    pub(super) fn faults_in_force(&self) -> Vec<String> {
+        let injected = self.injected.lock().expect("no panic while held");
+        let in_force = injected.values().filter(|fault| fault.in_force());
+        in_force.map(|fault| fault.what.clone()).collect()
+    }
+
+    /// A monitor sends a sample: it meets every fault that is in force.
+    pub(super) fn sample_sent(&self) {
+        let injected = self.injected.lock().expect("no panic while held");
+        for fault in injected.values() {
+            fault.sample_sent();
+        }
+    }
+
+    /// A sample that was due then is answered: it has met every fault that was injected
+    /// while it waited.
+    pub(super) fn sample_answered(&self, due: Duration) {
+        let injected = self.injected.lock().expect("no panic while held");
+        for fault in injected.values() {
+            fault.sample_answered(due);
+        }
+    }
+}
+fn ended() -> Error {
+    Error::new(
+        Kind::Ended,
+        "the context has ended: its test is over, was stopped or took too long",
+    )
+}
