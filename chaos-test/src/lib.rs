@@ -192,6 +192,12 @@ pub fn registered() -> Vec<Registered> {
     tests
 }
 
+/// The README's examples are compiled like any other.
+#[cfg(doctest)]
+#[cfg(feature = "http")]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
 /// What the macros may name, and nobody else.
 #[doc(hidden)]
 pub mod __private {

@@ -80,6 +80,15 @@ subject!(the_steady_state_does_not_return(chaos: &ChaosContext, inventory: &Serv
     Ok(())
 });
 
+#[test]
+#[ignore = "another test runs it as a child"]
+fn it_finishes_without_chaos() {
+    let chaos = ChaosContext::start_blocking().unwrap();
+    let error = chaos.finish_blocking().unwrap_err();
+    say(&format!("is_no_data: {}", error.is_no_data()));
+    panic!("{error}");
+}
+
 // Bad input.
 
 subject!(breaks_what_it_may_not(chaos: &ChaosContext, inventory: &Service) {

@@ -2,6 +2,7 @@
 
 use chaos_test::prelude::*;
 use chaos_test::{Restoration, process};
+use chaos_test_fixtures::rerun::Rerun;
 
 use crate::victims::{inventory_program, runs, watch};
 
@@ -52,12 +53,17 @@ fn without_any_runtime() {
 
 #[test]
 fn finishing_judges() {
-    let chaos = ChaosContext::start_blocking().unwrap();
-    let error = chaos.finish_blocking().unwrap_err();
-    assert!(error.is_no_data(), "{error}");
+    let ended = Rerun::of("subjects::it_finishes_without_chaos").run();
+    assert!(!ended.status.success());
     assert!(
-        error.to_string().contains("nothing was injected"),
-        "{error}"
+        ended.output().contains("is_no_data: true"),
+        "{}",
+        ended.output()
+    );
+    assert!(
+        ended.junit().contains("nothing was injected"),
+        "{}",
+        ended.junit()
     );
 }
 

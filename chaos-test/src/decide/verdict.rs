@@ -38,6 +38,10 @@ fn status(records: &[Record]) -> RunStatus {
         }
         Some(BodyEnd::TimedOut(why)) => RunStatus::TimedOut(why.clone()),
         Some(BodyEnd::Skipped(why)) => RunStatus::Skipped(why.clone()),
+        Some(BodyEnd::Dropped) => RunStatus::Skipped(
+            "not judged: its context was dropped without `finish`, which only puts things back"
+                .to_owned(),
+        ),
     }
 }
 
@@ -365,6 +369,20 @@ mod tests {
             deviated.restoration,
             Restoration::Unrestored { .. }
         ));
+    }
+
+    #[test]
+    fn a_dropped_context_is_visibly_not_judged_but_hides_no_miss() {
+        let outcome = judge(&records(vec![ended(BodyEnd::Dropped)]));
+        assert!(!outcome.passed());
+        assert!(
+            outcome
+                .skipped()
+                .is_some_and(|why| why.contains("not judged"))
+        );
+        let outcome = judge(&records(vec![judged(Met::No), ended(BodyEnd::Dropped)]));
+        assert_eq!(outcome.skipped(), None);
+        assert!(headline(&outcome).starts_with("hypothesis deviated"));
     }
 
     #[test]

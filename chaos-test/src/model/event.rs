@@ -277,4 +277,7 @@ pub enum BodyEnd {
     ProcessExited(String),
     /// There is no body: the context was used without the macro and has been finished.
     None,
+    /// There is no body, and the context was dropped without being finished: nobody asked
+    /// for a verdict.
+    Dropped,
 }

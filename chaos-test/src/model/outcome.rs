@@ -85,11 +85,12 @@ impl Outcome {
             && matches!(self.restoration, Restoration::Restored { .. })
     }
 
-    /// Whether the test was skipped and left nothing behind.
+    /// Why the test was skipped, if it was, missed nothing and left nothing behind.
     #[must_use]
     pub fn skipped(&self) -> Option<&str> {
-        match (&self.status, &self.restoration) {
-            (RunStatus::Skipped(why), Restoration::Restored { .. }) => Some(why),
+        match (&self.status, &self.verdict, &self.restoration) {
+            (_, Verdict::Deviated(_), _) => None,
+            (RunStatus::Skipped(why), _, Restoration::Restored { .. }) => Some(why),
             _ => None,
         }
     }

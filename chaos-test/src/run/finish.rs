@@ -58,7 +58,8 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
     inner.recorder.record(Event::BodyEnded {
         how: match ending {
             Ending::Body(how) => how,
-            Ending::Finished | Ending::Dropped => BodyEnd::None,
+            Ending::Finished => BodyEnd::None,
+            Ending::Dropped => BodyEnd::Dropped,
             Ending::ProcessExits(why) => BodyEnd::ProcessExited(why),
         },
     });

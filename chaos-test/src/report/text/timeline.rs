@@ -211,7 +211,7 @@ fn text(event: &Event) -> Option<String> {
             BodyEnd::TimedOut(_) => "! the test timed out and was abandoned".to_owned(),
             BodyEnd::Skipped(_) => "the test skipped itself".to_owned(),
             BodyEnd::ProcessExited(_) => "! the process ended within the test".to_owned(),
-            BodyEnd::None => return None,
+            BodyEnd::None | BodyEnd::Dropped => return None,
         },
         Event::Started(_)
         | Event::BodyStarted
