@@ -6,13 +6,12 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Path, ReturnType, Signature};
 
 use crate::args::TestArguments;
 use crate::function::Function;
 use crate::mistakes::Mistakes;
-use crate::parameters::{Parameter, Role, text};
+use crate::parameters::{Parameter, Role, blamed, text};
 use crate::validate::{self, Requirement, ShouldPanic, Test};
 
 /// The whole of `#[chaos_test]`: parse, validate, expand.
@@ -62,20 +61,29 @@ fn expand(test: &Test<'_>) -> TokenStream {
 
     let returned = match &signature.output {
         ReturnType::Default => glue.located_at(name.span()),
-        ReturnType::Type(_, ty) => glue.located_at(ty.span()),
+        ReturnType::Type(_, ty) => glue.located_at(blamed(ty)),
     };
-    let outcome = library.private(returned);
+    let private_outcome = library.private(returned);
+    // In a variable, which an error about the type marks instead of the whole call.
+    let outcome = quote_spanned!(returned=> #private_outcome::outcome(__returned));
     let (runner, end) = if signature.asyncness.is_some() {
-        let outcome = quote_spanned!(returned=> #outcome::outcome(#call.await));
         (
             quote_spanned!(glue=> run_async_test),
-            quote_spanned!(glue=> __run.ready(); #outcome),
+            quote_spanned! {returned=>
+                __run.ready();
+                let __returned = #call.await;
+                #outcome
+            },
         )
     } else {
-        let outcome = quote_spanned!(returned=> #outcome::outcome(#call));
         (
             quote_spanned!(glue=> run_sync_test),
-            quote_spanned!(glue=> ::core::result::Result::Ok(move || #outcome)),
+            quote_spanned! {returned=>
+                ::core::result::Result::Ok(move || {
+                    let __returned = #call;
+                    #outcome
+                })
+            },
         )
     };
 
@@ -177,7 +185,7 @@ pub(crate) fn set_up(parameters: &[Parameter]) -> TokenStream {
 /// The call of the inner function with everything that it takes.
 pub(crate) fn call(function: &Ident, parameters: &[Parameter]) -> TokenStream {
     let values = parameters.iter().enumerate().map(|(position, parameter)| {
-        let span = Span::mixed_site().located_at(parameter.ty.span());
+        let span = Span::mixed_site().located_at(blamed(&parameter.ty));
         match parameter.role {
             Role::Context => quote_spanned!(span=> __run.context()),
             Role::Fixture(_) => {

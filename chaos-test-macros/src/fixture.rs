@@ -12,7 +12,7 @@ use crate::args::FixtureArguments;
 use crate::expand::{Library, call, free_name, inner_function, set_up, with_errors};
 use crate::function::{Function, is_test_attribute, written};
 use crate::mistakes::{Mistakes, suggestion};
-use crate::parameters::{Parameter, bare, parameters, text};
+use crate::parameters::{Parameter, bare, blamed, parameters, text};
 use crate::validate;
 
 /// A fixture without mistakes.
@@ -25,8 +25,8 @@ struct Fixture<'a> {
 
 /// What the user's function returns.
 enum Output<'a> {
-    /// A `Result` of the value.
-    Fallible(&'a Type),
+    /// A `Result` of the value, and of an error if the type names one.
+    Fallible(&'a Type, Option<&'a Type>),
     /// The value.
     Value(&'a Type),
 }
@@ -100,18 +100,19 @@ fn output<'a>(function: &'a Function, mistakes: &mut Mistakes) -> Option<Output<
     let ty = bare(written);
     let output = match ty {
         Type::Path(path) => match path.path.segments.last() {
-            Some(last) if last.ident == "Result" => match first_type(&last.arguments) {
-                Some(value) => Output::Fallible(value),
-                None => {
+            Some(last) if last.ident == "Result" => {
+                let mut types = types(&last.arguments);
+                let Some(value) = types.next() else {
                     mistakes.at(ty, NO_VALUE);
                     return None;
-                }
-            },
+                };
+                Output::Fallible(value, types.next())
+            }
             _ => Output::Value(ty),
         },
         _ => Output::Value(ty),
     };
-    let (Output::Fallible(value) | Output::Value(value)) = output;
+    let (Output::Fallible(value, _) | Output::Value(value)) = output;
     if matches!(bare(value), Type::Tuple(tuple) if tuple.elems.is_empty()) {
         mistakes.at(value, NO_VALUE);
     }
@@ -119,11 +120,14 @@ fn output<'a>(function: &'a Function, mistakes: &mut Mistakes) -> Option<Output<
     Some(output)
 }
 
-fn first_type(arguments: &PathArguments) -> Option<&Type> {
-    let PathArguments::AngleBracketed(arguments) = arguments else {
-        return None;
+/// The types between the angle brackets, if there are any.
+fn types(arguments: &PathArguments) -> impl Iterator<Item = &Type> {
+    let arguments = match arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+        _ => None,
     };
-    arguments.args.iter().find_map(|argument| match argument {
+    let arguments = arguments.into_iter().flatten();
+    arguments.filter_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
     })
@@ -148,13 +152,7 @@ fn owned(ty: &Type, mistakes: &mut Mistakes) {
         Type::Path(path) => {
             for segment in &path.path.segments {
                 // The parentheses of `dyn Fn(&Request)` hold no value.
-                if let PathArguments::AngleBracketed(arguments) = &segment.arguments {
-                    for argument in &arguments.args {
-                        if let GenericArgument::Type(ty) = argument {
-                            owned(ty, mistakes);
-                        }
-                    }
-                }
+                types(&segment.arguments).for_each(|ty| owned(ty, mistakes));
             }
         }
         _ => {}
@@ -188,22 +186,24 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
     let awaited = signature
         .asyncness
         .map(|_| quote_spanned!(name_span=> .await));
-    let returned = match &signature.output {
-        ReturnType::Type(_, ty) => glue.located_at(ty.span()),
-        ReturnType::Default => name_span,
-    };
     let (value, end) = match output {
-        Output::Fallible(value) => {
+        Output::Fallible(value, error) => {
+            let returned = glue.located_at(blamed(error.unwrap_or(value)));
             let private = library.private(returned);
-            let end = quote_spanned!(returned=> #private::fixture_value(#call #awaited));
+            // In a variable, which an error about the type marks instead of the whole call.
+            let end = quote_spanned! {returned=>
+                let __returned = #call #awaited;
+                #private::fixture_value(__returned)
+            };
             (value, end)
         }
         Output::Value(value) => {
+            let returned = glue.located_at(blamed(value));
             let end = quote_spanned!(returned=> ::core::result::Result::Ok(#call #awaited));
             (value, end)
         }
     };
-    // As if the user had written this type: then `missing_docs` marks the whole function.
+    // As if the user had written this type: what is wrong with the value is marked at its word.
     let path = library.path(value.span());
     let description = quote_spanned!(value.span()=> #path::Fixture<#value>);
     let new = library.private(name_span);

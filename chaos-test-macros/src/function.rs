@@ -100,6 +100,11 @@ pub(crate) fn is_case_attribute(attribute: &Attribute) -> bool {
     first.is_some_and(|segment| segment.ident == "case" || segment.ident == "values")
 }
 
+/// Whether the attribute is `#[cfg(..)]` or `#[cfg_attr(..)]`.
+pub(crate) fn is_condition(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr")
+}
+
 /// Whether the last segment of the attribute's path is the given name.
 pub(crate) fn is_named(attribute: &Attribute, name: &str) -> bool {
     let last = attribute.path().segments.last();

@@ -25,7 +25,13 @@ use proc_macro::TokenStream;
 /// `cache` (a [`macro@chaos_fixture`]) describes and lends it to the test. A parameter that the
 /// body does not mention may be written `_cache`; it still means the fixture `cache`.
 ///
-/// ```text
+/// ```no_run
+/// # use chaos_test::prelude::*;
+/// # use chaos_test::process;
+/// # #[chaos_fixture]
+/// # fn cache() -> chaos_test::Result<Service> { unimplemented!() }
+/// # #[chaos_fixture]
+/// # fn checkout() -> chaos_test::Result<Service> { unimplemented!() }
 /// /// Checkout answers from its fallback while the cache is down.
 /// #[chaos_test(timeout = "60s", breaks(cache), tags("fallback"))]
 /// async fn checkout_survives_a_cache_outage(
@@ -33,11 +39,12 @@ use proc_macro::TokenStream;
 ///     cache: &Service,
 ///     checkout: &Service,
 /// ) -> chaos_test::Result {
-///     let outage = chaos.inject(container::stop(cache)).await?;
+///     let outage = chaos.inject(process::kill(cache)).await?;
 ///     // ... look at `checkout` ...
 ///     outage.lift().await?;
 ///     Ok(())
 /// }
+/// # fn main() {}
 /// ```
 ///
 /// The body returns `()` or a `Result<(), E>`. `#[ignore]`, `#[should_panic]` (also with
@@ -77,13 +84,17 @@ pub fn chaos_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// by reference. It returns the value, or a `Result` of it: any type whose last path segment is
 /// `Result`, such as `chaos_test::Result<Service>` or `std::io::Result<Client>`.
 ///
-/// ```text
+/// ```no_run
+/// # use chaos_test::prelude::*;
+/// # #[chaos_fixture]
+/// # fn cache() -> chaos_test::Result<Service> { unimplemented!() }
 /// /// A checkout service that talks to the cache.
 /// #[chaos_fixture]
 /// async fn checkout(chaos: &ChaosContext, cache: &Service) -> chaos_test::Result<Service> {
 ///     let program = Program::cargo_bin("checkout").env("CACHE", cache.address(6379));
-///     chaos.process("checkout", program).await
+///     Ok(chaos.process("checkout", program).await?)
 /// }
+/// # fn main() {}
 /// ```
 ///
 /// The value is shared by everything that takes the fixture, so it is an owned type that is

@@ -1,9 +1,12 @@
 //! What the parameters of a test or of a fixture stand for: the context, or other fixtures.
 
+use proc_macro2::Span;
 use syn::ext::IdentExt;
+use syn::parse::Parser;
+use syn::spanned::Spanned;
 use syn::{FnArg, Ident, Pat, PatType, Signature, Type};
 
-use crate::function::{compact, is_case_attribute};
+use crate::function::{compact, is_case_attribute, is_condition};
 use crate::mistakes::Mistakes;
 use crate::validate::CASES;
 
@@ -38,6 +41,12 @@ pub(crate) fn parameters(signature: &Signature, mistakes: &mut Mistakes) -> Vec<
         if let Some(case) = parameter.attrs.iter().find(|a| is_case_attribute(a)) {
             mistakes.at(case, CASES);
             continue;
+        }
+        if let Some(condition) = parameter.attrs.iter().find(|a| is_condition(a)) {
+            mistakes.at(
+                condition,
+                "a parameter cannot depend on a condition: put it on the whole function",
+            );
         }
         let role = if is_context(input) {
             let context = |known: &Parameter| matches!(known.role, Role::Context);
@@ -109,11 +118,13 @@ fn fixture(parameter: &PatType, function: &Ident, mistakes: &mut Mistakes) -> Op
     // an unused parameter may not change what it means.
     let written = pattern.ident.to_string();
     let fixture = match written.strip_prefix('_') {
-        Some(name) if !name.starts_with('_') && syn::parse_str::<Ident>(name).is_ok() => {
-            Ident::new(name, pattern.ident.span())
+        // The compiler itself complains about `0x` where that is parsed.
+        Some(name) if !name.starts_with(|c: char| c == '_' || c.is_ascii_digit()) => {
+            named(name, pattern.ident.span())
         }
-        _ => pattern.ident.clone(),
+        _ => None,
     };
+    let fixture = fixture.unwrap_or_else(|| pattern.ident.clone());
     if fixture == *function {
         mistakes.at(
             &pattern.ident,
@@ -152,6 +163,31 @@ fn fixture(parameter: &PatType, function: &Ident, mistakes: &mut Mistakes) -> Op
         ),
     }
     Some(fixture)
+}
+
+/// The name as an identifier, a keyword as a raw one, if it can be either.
+fn named(name: &str, span: Span) -> Option<Ident> {
+    let mut ident = Ident::parse_any.parse_str(name).ok()?;
+    if syn::parse_str::<Ident>(name).is_err() {
+        if matches!(name, "self" | "Self" | "super" | "crate") {
+            return None;
+        }
+        ident = Ident::new_raw(name, span);
+    }
+    ident.set_span(span);
+    Some(ident)
+}
+
+/// Where an error about a type is marked: at what names it, not at the `&` or the path before.
+pub(crate) fn blamed(ty: &Type) -> Span {
+    match bare(ty) {
+        Type::Reference(reference) => blamed(&reference.elem),
+        Type::Path(path) => match path.path.segments.last() {
+            Some(last) => last.ident.span(),
+            None => path.span(),
+        },
+        ty => ty.span(),
+    }
 }
 
 /// A type without the invisible or visible parentheses around it.

@@ -1,5 +1,6 @@
 //! What the macros do, over plain token streams. How mistakes look to a user is in `tests/ui/`.
 
+mod captured;
 mod expansions;
 mod mistakes;
 

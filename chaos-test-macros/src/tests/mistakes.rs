@@ -12,7 +12,7 @@ const TEST: &str = "async fn test(chaos: &ChaosContext, cache: &Service, shop: &
 const FIXTURE: &str = "async fn shop(chaos: &ChaosContext, cache: &Service) -> Result<Shop> {}";
 
 /// The messages of all `compile_error!`s in an expansion.
-fn errors(expansion: TokenStream) -> Vec<String> {
+pub(super) fn errors(expansion: TokenStream) -> Vec<String> {
     let mut errors = Vec::new();
     let mut after = false;
     for token in expansion {
@@ -235,6 +235,7 @@ fn parameters() {
     for right in [
         "fn test(chaos: &ChaosContext) {}",
         "fn test(_: &chaos_test::ChaosContext, a: &A) {}",
+        "fn test(chaos: &ChaosContext, _type: &Service, _1: &Service, _self: &u8) {}",
         "fn test(a: &A<'static, B>, r#type: &[u8], _b: &str, chaos: &(ChaosContext)) {}",
     ] {
         check("", right, &[]);
@@ -264,6 +265,10 @@ fn parameters() {
         (
             "c: &ChaosContext, a: &mut A",
             "fixtures are shared with others: write `a: &A`",
+        ),
+        (
+            "c: &ChaosContext, #[cfg(unix)] a: &A",
+            "a parameter cannot depend on a condition: put it on the whole function",
         ),
         (
             "c: &ChaosContext, mut a: &A",
