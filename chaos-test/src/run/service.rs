@@ -80,7 +80,7 @@ impl Service {
     }
 
     /// The stable address of a port, by the number that was declared with
-    /// [`listens`](Program::listens).
+    /// [`Program::listens`](crate::Program::listens).
     ///
     /// # Panics
     ///
