@@ -57,7 +57,7 @@ fn a_guard_that_is_dropped_at_once() {
         "the_guard_goes_at_once",
         &[
             "no chaos happened: kill inventory was in effect for",
-            "nothing met it (0 samples, 0 connections)",
+            "nothing met it (0 connections, 0 bytes)",
             "bind it to a name that lives as long as the fault is to last (`let _ = ...` drops at \
              once)",
         ],

@@ -96,7 +96,9 @@ fn a_journal_of_another_user_is_refused() {
     if std::os::unix::fs::chown(probe.path(), Some(nobody), None).is_err() {
         use std::io::Write as _;
         let required = std::env::var("CHAOS_REQUIRE").unwrap_or_default();
-        let demanded = required.split(',').any(|word| matches!(word.trim(), "all" | "root"));
+        let demanded = required
+            .split(',')
+            .any(|word| matches!(word.trim(), "all" | "root"));
         assert!(!demanded, "CHAOS_REQUIRE demands root");
         let _ = writeln!(
             std::io::stderr(),

@@ -8,6 +8,7 @@ mod contract;
 mod death;
 mod fixtures;
 mod green_means_chaos;
+mod hostile;
 mod journal_safety;
 mod measuring;
 mod ordinary;

@@ -24,6 +24,13 @@ fn body_end(records: &[Record]) -> Option<&BodyEnd> {
 }
 
 fn status(records: &[Record]) -> RunStatus {
+    let failed = records.iter().find_map(|record| match &record.event {
+        Event::HarnessFailed { why } => Some(why),
+        _ => None,
+    });
+    if let Some(why) = failed {
+        return RunStatus::Errored(why.clone());
+    }
     match body_end(records) {
         None => RunStatus::Errored("the test started and never ended".to_owned()),
         Some(

@@ -204,6 +204,11 @@ pub enum Event {
         /// How.
         how: BodyEnd,
     },
+    /// A stage of the harness itself failed; the other stages went on.
+    HarnessFailed {
+        /// Which, and how.
+        why: String,
+    },
     /// A note for people.
     Note {
         /// What there is to say.

@@ -14,6 +14,7 @@ use crate::model::target::Breakable;
 use crate::model::undo::Undo;
 use crate::probe::Pace;
 use crate::system::Ledger;
+use crate::system::lock::lock;
 
 use super::engine;
 use super::finish::{self, Ending};
@@ -138,7 +139,12 @@ impl ChaosContext {
     ///
     /// If it is called from asynchronous code, which would block its runtime.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
-        engine::own().block_on(work)
+        // A runtime of its own: what `work` spawns and blocks must not hold off the engine.
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("the kernel gives a process a poll descriptor")
+            .block_on(work)
     }
 
     /// Starts a program as a service and waits until it is ready. It ends with the context.
@@ -167,8 +173,9 @@ impl ChaosContext {
     /// # Ok(()) }
     /// ```
     pub fn monitor(&self, pace: Pace) -> Monitor {
-        let mut monitors = self.inner.monitors.lock().expect("no panic while held");
+        // Asked for before the lock: it is the user's code, and may panic.
         let wanted = pace.name.clone().unwrap_or_else(|| pace.probe.name());
+        let mut monitors = lock(&self.inner.monitors);
         let taken = |name: &str| monitors.iter().any(|watcher| watcher.name == name);
         // Two monitors of one probe are told apart in reports.
         let name = (1..)
@@ -311,7 +318,7 @@ impl ChaosContext {
                 Box::pin(async move { work.await.map_err(TestError::from) })
             }),
         };
-        let mut closures = self.inner.closures.lock().expect("no panic while held");
+        let mut closures = lock(&self.inner.closures);
         closures.push(closure);
         Ok(())
     }

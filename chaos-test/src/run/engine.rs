@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -21,7 +21,11 @@ pub(crate) fn own() -> &'static Handle {
 
 /// Whether this thread belongs to our own runtime.
 pub(crate) fn is_own_thread() -> bool {
-    Handle::try_current().is_ok_and(|current| current.id() == own().id())
+    is_on(own())
+}
+
+fn is_on(runtime: &Handle) -> bool {
+    Handle::try_current().is_ok_and(|current| current.id() == runtime.id())
 }
 
 /// Runs what users wrote: fixtures, probes, faults.
@@ -71,10 +75,17 @@ pub(crate) fn block_on_own<T: Send + 'static>(
         // Nobody may wait any more.
         let _ = done.send(work.await);
     });
-    wait.recv_timeout(limit).map_err(|_| {
-        Error::new(
+    let waited = if is_on(users()) {
+        // A worker that waits must not keep the others from what it waits for.
+        tokio::task::block_in_place(|| wait.recv_timeout(limit))
+    } else {
+        wait.recv_timeout(limit)
+    };
+    waited.map_err(|error| match error {
+        RecvTimeoutError::Timeout => Error::new(
             Kind::TimedOut,
             format!("it took longer than {}", crate::model::units::human(limit)),
-        )
+        ),
+        RecvTimeoutError::Disconnected => Error::new(Kind::Ended, "it panicked"),
     })
 }

@@ -13,19 +13,22 @@ use crate::model::test_report::TestEnd;
 use crate::model::units::human;
 use crate::report::text::{self, LogTail};
 use crate::system::Ledger;
+use crate::system::lock::lock;
 use crate::system::service::last_lines;
 
 use super::inner::Inner;
 use super::{engine, process_run, rollback};
 
 /// How long calls that are still under way may take to end.
-const CALLS_LIMIT: Duration = Duration::from_secs(30);
+const CALLS_LIMIT: Duration = Duration::from_secs(120);
 /// How long the steady state may take to return after rollback.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 /// How many samples in a row show that it has.
 const SETTLE_STREAK: usize = 3;
 /// How long the end of a test may take in all before nobody waits for it any more.
 const END_LIMIT: Duration = Duration::from_secs(180);
+/// What each pending step may add to that.
+const STEP_LIMIT: Duration = Duration::from_secs(15);
 /// How many of a service's last lines a report shows.
 const LOG_LINES: usize = 10;
 
@@ -63,17 +66,38 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
             Ending::ProcessExits(why) => BodyEnd::ProcessExited(why),
         },
     });
-    inner.refuse_calls(CALLS_LIMIT).await;
-    rollback::lift_all(inner).await;
+    stage(inner, "waiting for calls", |inner| async move {
+        inner.refuse_calls(CALLS_LIMIT).await;
+    })
+    .await;
+    stage(inner, "lifting faults", |inner| async move {
+        rollback::lift_all(&inner).await
+    })
+    .await;
     if check_steady_state {
-        settle(inner).await;
+        stage(inner, "checking the steady state", |inner| async move {
+            settle(&inner).await
+        })
+        .await;
     }
-    stop_monitors(inner);
-    inner.fixtures.drop_in_reverse().await;
+    stage(inner, "ending monitors", |inner| async move {
+        stop_monitors(&inner)
+    })
+    .await;
+    stage(inner, "dropping fixtures", |inner| async move {
+        inner.fixtures.drop_in_reverse().await;
+    })
+    .await;
     let logs = logs(inner);
-    *inner.tails.lock().expect("no panic while held") = logs.clone();
-    rollback::put_back_all(inner).await;
-    inner.world.close().await;
+    *lock(&inner.tails) = logs.clone();
+    stage(inner, "putting everything back", |inner| async move {
+        rollback::put_back_all(&inner).await;
+    })
+    .await;
+    stage(inner, "closing links", |inner| async move {
+        inner.world.close().await
+    })
+    .await;
     let outcome = verdict::judge(&inner.recorder.records());
     inner.recorder.record(Event::Finished {
         outcome: outcome.clone(),
@@ -82,6 +106,19 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
     process_run::forget(inner);
     inner.outcome.send_replace(Some(outcome.clone()));
     outcome
+}
+
+/// Runs one stage of the end. A panic in it is recorded and never stops the next stage.
+async fn stage<F>(inner: &Arc<Inner>, what: &str, work: impl FnOnce(Arc<Inner>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let done = engine::own().spawn(work(Arc::clone(inner))).await;
+    if let Err(panic) = done {
+        inner.recorder.record(Event::HarnessFailed {
+            why: format!("{what}: {panic}"),
+        });
+    }
 }
 
 /// As [`end`], from a thread that may not be asynchronous.
@@ -98,7 +135,9 @@ pub(super) fn end_blocking(inner: &Arc<Inner>, ending: Ending) -> Outcome {
         engine::own().spawn(work);
         Err(Error::new(Kind::TimedOut, "it goes on in the background"))
     } else {
-        engine::block_on_own(END_LIMIT, work)
+        // Each step has its own deadline; many steps take their time one after the other.
+        let steps = u32::try_from(inner.recorder.pending().len()).unwrap_or(u32::MAX);
+        engine::block_on_own(END_LIMIT + STEP_LIMIT.saturating_mul(steps), work)
     };
     ended.unwrap_or_else(|error| Outcome {
         status: RunStatus::Errored(format!("the rollback did not end: {error}")),
@@ -123,16 +162,14 @@ pub(super) fn as_result(inner: &Inner, outcome: Outcome) -> Result<Outcome, Erro
 /// The steady state is checked again after rollback, always: every monitor with a baseline
 /// must be back.
 async fn settle(inner: &Arc<Inner>) {
-    let watchers = inner.monitors.lock().expect("no panic while held").clone();
+    let watchers = lock(&inner.monitors).clone();
     let since = inner.recorder.now();
     for watcher in watchers {
-        let baseline = watcher
-            .baseline
-            .lock()
-            .expect("no panic while held")
-            .clone();
+        let baseline = lock(&watcher.baseline).clone();
         let Some(baseline) = baseline else { continue };
-        let deadline = since + SETTLE_LIMIT;
+        // The streak may begin at the last instant, however slow the monitor's pace is.
+        let streak = watcher.interval * u32::try_from(SETTLE_STREAK).unwrap_or(u32::MAX);
+        let deadline = since + SETTLE_LIMIT + streak + baseline.steady.slowest;
         let progress = watcher
             .recovery(baseline.steady, since, SETTLE_STREAK, deadline, inner)
             .await;
@@ -142,9 +179,13 @@ async fn settle(inner: &Arc<Inner>) {
                 format!("back after {}", human(at.saturating_sub(since))),
             ),
             Progress::NotYet { seen: 0, .. } => (Met::NoData, "no sample was answered".to_owned()),
-            Progress::NotYet { last_problem, .. } => (
-                Met::No,
-                format!("not back: {}", last_problem.unwrap_or_default()),
+            Progress::NotYet {
+                last_problem: Some(problem),
+                ..
+            } => (Met::No, format!("not back: {problem}")),
+            Progress::NotYet { seen, .. } => (
+                Met::NoData,
+                format!("only {seen} samples, {SETTLE_STREAK} in a row are needed"),
             ),
         };
         inner.recorder.record(Event::Judged {
@@ -158,7 +199,7 @@ async fn settle(inner: &Arc<Inner>) {
 }
 
 fn stop_monitors(inner: &Inner) {
-    let monitors = std::mem::take(&mut *inner.monitors.lock().expect("no panic while held"));
+    let monitors = std::mem::take(&mut *lock(&inner.monitors));
     for watcher in monitors {
         watcher.stop();
         inner.recorder.record(Event::Samples {
@@ -183,7 +224,7 @@ fn logs(inner: &Inner) -> Vec<LogTail> {
 
 /// The failure's explanation, once the test has ended.
 pub(super) fn explained(inner: &Inner, outcome: &Outcome) -> String {
-    let tails = inner.tails.lock().expect("no panic while held").clone();
+    let tails = lock(&inner.tails).clone();
     explain(inner, outcome, &tails)
 }
 

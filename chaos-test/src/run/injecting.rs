@@ -12,7 +12,8 @@ use crate::model::event::Event;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::model::units::human;
-use crate::system::{Ledger, ReadOnlySystem, System};
+use crate::system::lock::lock;
+use crate::system::{Ledger, LinkUse, ReadOnlySystem, System};
 
 use super::engine;
 use super::guard::Injection;
@@ -22,6 +23,8 @@ use super::inner::Inner;
 pub(super) const VERIFY_LIMIT: Duration = Duration::from_secs(10);
 /// How long a fault may take to be applied.
 const APPLY_LIMIT: Duration = Duration::from_secs(60);
+/// How long a method that was given up may take to end.
+const ABORT_LIMIT: Duration = Duration::from_secs(5);
 
 /// One fault that was injected, in force or lifted.
 pub(crate) struct Injected {
@@ -32,10 +35,12 @@ pub(crate) struct Injected {
     injected_at: OnceLock<Duration>,
     /// Whether all that it does was over when it was verified: a restart.
     spent: AtomicBool,
+    /// Whether its `apply` took too long and still runs.
+    stuck: AtomicBool,
     fault: Arc<dyn ErasedFault>,
     targets: Vec<Target>,
-    /// What the links of its targets had accepted when it was injected.
-    connections_before: u64,
+    /// What had passed through the links of its targets when it was injected.
+    used_before: LinkUse,
     samples: AtomicU64,
     /// Samples that were sent while it was being applied; a spent fault was met by them.
     early_samples: AtomicU64,
@@ -82,22 +87,34 @@ impl Injected {
     /// How often something met it, and what was counted.
     fn hits(&self, inner: &Inner) -> (u64, String) {
         let system = read_only(inner, self.entry);
-        if let Some(hits) = self.fault.hits(&system) {
-            return (hits, format!("it counted {hits} hits"));
+        let counted = guarded("hits", || self.fault.hits(&system));
+        match counted {
+            Ok(Some(hits)) => return (hits, format!("it counted {hits} hits")),
+            Ok(None) => {}
+            Err(panic) => return (0, panic.to_string()),
+        }
+        // Whoever uses a service comes through its links; a sample of something else may
+        // never have noticed.
+        if let Some(used) = inner.world.link_use(&self.targets) {
+            let connections = used.accepted.saturating_sub(self.used_before.accepted);
+            let bytes = used.bytes.saturating_sub(self.used_before.bytes);
+            return (
+                connections + u64::from(bytes > 0),
+                format!("{connections} connections, {bytes} bytes"),
+            );
         }
         let mut samples = self.samples.load(Ordering::Relaxed);
         if self.spent.load(Ordering::Relaxed) {
             samples += self.early_samples.load(Ordering::Relaxed);
         }
-        let connections = inner
-            .world
-            .connections(&self.targets)
-            .saturating_sub(self.connections_before);
-        (
-            samples + connections,
-            format!("{samples} samples, {connections} connections"),
-        )
+        (samples, format!("{samples} samples"))
     }
+}
+
+/// Runs what a user wrote; a panic in it is an error.
+fn guarded<T>(method: &str, ask: impl FnOnce() -> T) -> Result<T, Error> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask))
+        .map_err(|_| Error::new(Kind::Inject, format!("`{method}` of the fault panicked")))
 }
 
 fn as_lifted(lifted: Option<Result<Duration, String>>) -> Result<Duration, Error> {
@@ -122,7 +139,7 @@ pub(super) async fn inject(
 ) -> Result<Injection, Error> {
     let _call = inner.enter().await?;
     let asked = inner.recorder.now();
-    let what = fault.describe();
+    let what = guarded("describe", || fault.describe())?;
     match try_inject(&inner, &fault, &what, asked).await {
         Ok(injected) => Ok(Injection {
             inner: Arc::clone(&inner),
@@ -144,14 +161,17 @@ async fn try_inject(
     what: &str,
     asked: Duration,
 ) -> Result<Arc<Injected>, Error> {
-    let targets = fault.targets();
+    let (targets, risk, length) = guarded("targets, risk or duration", || {
+        (fault.targets(), fault.risk(), fault.duration())
+    })?;
     within_limits(inner, &targets, what)?;
     let entry = inner.recorder.next_entry();
-    let undo = call(fault, "prepare", VERIFY_LIMIT, {
+    let undo = call(fault, "prepare", VERIFY_LIMIT, Some(inner), {
         let system = read_only(inner, entry);
         move |fault| Box::pin(async move { fault.prepare(&system).await })
     })
     .await
+    .answer()
     .map_err(|error| not_injected(what, "could not be prepared").because(error))?;
     crate::system::undo::can_perform(&undo)
         .map_err(|error| not_injected(what, "was not injected").because(error))?;
@@ -162,8 +182,9 @@ async fn try_inject(
         undo,
         injected_at: OnceLock::new(),
         spent: AtomicBool::new(false),
+        stuck: AtomicBool::new(false),
         fault: Arc::clone(fault),
-        connections_before: inner.world.connections(&targets),
+        used_before: inner.world.link_use(&targets).unwrap_or_default(),
         targets,
         samples: AtomicU64::new(0),
         early_samples: AtomicU64::new(0),
@@ -172,10 +193,9 @@ async fn try_inject(
     });
     // Known before it is applied, so that samples can meet it from its first moment.
     inner.know(&injected);
-    match apply_and_verify(inner, fault, entry, what).await {
+    match apply_and_verify(inner, &injected).await {
         Ok(spent) => injected.spent.store(spent, Ordering::Relaxed),
         Err(error) => {
-            inner.forget(&injected);
             // It may have been applied half-way.
             return Err(match put_back(inner, &injected).await {
                 Ok(()) => error,
@@ -188,17 +208,17 @@ async fn try_inject(
         entry,
         fault: what.to_owned(),
         targets: injected.targets.clone(),
-        risk: fault.risk(),
+        risk,
         took_us: micros(injected_at.saturating_sub(asked)),
     });
-    if let Some(length) = fault.duration() {
+    if let Some(length) = length {
         lift_after(inner, &injected, length);
     }
     Ok(injected)
 }
 
 fn within_limits(inner: &Inner, targets: &[Target], what: &str) -> Result<(), Error> {
-    let radius = inner.radius.lock().expect("no panic while held");
+    let radius = lock(&inner.radius);
     radius
         .check(targets, &inner.world.targets())
         .map_err(|why| {
@@ -211,21 +231,22 @@ fn within_limits(inner: &Inner, targets: &[Target], what: &str) -> Result<(), Er
 }
 
 /// Whether all that it does is over already.
-async fn apply_and_verify(
-    inner: &Inner,
-    fault: &Arc<dyn ErasedFault>,
-    entry: u64,
-    what: &str,
-) -> Result<bool, Error> {
+async fn apply_and_verify(inner: &Inner, injected: &Injected) -> Result<bool, Error> {
+    let (fault, what) = (&injected.fault, &injected.what);
     let system = System {
-        read: read_only(inner, entry),
+        read: read_only(inner, injected.entry),
     };
-    call(fault, "apply", APPLY_LIMIT, move |fault| {
+    let applied = call(fault, "apply", APPLY_LIMIT, Some(inner), move |fault| {
         Box::pin(async move { fault.apply(&system).await })
     })
-    .await
-    .map_err(|error| not_injected(what, "could not be injected").because(error))?;
-    match verify(inner, fault, entry).await {
+    .await;
+    if let Call::Stuck(_) = applied {
+        injected.stuck.store(true, Ordering::SeqCst);
+    }
+    applied
+        .answer()
+        .map_err(|error| not_injected(what, "could not be injected").because(error))?;
+    match verify(inner, fault, injected.entry).await {
         Ok(Effect::Active) => Ok(false),
         Ok(Effect::Spent) => Ok(true),
         Ok(Effect::Absent(why)) => Err(not_injected(
@@ -238,36 +259,63 @@ async fn apply_and_verify(
 
 async fn verify(inner: &Inner, fault: &Arc<dyn ErasedFault>, entry: u64) -> Result<Effect, Error> {
     let system = read_only(inner, entry);
-    call(fault, "verify", VERIFY_LIMIT, move |fault| {
+    call(fault, "verify", VERIFY_LIMIT, None, move |fault| {
         Box::pin(async move { fault.verify(&system).await })
     })
     .await
+    .answer()
+}
+
+/// How one method of a fault ended.
+enum Call<T> {
+    Answered(Result<T, Error>),
+    /// It was given up, and has ended.
+    GivenUp(Error),
+    /// It was given up, and still runs: it blocks its thread.
+    Stuck(Error),
+}
+
+impl<T> Call<T> {
+    fn answer(self) -> Result<T, Error> {
+        match self {
+            Self::Answered(answer) => answer,
+            Self::GivenUp(error) | Self::Stuck(error) => Err(error),
+        }
+    }
 }
 
 /// Runs one method of a fault on the users' runtime, within a time limit; a panic in it is
-/// an error.
+/// an error. With `ends`, it is given up when the context ends.
 async fn call<T: Send + 'static>(
     fault: &Arc<dyn ErasedFault>,
     method: &str,
     limit: Duration,
+    ends: Option<&Inner>,
     ask: impl FnOnce(Arc<dyn ErasedFault>) -> super::Boxed<Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    let work = ask(Arc::clone(fault));
-    let task = engine::users().spawn(work);
-    let abort = task.abort_handle();
-    match tokio::time::timeout(limit, task).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(panic)) => Err(Error::new(
-            Kind::Inject,
-            format!("`{method}` panicked: {panic}"),
-        )),
-        Err(_) => {
-            abort.abort();
-            Err(Error::new(
-                Kind::Inject,
-                format!("`{method}` took longer than {}", human(limit)),
-            ))
+) -> Call<T> {
+    let fault = Arc::clone(fault);
+    let mut task = engine::users().spawn(async move { ask(fault).await });
+    let ended = async {
+        match ends {
+            Some(inner) => inner.until_ended().await,
+            None => std::future::pending().await,
         }
+    };
+    let why = tokio::select! {
+        answer = &mut task => return Call::Answered(answer.unwrap_or_else(|panic| {
+            Err(Error::new(Kind::Inject, format!("`{method}` panicked: {panic}")))
+        })),
+        () = tokio::time::sleep(limit) => Error::new(
+            Kind::Inject,
+            format!("`{method}` took longer than {}", human(limit)),
+        ),
+        ended = ended => ended,
+    };
+    task.abort();
+    // It ends at its next await, unless it blocks.
+    match tokio::time::timeout(ABORT_LIMIT, task).await {
+        Ok(_) => Call::GivenUp(why),
+        Err(_) => Call::Stuck(why),
     }
 }
 
@@ -321,8 +369,19 @@ pub(super) async fn lift(
 }
 
 /// Performs the undo, verifies it, and writes down how that went.
-async fn put_back(inner: &Arc<Inner>, injected: &Injected) -> Result<(), Error> {
+pub(super) async fn put_back(inner: &Arc<Inner>, injected: &Injected) -> Result<(), Error> {
     let entry = injected.entry;
+    if injected.stuck.load(Ordering::SeqCst) {
+        // Undone now, it would be done once more behind our back.
+        let why = "it is still being applied and does not end; the next run undoes it";
+        inner.recorder.record(Event::UndoFailed {
+            entry,
+            what: injected.what.clone(),
+            why: why.to_owned(),
+            by_hand: injected.undo.by_hand(),
+        });
+        return Err(Error::new(Kind::Undo, why));
+    }
     let done = match crate::system::undo::perform(
         &injected.undo,
         entry,

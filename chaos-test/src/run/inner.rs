@@ -16,6 +16,7 @@ use crate::model::target::Breakable;
 use crate::model::undo::Undo;
 use crate::model::units::human;
 use crate::report::text::LogTail;
+use crate::system::lock::lock;
 use crate::system::proxy::{self, LinkConfig};
 use crate::system::{Ledger, World};
 
@@ -117,8 +118,9 @@ impl Inner {
     }
 
     pub(super) fn name_breakable(&self, name: &str, target: &(impl Breakable + ?Sized)) {
-        let mut radius = self.radius.lock().expect("no panic while held");
-        radius.name(name, target.targets());
+        // Asked for before the lock: it is the user's code, and may panic.
+        let targets = target.targets();
+        lock(&self.radius).name(name, targets);
     }
 
     pub(super) fn open_link(
@@ -148,25 +150,20 @@ impl Inner {
     }
 
     pub(super) fn know(&self, fault: &Arc<Injected>) {
-        let mut injected = self.injected.lock().expect("no panic while held");
+        let mut injected = lock(&self.injected);
         injected.insert(fault.entry, Arc::clone(fault));
-    }
-
-    pub(super) fn forget(&self, fault: &Injected) {
-        let mut injected = self.injected.lock().expect("no panic while held");
-        injected.remove(&fault.entry);
     }
 
     /// The faults that are in force now, in words.
     pub(super) fn faults_in_force(&self) -> Vec<String> {
-        let injected = self.injected.lock().expect("no panic while held");
+        let injected = lock(&self.injected);
         let in_force = injected.values().filter(|fault| fault.in_force());
         in_force.map(|fault| fault.what.clone()).collect()
     }
 
     /// A monitor sends a sample: it meets every fault that is in force.
     pub(super) fn sample_sent(&self) {
-        let injected = self.injected.lock().expect("no panic while held");
+        let injected = lock(&self.injected);
         for fault in injected.values() {
             fault.sample_sent();
         }
@@ -175,7 +172,7 @@ impl Inner {
     /// A sample that was due then is answered: it has met every fault that was injected
     /// while it waited.
     pub(super) fn sample_answered(&self, due: Duration) {
-        let injected = self.injected.lock().expect("no panic while held");
+        let injected = lock(&self.injected);
         for fault in injected.values() {
             fault.sample_answered(due);
         }

@@ -46,6 +46,7 @@ pub use service::{Address, Link, Service};
 pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
 
 use finish::Ending;
+use inner::Inner;
 use process_run::TestIdentity;
 use requirements::Demanded;
 
@@ -155,7 +156,7 @@ where
     };
     let how = match check_requirements(spec) {
         Ok(()) => watch_body(spec, &context, body),
-        Err(error) => ended_with(error.into()),
+        Err(error) => ended_with(&context.inner, error.into()),
     };
     conclude(spec, &context, how);
 }
@@ -181,11 +182,12 @@ where
     };
     // Named after the test, so that panic messages and thread names read as in libtest.
     let thread = std::thread::Builder::new().name(spec.path());
+    let inner = Arc::clone(&context.inner);
     let spawned = thread.spawn(move || {
         let ended = catch_unwind(AssertUnwindSafe(|| body(running)));
         let how = match ended {
             Ok(Ok(())) => BodyEnd::Returned,
-            Ok(Err(error)) => ended_with(error),
+            Ok(Err(error)) => ended_with(&inner, error),
             Err(panic) => panicked(spec, &*panic),
         };
         let _ = news.send(News::Ended(how));
@@ -220,14 +222,16 @@ where
 }
 
 /// Which end of a body an error is.
-fn ended_with(error: TestError) -> BodyEnd {
+fn ended_with(inner: &Inner, error: TestError) -> BodyEnd {
     let message = error.to_string();
     let Some(own) = error.as_chaos() else {
         return BodyEnd::Failed(message);
     };
     match own.kind() {
-        // Judged already, with more detail than the error has.
-        Kind::Deviated | Kind::NoData => BodyEnd::Returned,
+        // Judged already, with more detail than the error has; unless it is the error of
+        // another context.
+        Kind::Deviated | Kind::NoData if has_missed(inner) => BodyEnd::Returned,
+        Kind::Deviated | Kind::NoData => BodyEnd::Failed(message),
         Kind::Skip { capability } => {
             let forbidden = Demanded::from_environment()
                 .is_ok_and(|demanded| demanded.forbids_skip(capability.as_deref()));
@@ -239,6 +243,12 @@ fn ended_with(error: TestError) -> BodyEnd {
         }
         _ => BodyEnd::Errored(message),
     }
+}
+
+fn has_missed(inner: &Inner) -> bool {
+    inner.recorder.any(
+        |event| matches!(event, Event::Judged { met, .. } if *met != crate::model::event::Met::Yes),
+    )
 }
 
 fn panicked(spec: &TestSpec, panic: &(dyn std::any::Any + Send)) -> BodyEnd {

@@ -2,6 +2,7 @@
 //! what happens when the process exits.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +13,7 @@ use crate::model::spec::TestSpec;
 use crate::model::test_report::{TestEnd, TestReport};
 use crate::system::World;
 use crate::system::journal_file::JournalFile;
+use crate::system::lock::lock;
 use crate::system::state_dir::StateDir;
 use crate::system::{at_exit, identity, place, terminal};
 
@@ -50,6 +52,8 @@ pub(crate) struct TestIdentity {
 static RUN: Mutex<Option<Arc<ProcessRun>>> = Mutex::new(None);
 /// Contexts that have not ended, for the exit of the process.
 static LIVE: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
+/// Set once the process exits: then no context may be opened.
+static EXITING: AtomicBool = AtomicBool::new(false);
 /// Bodies that took too long and may still burn a core.
 static ABANDONED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// What was skipped and why, and how many tests there were.
@@ -69,7 +73,7 @@ struct Seen {
 ///
 /// It must not be called on our own runtime: the sweep waits for it.
 pub(super) fn current(target_tmpdir: Option<&str>) -> Result<Arc<ProcessRun>, Error> {
-    let mut slot = RUN.lock().expect("no panic while held");
+    let mut slot = lock(&RUN);
     if let Some(run) = &*slot {
         return Ok(Arc::clone(run));
     }
@@ -202,7 +206,7 @@ impl TestIdentity {
             tags: self.tags.clone(),
             reports: self.run.reports.folder(),
             fragment: self.stem().to_owned(),
-            abandoned: ABANDONED.lock().expect("no panic while held").clone(),
+            abandoned: lock(&ABANDONED).clone(),
         }))
     }
 }
@@ -250,7 +254,12 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
         Arc::new(world),
         logs,
     ));
-    let mut live = LIVE.lock().expect("no panic while held");
+    let mut live = lock(&LIVE);
+    if EXITING.load(Ordering::SeqCst) {
+        drop(live);
+        inner.recorder.close(true);
+        return Err(Error::new(Kind::Ended, "the process is exiting"));
+    }
     live.retain(|context| context.strong_count() > 0);
     live.push(Arc::downgrade(&inner));
     Ok(inner)
@@ -258,19 +267,19 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
 
 /// A context has ended in order.
 pub(super) fn forget(inner: &Arc<Inner>) {
-    let mut live = LIVE.lock().expect("no panic while held");
+    let mut live = lock(&LIVE);
     live.retain(|context| context.as_ptr() != Arc::as_ptr(inner));
 }
 
 /// A body took too long and was left to itself.
 pub(super) fn abandon(name: &str) {
-    let mut abandoned = ABANDONED.lock().expect("no panic while held");
+    let mut abandoned = lock(&ABANDONED);
     abandoned.push(name.to_owned());
 }
 
 /// Counts a test for the summary at the end.
 pub(super) fn saw(failed: bool) {
-    let mut seen = SEEN.lock().expect("no panic while held");
+    let mut seen = lock(&SEEN);
     seen.tests += 1;
     seen.failed += usize::from(failed);
 }
@@ -278,7 +287,7 @@ pub(super) fn saw(failed: bool) {
 /// Says that a test was skipped, now and again at the end.
 pub(super) fn skipped(name: &str, why: &str) {
     terminal::say(&format!("chaos-test: SKIPPED {name}: {why}"));
-    let mut seen = SEEN.lock().expect("no panic while held");
+    let mut seen = lock(&SEEN);
     seen.tests += 1;
     seen.skipped.push((name.to_owned(), why.to_owned()));
 }
@@ -288,19 +297,27 @@ const EXIT_LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs when the process exits: ends what is still live, merges the reports, sums up.
 fn on_exit() {
-    let live: Vec<Arc<Inner>> = LIVE
-        .lock()
-        .map(|live| live.iter().filter_map(Weak::upgrade).collect())
-        .unwrap_or_default();
+    EXITING.store(true, Ordering::SeqCst);
     let mut red = false;
-    for inner in live.into_iter().rev() {
-        red |= inner.identity.from_macro;
+    // Tests on other threads still run, and may end in between; none may begin any more.
+    while let Some(inner) = next_live() {
         let why = "the process exited in the middle of the test (`std::process::exit`, or the end \
                    of `main`)";
-        terminal::say(&format!("chaos-test: {}: {why}", inner.identity.name));
-        let _ = super::engine::block_on_own(EXIT_LIMIT, async move {
-            finish::end(&inner, Ending::ProcessExits(why.to_owned())).await
+        let ending = if inner.identity.from_macro {
+            red = true;
+            terminal::say(&format!("chaos-test: {}: {why}", inner.identity.name));
+            Ending::ProcessExits(why.to_owned())
+        } else {
+            // One that is kept in a static is only put back, as when it is dropped.
+            Ending::Dropped
+        };
+        let ended = super::engine::block_on_own(EXIT_LIMIT, {
+            let inner = Arc::clone(&inner);
+            async move { finish::end(&inner, ending).await }
         });
+        if ended.is_err() {
+            forget(&inner);
+        }
     }
     let Some(run) = RUN.lock().ok().and_then(|run| run.clone()) else {
         return;
@@ -315,6 +332,13 @@ fn on_exit() {
         // A body that exits with 0 would otherwise turn a broken test green.
         at_exit::exit_now(101);
     }
+}
+
+/// The newest context that has not ended.
+fn next_live() -> Option<Arc<Inner>> {
+    let mut live = lock(&LIVE);
+    live.retain(|context| context.strong_count() > 0);
+    live.last().and_then(Weak::upgrade)
 }
 
 fn sum_up(report: &str) {

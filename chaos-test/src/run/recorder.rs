@@ -12,6 +12,7 @@ use crate::model::journal::Pending;
 use crate::model::undo::Undo;
 use crate::system::Ledger;
 use crate::system::journal_file::JournalFile;
+use crate::system::lock::lock;
 
 /// One sequence for all tests of the process.
 static SEQUENCE: AtomicU64 = AtomicU64::new(1);
@@ -125,6 +126,14 @@ impl Recorder {
         pending
     }
 
+    /// Whether anything of a kind has happened.
+    pub(crate) fn any(&self, wanted: impl Fn(&Event) -> bool) -> bool {
+        self.inner()
+            .records
+            .iter()
+            .any(|record| wanted(&record.event))
+    }
+
     pub(crate) fn records(&self) -> Vec<Record> {
         self.inner().records.clone()
     }
@@ -141,7 +150,7 @@ impl Recorder {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().expect("no panic while held")
+        lock(&self.inner)
     }
 
     fn write(&self, event: Event) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use crate::model::event::Event;
 use crate::model::journal::Pending;
 use crate::model::undo::Undo;
 use crate::system::Ledger;
+use crate::system::lock::lock;
 
 use super::Boxed;
 use super::inner::Inner;
@@ -27,7 +28,7 @@ pub(super) struct Closure {
 /// Lifts all faults that are in force, newest first.
 pub(super) async fn lift_all(inner: &Arc<Inner>) {
     let mut faults: Vec<_> = {
-        let injected = inner.injected.lock().expect("no panic while held");
+        let injected = lock(&inner.injected);
         injected.values().cloned().collect()
     };
     faults.sort_by_key(|fault| std::cmp::Reverse(fault.entry));
@@ -40,11 +41,18 @@ pub(super) async fn lift_all(inner: &Arc<Inner>) {
 /// Performs all that is left, newest first.
 pub(super) async fn put_back_all(inner: &Arc<Inner>) {
     let mut closures: BTreeMap<u64, Closure> = {
-        let mut closures = inner.closures.lock().expect("no panic while held");
+        let mut closures = lock(&inner.closures);
         let taken = std::mem::take(&mut *closures);
         taken.into_iter().map(|one| (one.entry, one)).collect()
     };
     for step in in_order(inner) {
+        // A fault that could not be lifted is tried again, and only its own look at the
+        // world can say that it is gone.
+        let fault = lock(&inner.injected).get(&step.entry).cloned();
+        if let Some(fault) = fault {
+            let _ = injecting::put_back(inner, &fault).await;
+            continue;
+        }
         let done = match closures.remove(&step.entry) {
             Some(closure) => run(closure).await,
             None => crate::system::undo::perform(
@@ -98,7 +106,8 @@ fn in_order(inner: &Inner) -> Vec<Pending> {
 }
 
 async fn run(closure: Closure) -> Result<(), String> {
-    let task = engine::users().spawn((closure.run)());
+    // Even its first, synchronous part runs over there: it may block or panic.
+    let task = engine::users().spawn(async move { (closure.run)().await });
     let abort = task.abort_handle();
     match tokio::time::timeout(CLOSURE_LIMIT, task).await {
         Ok(Ok(done)) => done.map_err(|error| error.to_string()),

@@ -8,6 +8,7 @@ pub(crate) mod gate;
 mod hook;
 pub(crate) mod identity;
 pub(crate) mod journal_file;
+pub(crate) mod lock;
 pub(crate) mod place;
 pub(crate) mod ports;
 pub(crate) mod process;
@@ -26,4 +27,4 @@ pub use process::{ProcessState, Signal};
 pub use proxy::{Direction, Hits, Toxic, Traffic};
 pub use world::{ReadOnlySystem, System};
 
-pub(crate) use world::{Ledger, World};
+pub(crate) use world::{Ledger, LinkUse, World};

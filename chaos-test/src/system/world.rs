@@ -26,6 +26,13 @@ pub(crate) trait Ledger: Send + Sync {
     fn record(&self, event: Event);
 }
 
+/// What has passed through some links.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LinkUse {
+    pub(crate) accepted: u64,
+    pub(crate) bytes: u64,
+}
+
 /// Everything that one context has made.
 pub(crate) struct World {
     pub(crate) state: StateDir,
@@ -139,10 +146,19 @@ impl World {
             .collect()
     }
 
-    /// How many connections the links of some targets have accepted so far.
-    pub(crate) fn connections(&self, targets: &[Target]) -> u64 {
-        let links = targets.iter().flat_map(|target| self.links_of(target));
-        links.map(|link| link.traffic().accepted).sum()
+    /// What has passed through the links of some targets; `None` where they have none.
+    pub(crate) fn link_use(&self, targets: &[Target]) -> Option<LinkUse> {
+        let links: Vec<Link> = targets
+            .iter()
+            .flat_map(|target| self.links_of(target))
+            .collect();
+        let traffic = links.iter().map(Link::traffic);
+        (!links.is_empty()).then(|| {
+            traffic.fold(LinkUse::default(), |sum, traffic| LinkUse {
+                accepted: sum.accepted + traffic.accepted,
+                bytes: sum.bytes + traffic.bytes_upstream + traffic.bytes_downstream,
+            })
+        })
     }
 
     async fn add_to_link(&self, injection: u64, link: &Link, toxic: Toxic, direction: Direction) {

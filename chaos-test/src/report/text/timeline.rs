@@ -201,6 +201,7 @@ fn text(event: &Event) -> Option<String> {
         } => {
             format!("{monitor} recovered after {}", micros(recovery_us))
         }
+        Event::HarnessFailed { why } => format!("! the harness failed: {why}"),
         Event::Note { text } => format!("note: {text}"),
         Event::BodyEnded { how } => match how {
             BodyEnd::Returned => "the test returned".to_owned(),
