@@ -56,6 +56,8 @@ pub(crate) enum Kind {
     Ended,
     /// The call itself is wrong.
     Usage,
+    /// Made by a fault or a probe of the user.
+    Own,
 }
 
 impl Error {
@@ -92,7 +94,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn msg(message: impl Into<String>) -> Self {
-        Self::new(Kind::Inject, message.into())
+        Self::new(Kind::Own, message.into())
     }
 
     pub(crate) fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {

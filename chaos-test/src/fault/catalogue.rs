@@ -11,6 +11,7 @@ use crate::model::target::Target;
 use crate::model::units::ms;
 
 /// One fault of the library, as documentation names it.
+#[non_exhaustive]
 pub struct Entry {
     /// Its path, without the crate: `process::kill`.
     pub name: &'static str,

@@ -19,6 +19,7 @@ pub const JOURNAL_VERSION: u32 = 1;
 
 /// One event, with its place in the order of the whole process and its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Record {
     /// Its number: one sequence for all tests of a process, so that what was done last can
     /// be undone first.
@@ -33,6 +34,7 @@ pub struct Record {
 /// How much damage a fault can do when it goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Risk {
     /// It ends with the test's process, whatever happens (a toxic on a link).
     Low,
@@ -223,6 +225,7 @@ pub enum Event {
 
 /// The first line of a journal: what test, in what process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Started {
     /// [`JOURNAL_VERSION`].
     pub version: u32,
@@ -251,6 +254,7 @@ pub struct Started {
 /// The answer to one judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Met {
     /// As expected.
     Yes,
@@ -263,6 +267,7 @@ pub enum Met {
 /// How a body ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", content = "why", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum BodyEnd {
     /// It returned, without an error.
     Returned,

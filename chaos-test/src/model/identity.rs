@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// A process number alone is reused by the kernel. Together with the start time, the boot
 /// and the process-number namespace it names one process for ever.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProcessIdentity {
     /// The process number, as seen in `namespace`.
     pub pid: u32,

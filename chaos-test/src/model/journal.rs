@@ -7,6 +7,7 @@ use super::undo::Undo;
 
 /// A journal, read.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Journal {
     /// Its first line.
     pub started: Started,
@@ -18,6 +19,7 @@ pub struct Journal {
 
 /// An undo step that a journal planned and that nobody is known to have performed.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Pending {
     /// Its place in the order of the process: the highest is undone first.
     pub seq: u64,
@@ -33,6 +35,7 @@ pub struct Pending {
 
 /// Why a text is not a journal that we may act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unreadable {
     /// There is not even a whole first line: nothing was ever planned in it.
     Empty,

@@ -56,6 +56,7 @@ pub enum Restoration {
 
 /// Something that could not be put back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Leftover {
     /// What was to be undone.
     pub what: String,
@@ -67,6 +68,7 @@ pub struct Leftover {
 
 /// All three answers of one test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Outcome {
     /// Did the run finish?
     pub status: RunStatus,

@@ -24,6 +24,7 @@ impl Reading {
 
 /// One reading of a monitor, with when and how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Sample {
     /// When it was meant to be taken, since the context started.
     pub at: Duration,
@@ -47,6 +48,7 @@ impl Sample {
 
 /// A span of time, since the context started; the end is not part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Window {
     /// Where it begins.
     pub from: Duration,

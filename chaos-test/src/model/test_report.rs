@@ -10,6 +10,7 @@ use super::outcome::Outcome;
 
 /// One attempt at one test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TestReport {
     /// The run that it belongs to.
     pub run: String,
@@ -35,6 +36,7 @@ pub struct TestReport {
 
 /// How a test ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TestEnd {
     /// How long it took, set-up and clean-up included, in microseconds.
     pub took_us: u64,

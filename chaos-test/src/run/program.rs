@@ -243,6 +243,24 @@ impl EnvValue for OsString {
     }
 }
 
+impl EnvValue for &OsString {
+    fn into_env(self) -> OsString {
+        self.clone()
+    }
+}
+
+impl EnvValue for PathBuf {
+    fn into_env(self) -> OsString {
+        self.into_os_string()
+    }
+}
+
+impl EnvValue for &PathBuf {
+    fn into_env(self) -> OsString {
+        self.as_os_str().to_owned()
+    }
+}
+
 impl EnvValue for &Path {
     fn into_env(self) -> OsString {
         self.as_os_str().to_owned()

@@ -10,6 +10,7 @@ use std::sync::{
 
 /// What one toxic has done since it was added; kept after its removal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hits {
     /// Connections that it acted on in any way, each counted once.
     pub connections: u64,
@@ -26,6 +27,7 @@ pub struct Hits {
 
 /// What a link has carried since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Traffic {
     /// Connections accepted from clients, including those that a toxic refused.
     pub accepted: u64,

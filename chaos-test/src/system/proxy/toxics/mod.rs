@@ -22,6 +22,7 @@ use super::{hits::Tally, item::Item};
 
 /// A transformation of a link's streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Toxic {
     /// Delivers everything, including the end of the stream, `delay` later,
     /// varied by up to `jitter` either way (never below zero).
