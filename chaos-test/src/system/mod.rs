@@ -18,6 +18,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod service;
 pub(crate) mod state_dir;
+pub(crate) mod stem;
 pub(crate) mod terminal;
 pub(crate) mod undo;
 mod world;
