@@ -297,7 +297,7 @@ impl ReadOnlySystem {
     ///
     /// If the path is not absolute, is not a regular file, or cannot be copied.
     pub fn undo_restoring(&self, path: &Path) -> Result<Undo, Error> {
-        super::undo::keep_copy(&self.world.state, &self.world.next_copy(), path)
+        super::kept_file::keep_copy(&self.world.state, &self.world.next_copy(), path)
     }
 
     /// What the toxics that this injection added have done so far: none where it added none.
