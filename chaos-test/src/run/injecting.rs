@@ -81,7 +81,7 @@ impl Injected {
 
     /// How often something met it, and what was counted.
     fn hits(&self, inner: &Inner) -> (u64, String) {
-        let system = read_only(inner, self.entry);
+        let system = read_only(inner, self.entry, &self.targets);
         if let Some(hits) = self.fault.hits(&system) {
             return (hits, format!("it counted {hits} hits"));
         }
@@ -108,10 +108,11 @@ fn as_lifted(lifted: Option<Result<Duration, String>>) -> Result<Duration, Error
     }
 }
 
-fn read_only(inner: &Inner, injection: u64) -> ReadOnlySystem {
+fn read_only(inner: &Inner, injection: u64, targets: &[Target]) -> ReadOnlySystem {
     ReadOnlySystem {
         world: Arc::clone(&inner.world),
         injection,
+        targets: targets.into(),
     }
 }
 
@@ -148,7 +149,7 @@ async fn try_inject(
     within_limits(inner, &targets, what)?;
     let entry = inner.recorder.next_entry();
     let undo = call(fault, "prepare", VERIFY_LIMIT, {
-        let system = read_only(inner, entry);
+        let system = read_only(inner, entry, &targets);
         move |fault| Box::pin(async move { fault.prepare(&system).await })
     })
     .await
@@ -172,7 +173,7 @@ async fn try_inject(
     });
     // Known before it is applied, so that samples can meet it from its first moment.
     inner.know(&injected);
-    match apply_and_verify(inner, fault, entry, what).await {
+    match apply_and_verify(inner, fault, entry, what, &injected.targets).await {
         Ok(spent) => injected.spent.store(spent, Ordering::Relaxed),
         Err(error) => {
             inner.forget(&injected);
@@ -216,16 +217,17 @@ async fn apply_and_verify(
     fault: &Arc<dyn ErasedFault>,
     entry: u64,
     what: &str,
+    targets: &[Target],
 ) -> Result<bool, Error> {
     let system = System {
-        read: read_only(inner, entry),
+        read: read_only(inner, entry, targets),
     };
     call(fault, "apply", APPLY_LIMIT, move |fault| {
         Box::pin(async move { fault.apply(&system).await })
     })
     .await
     .map_err(|error| not_injected(what, "could not be injected").because(error))?;
-    match verify(inner, fault, entry).await {
+    match verify(inner, fault, entry, targets).await {
         Ok(Effect::Active) => Ok(false),
         Ok(Effect::Spent) => Ok(true),
         Ok(Effect::Absent(why)) => Err(not_injected(
@@ -236,8 +238,13 @@ async fn apply_and_verify(
     }
 }
 
-async fn verify(inner: &Inner, fault: &Arc<dyn ErasedFault>, entry: u64) -> Result<Effect, Error> {
-    let system = read_only(inner, entry);
+async fn verify(
+    inner: &Inner,
+    fault: &Arc<dyn ErasedFault>,
+    entry: u64,
+    targets: &[Target],
+) -> Result<Effect, Error> {
+    let system = read_only(inner, entry, targets);
     call(fault, "verify", VERIFY_LIMIT, move |fault| {
         Box::pin(async move { fault.verify(&system).await })
     })
@@ -331,7 +338,7 @@ async fn put_back(inner: &Arc<Inner>, injected: &Injected) -> Result<(), Error> 
     )
     .await
     {
-        Ok(()) => match verify(inner, &injected.fault, entry).await {
+        Ok(()) => match verify(inner, &injected.fault, entry, &injected.targets).await {
             Ok(Effect::Active) => Err(Error::new(
                 Kind::Undo,
                 "its undo was performed, and it is still in effect",

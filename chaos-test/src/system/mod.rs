@@ -9,6 +9,7 @@ mod hook;
 pub(crate) mod identity;
 pub(crate) mod journal_file;
 mod kept_file;
+pub(crate) mod lock;
 pub(crate) mod place;
 pub(crate) mod ports;
 pub(crate) mod process;
@@ -17,6 +18,7 @@ pub(crate) mod process;
     reason = "the link engine offers more than the first toxics need"
 )]
 pub(crate) mod proxy;
+mod reach;
 pub(crate) mod service;
 pub(crate) mod state_dir;
 pub(crate) mod stem;
@@ -26,6 +28,6 @@ mod world;
 
 pub use process::{ProcessState, Signal};
 pub use proxy::{Direction, Hits, Toxic, Traffic};
-pub use world::{ReadOnlySystem, System};
+pub use reach::{ReadOnlySystem, System};
 
 pub(crate) use world::{Ledger, World};
