@@ -3,7 +3,7 @@
 use chaos_test::prelude::*;
 use chaos_test::{CATALOGUE, Effect, Error, Fault, ReadOnlySystem, System, Target, Undo};
 
-use crate::victims::{inventory, watch};
+use crate::victims::{inventory, inventory_program, watch};
 
 /// Each fault is felt, and after it is lifted the service answers as before, twice over.
 #[chaos_test(breaks(inventory))]
@@ -130,6 +130,91 @@ async fn a_fault_of_ones_own(chaos: &ChaosContext) -> chaos_test::Result {
     let ended = broken.ended().await?;
     assert!(ended - injected >= ms(50));
     assert_eq!(std::fs::read_to_string(&path)?, "sound");
+    Ok(())
+}
+
+/// Names one service and ends another.
+#[derive(Debug)]
+struct EndsAnother;
+
+impl Fault for EndsAnother {
+    fn targets(&self) -> Vec<Target> {
+        vec![Target::Service("named".into())]
+    }
+
+    async fn prepare(&self, _: &ReadOnlySystem) -> Result<Undo, Error> {
+        Ok(Undo::Nothing)
+    }
+
+    async fn apply(&self, system: &System) -> Result<(), Error> {
+        system.end_process("other", false).await
+    }
+
+    async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
+        Ok(Effect::Spent)
+    }
+}
+
+/// What a fault does not name it cannot touch, even where the test may.
+#[chaos_test]
+async fn a_fault_touches_only_what_it_names(chaos: &ChaosContext) -> chaos_test::Result {
+    let named = chaos.process("named", inventory_program()).await?;
+    let other = chaos.process("other", inventory_program()).await?;
+    let requests = watch(chaos, &other);
+    let error = chaos.inject(EndsAnother).await.unwrap_err().to_string();
+    assert!(error.contains("may not touch service `other`"), "{error}");
+    let seen = requests.over(ms(50)).await?;
+    seen.expect(error_rate().at_most(percent(0))).check()?;
+    let _outage = chaos.inject(chaos_test::process::kill(&named)).await?;
+    watch(chaos, &named).over(ms(30)).await?;
+    Ok(())
+}
+
+/// Of two that start a service of one name at once, one is told that it is taken.
+#[chaos_test]
+async fn two_at_once_cannot_have_one_name(chaos: &ChaosContext) -> chaos_test::Result {
+    let sleeper = || {
+        Program::new("sh")
+            .args(["-c", "echo ready; exec sleep 600"])
+            .without_port()
+            .ready(chaos_test::log_line("ready"))
+    };
+    for round in 0..10 {
+        let start = || chaos.process(format!("s{round}"), sleeper());
+        let (one, two) = tokio::join!(start(), start());
+        assert!(one.is_ok() != two.is_ok(), "round {round}");
+        let error = one.err().or(two.err()).unwrap().to_string();
+        assert!(error.contains("already has a service"), "{error}");
+    }
+    // One that could not be started leaves its name to the next.
+    let missing = Program::new("no-such-program-here");
+    chaos.process("again", missing).await.unwrap_err();
+    let again = chaos.process("again", inventory_program()).await?;
+    let requests = watch(chaos, &again);
+    let _outage = chaos.inject(chaos_test::process::kill(&again)).await?;
+    requests.over(ms(30)).await?;
+    Ok(())
+}
+
+/// A file that a fault replaces comes back as its owner's.
+#[chaos_test]
+async fn a_file_comes_back_with_its_owner(chaos: &ChaosContext) -> chaos_test::Result {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("config");
+    std::fs::write(&path, "sound")?;
+    // Only the superuser can; for anybody else the owner stays the same.
+    let _ = chown(&path, Some(1234), Some(1234));
+    let owner = |path| std::fs::metadata(path).map(|file| (file.uid(), file.gid()));
+    let before = owner(&path)?;
+    chaos.may_break(&Target::File(path.clone()));
+    let overwrite = Overwrite {
+        path: path.clone(),
+        fails_half_way: false,
+    };
+    chaos.inject(overwrite).await?.lift().await?;
+    assert_eq!(std::fs::read_to_string(&path)?, "sound");
+    assert_eq!(owner(&path)?, before);
     Ok(())
 }
 

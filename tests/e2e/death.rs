@@ -1,6 +1,10 @@
 //! A test process that is killed: the next run first undoes what it left, and its own
 //! report says what happened.
 
+use std::path::PathBuf;
+
+use chaos_test::prelude::*;
+use chaos_test::{Effect, Error, Fault, ReadOnlySystem, System, Target, Undo};
 use chaos_test_fixtures::rerun::{Folder, Rerun};
 
 use crate::victims::{processes_with, runs};
@@ -102,4 +106,103 @@ fn a_run_that_lives_is_never_swept() {
     let folder = living.kill().folder;
     let _ = Rerun::within("subjects::it_skips_itself", folder).run();
     assert!(services.iter().all(|pid| !runs(*pid)), "{services:?}");
+}
+
+/// What happens after the copy is taken and before its undo step is on disk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum AfterCopy {
+    GoOn,
+    Panic,
+    WaitToBeKilled,
+}
+
+#[derive(Debug)]
+struct Overwrite(PathBuf, AfterCopy);
+
+impl Fault for Overwrite {
+    fn targets(&self) -> Vec<Target> {
+        vec![Target::File(self.0.clone())]
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        let undo = system.undo_restoring(&self.0)?;
+        match self.1 {
+            AfterCopy::GoOn => {}
+            AfterCopy::Panic => panic!("after the copy"),
+            AfterCopy::WaitToBeKilled => {
+                use std::io::Write as _;
+                let _ = writeln!(std::io::stderr(), "ready to be killed");
+                std::future::pending::<()>().await;
+            }
+        }
+        Ok(undo)
+    }
+
+    async fn apply(&self, _: &System) -> Result<(), Error> {
+        std::fs::write(&self.0, "broken").map_err(|error| Error::msg(error.to_string()))
+    }
+
+    async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
+        match std::fs::read_to_string(&self.0) {
+            Ok(text) if text == "broken" => Ok(Effect::Active),
+            other => Ok(Effect::Absent(format!("{other:?}"))),
+        }
+    }
+
+    fn hits(&self, _: &ReadOnlySystem) -> Option<u64> {
+        Some(1)
+    }
+}
+
+async fn overwrite(chaos: &ChaosContext, after_copy: AfterCopy) -> chaos_test::Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("config");
+    std::fs::write(&path, "sound")?;
+    chaos.may_break(&Target::File(path.clone()));
+    let injected = chaos.inject(Overwrite(path.clone(), after_copy)).await;
+    assert_eq!(injected.is_ok(), after_copy == AfterCopy::GoOn);
+    Ok(())
+}
+
+#[chaos_test]
+#[ignore = "another test runs it as a child"]
+async fn its_fault_fails_after_the_copy(chaos: &ChaosContext) -> chaos_test::Result {
+    overwrite(chaos, AfterCopy::Panic).await?;
+    overwrite(chaos, AfterCopy::GoOn).await
+}
+
+#[chaos_test]
+#[ignore = "another test runs it as a child"]
+async fn it_is_killed_after_the_copy(chaos: &ChaosContext) -> chaos_test::Result {
+    overwrite(chaos, AfterCopy::WaitToBeKilled).await
+}
+
+#[test]
+fn a_copy_that_nobody_needs_goes_with_its_context() {
+    let ended = Rerun::of("death::its_fault_fails_after_the_copy").run();
+    assert!(ended.status.success(), "{}", ended.output());
+    assert!(ended.leftovers().is_empty(), "{:?}", ended.leftovers());
+}
+
+#[test]
+fn a_copy_that_nobody_knows_of_goes_with_the_next_run() {
+    let mut child = Rerun::of("death::it_is_killed_after_the_copy").start();
+    child.until_printed("ready to be killed");
+    let copies = child.folder().state().join("copies");
+    assert_eq!(Folder::files(&copies).len(), 1);
+
+    // A run that is alive keeps its copies, whoever else sweeps meanwhile.
+    let other = Rerun::of("subjects::it_skips_itself")
+        .env("CHAOS_STATE_DIR", child.folder().state())
+        .env_remove("CHAOS_REQUIRE")
+        .run();
+    assert!(other.status.success(), "{}", other.output());
+    assert_eq!(Folder::files(&copies).len(), 1);
+
+    let folder = child.kill().folder;
+    let ended = Rerun::within("subjects::it_skips_itself", folder)
+        .env_remove("CHAOS_REQUIRE")
+        .run();
+    assert!(ended.status.success(), "{}", ended.output());
+    assert!(ended.leftovers().is_empty(), "{:?}", ended.leftovers());
 }

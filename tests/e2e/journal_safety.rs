@@ -133,3 +133,25 @@ fn a_damaged_journal_is_left_for_a_person() {
     );
     assert_eq!(ended.leftovers().len(), 1);
 }
+
+#[test]
+fn what_a_journal_that_is_left_alone_needs_stays_and_orphans_go() {
+    let stem = |number: u32| format!("1-1-00000000-{number}");
+    let (ended, _) = swept(|journals, marker| {
+        let damaged = forged(marker).replace("planned", "plammed");
+        write(
+            &journals.join(format!("{}.jsonl", stem(0))),
+            &damaged,
+            0o600,
+        );
+        let copies = journals.with_file_name("copies");
+        std::fs::create_dir(&copies).unwrap();
+        std::fs::set_permissions(&copies, std::fs::Permissions::from_mode(0o700)).unwrap();
+        for number in [0, 1] {
+            write(&copies.join(format!("{}-1", stem(number))), "x", 0o600);
+        }
+    });
+    let copies = Folder::files(&ended.folder.state().join("copies"));
+    assert_eq!(copies.len(), 1, "{copies:?}");
+    assert!(copies[0].ends_with(format!("{}-1", stem(0))), "{copies:?}");
+}

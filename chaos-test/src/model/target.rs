@@ -1,7 +1,8 @@
 //! What a fault touches, for the blast radius.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,11 +36,17 @@ impl Target {
     /// Whether a blast radius that names `self` also covers `asked`.
     ///
     /// A service covers its links; a folder covers what is in it.
+    ///
+    /// Paths are compared as they are written: symbolic links are not followed. A path that
+    /// is relative, or has a part `.` or `..`, covers nothing and is covered by nothing,
+    /// because it may lead somewhere else than it reads.
     #[must_use]
     pub fn covers(&self, asked: &Target) -> bool {
         match (self, asked) {
             (Self::Service(named), Self::Link { service, .. }) => named == service,
-            (Self::File(named), Self::File(path)) => path.starts_with(named),
+            (Self::File(named), Self::File(path)) => {
+                is_plain(named) && is_plain(path) && path.starts_with(named)
+            }
             _ => self == asked,
         }
     }
@@ -52,6 +59,13 @@ impl Target {
             Self::File(_) | Self::Other(_) => None,
         }
     }
+}
+
+/// Whether a path is absolute and leads where it reads. Looked at as bytes, because
+/// `components` leaves parts out.
+fn is_plain(path: &Path) -> bool {
+    let mut parts = path.as_os_str().as_bytes().split(|&byte| byte == b'/');
+    path.is_absolute() && !parts.any(|part| matches!(part, b"." | b".."))
 }
 
 impl fmt::Display for Target {
@@ -114,5 +128,29 @@ mod tests {
         assert!(!link("cache").covers(&cache));
         assert!(Target::File("/a".into()).covers(&Target::File("/a/b".into())));
         assert!(!Target::File("/a".into()).covers(&Target::File("/ab".into())));
+    }
+    #[test]
+    fn a_path_that_leads_elsewhere_than_it_reads_is_never_covered() {
+        let covers = |named: &str, asked: &str| {
+            Target::File(named.into()).covers(&Target::File(asked.into()))
+        };
+        assert!(covers("/a", "/a"));
+        assert!(covers("/", "/a"));
+        assert!(covers("/a", "/a/..b/.c"));
+        for asked in [
+            "/a/../etc/passwd",
+            "/a/b/..",
+            "/a/./b",
+            "/a/.",
+            "a",
+            "a/b",
+            "",
+        ] {
+            assert!(!covers("/a", asked), "{asked:?}");
+            assert!(!covers("/", asked), "{asked:?}");
+            assert!(!covers(asked, asked), "{asked:?}");
+        }
+        assert!(!covers("", "/etc/passwd"));
+        assert!(!covers("..", "../a"));
     }
 }

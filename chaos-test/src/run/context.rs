@@ -331,7 +331,7 @@ impl ChaosContext {
     /// If it is not on disk: then do not do what it would undo.
     pub fn undo_at_rollback(&self, what: impl Into<String>, undo: Undo) -> Result<(), Error> {
         self.inner.refuse_if_ended()?;
-        crate::system::undo::can_perform(&undo)?;
+        let undo = crate::system::undo::prepared(undo)?;
         self.inner.recorder.plan(&what.into(), undo, false)?;
         Ok(())
     }

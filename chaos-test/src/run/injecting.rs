@@ -86,7 +86,7 @@ impl Injected {
 
     /// How often something met it, and what was counted.
     fn hits(&self, inner: &Inner) -> (u64, String) {
-        let system = read_only(inner, self.entry);
+        let system = read_only(inner, self.entry, &self.targets);
         let counted = guarded("hits", || self.fault.hits(&system));
         match counted {
             Ok(Some(hits)) => return (hits, format!("it counted {hits} hits")),
@@ -125,10 +125,11 @@ fn as_lifted(lifted: Option<Result<Duration, String>>) -> Result<Duration, Error
     }
 }
 
-fn read_only(inner: &Inner, injection: u64) -> ReadOnlySystem {
+fn read_only(inner: &Inner, injection: u64, targets: &[Target]) -> ReadOnlySystem {
     ReadOnlySystem {
         world: Arc::clone(&inner.world),
         injection,
+        targets: targets.into(),
     }
 }
 
@@ -167,13 +168,13 @@ async fn try_inject(
     within_limits(inner, &targets, what)?;
     let entry = inner.recorder.next_entry();
     let undo = call(fault, "prepare", VERIFY_LIMIT, Some(inner), {
-        let system = read_only(inner, entry);
+        let system = read_only(inner, entry, &targets);
         move |fault| Box::pin(async move { fault.prepare(&system).await })
     })
     .await
     .answer()
     .map_err(|error| not_injected(what, "could not be prepared").because(error))?;
-    crate::system::undo::can_perform(&undo)
+    let undo = crate::system::undo::prepared(undo)
         .map_err(|error| not_injected(what, "was not injected").because(error))?;
     inner.recorder.plan_entry(entry, what, undo.clone(), true)?;
     let injected = Arc::new(Injected {
@@ -234,7 +235,7 @@ fn within_limits(inner: &Inner, targets: &[Target], what: &str) -> Result<(), Er
 async fn apply_and_verify(inner: &Inner, injected: &Injected) -> Result<bool, Error> {
     let (fault, what) = (&injected.fault, &injected.what);
     let system = System {
-        read: read_only(inner, injected.entry),
+        read: read_only(inner, injected.entry, &injected.targets),
     };
     let applied = call(fault, "apply", APPLY_LIMIT, Some(inner), move |fault| {
         Box::pin(async move { fault.apply(&system).await })
@@ -246,7 +247,7 @@ async fn apply_and_verify(inner: &Inner, injected: &Injected) -> Result<bool, Er
     applied
         .answer()
         .map_err(|error| not_injected(what, "could not be injected").because(error))?;
-    match verify(inner, fault, injected.entry).await {
+    match verify(inner, injected).await {
         Ok(Effect::Active) => Ok(false),
         Ok(Effect::Spent) => Ok(true),
         Ok(Effect::Absent(why)) => Err(not_injected(
@@ -257,11 +258,15 @@ async fn apply_and_verify(inner: &Inner, injected: &Injected) -> Result<bool, Er
     }
 }
 
-async fn verify(inner: &Inner, fault: &Arc<dyn ErasedFault>, entry: u64) -> Result<Effect, Error> {
-    let system = read_only(inner, entry);
-    call(fault, "verify", VERIFY_LIMIT, None, move |fault| {
-        Box::pin(async move { fault.verify(&system).await })
-    })
+async fn verify(inner: &Inner, injected: &Injected) -> Result<Effect, Error> {
+    let system = read_only(inner, injected.entry, &injected.targets);
+    call(
+        &injected.fault,
+        "verify",
+        VERIFY_LIMIT,
+        None,
+        move |fault| Box::pin(async move { fault.verify(&system).await }),
+    )
     .await
     .answer()
 }
@@ -390,7 +395,7 @@ pub(super) async fn put_back(inner: &Arc<Inner>, injected: &Injected) -> Result<
     )
     .await
     {
-        Ok(()) => match verify(inner, &injected.fault, entry).await {
+        Ok(()) => match verify(inner, injected).await {
             Ok(Effect::Active) => Err(Error::new(
                 Kind::Undo,
                 "its undo was performed, and it is still in effect",

@@ -21,6 +21,17 @@ pub(super) async fn process(
     program: Program,
 ) -> Result<Service, Error> {
     let _call = inner.enter().await?;
+    check_name(&name)?;
+    inner.world.claim_service(&name)?;
+    let started = start(&inner, &name, &program).await;
+    if started.is_err() {
+        inner.world.forget_service(&name);
+    }
+    started
+}
+
+/// Starts a service whose name is taken for it.
+async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Service, Error> {
     let failed = |error: Error| {
         Error::new(
             Kind::Service,
@@ -28,11 +39,10 @@ pub(super) async fn process(
         )
         .because(error)
     };
-    check_name(&inner, &name)?;
     let plan = program.plan();
     let path = plan.find().map_err(failed)?;
     let ports = reserve(&plan).map_err(failed)?;
-    let launch = launch(&inner, &name, &plan, path, ports).map_err(failed)?;
+    let launch = launch(inner, name, &plan, path, ports).map_err(failed)?;
     let ledger: Arc<dyn Ledger> = inner.recorder.clone();
     let process = Arc::new(ServiceProcess::new(launch, Arc::downgrade(&ledger)));
     inner.world.add_service(Arc::clone(&process));
@@ -43,34 +53,27 @@ pub(super) async fn process(
     if let Err(error) = started {
         // Nobody has a handle to it: what was started ends now, not with the context.
         let _ = process.end(false).await;
-        inner.world.forget_service(&name);
         return Err(error);
     }
     let mut links = Vec::new();
     for (known, port) in process.ports() {
-        let link = inner.open_link(link_name(EVERYBODY, &name, *known), port.address())?;
-        inner.world.add_link(&name, link.clone()).await;
+        let link = inner.open_link(link_name(EVERYBODY, name, *known), port.address())?;
+        inner.world.add_link(name, link.clone()).await;
         links.push((*known, link));
     }
     Ok(Service {
         name: name.into(),
         ports: links.into(),
-        inner: Arc::clone(&inner),
+        inner: Arc::clone(inner),
     })
 }
 
-fn check_name(inner: &Inner, name: &str) -> Result<(), Error> {
+fn check_name(name: &str) -> Result<(), Error> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
         return Err(Error::new(
             Kind::Usage,
             format!("`{name}` cannot be a service's name: letters, digits, `-`, `_` and `.` can"),
-        ));
-    }
-    if inner.world.has_service(name) {
-        return Err(Error::new(
-            Kind::Usage,
-            format!("the context already has a service `{name}`; give each one its own name"),
         ));
     }
     Ok(())

@@ -33,12 +33,25 @@ struct Dead {
 pub(super) fn sweep(state: &StateDir) {
     let dead = find_dead(&state.journals());
     if dead.is_empty() {
-        return;
+        return remove_orphans(state);
     }
     let state = state.clone();
-    let swept = engine::block_on_own(SWEEP_LIMIT, async move { undo_all(&state, dead).await });
+    let swept = engine::block_on_own(SWEEP_LIMIT, async move {
+        undo_all(&state, dead).await;
+        // Afterwards, because what a journal names is an orphan only once that is gone.
+        remove_orphans(&state);
+    });
     if swept.is_err() {
         say("chaos-test: undoing what dead runs left takes too long; it goes on beside this run");
+    }
+}
+
+fn remove_orphans(state: &StateDir) {
+    for (path, why) in state.remove_orphans() {
+        say(&format!(
+            "chaos-test: {}, which a dead run left, could not be removed: {why}",
+            path.display()
+        ));
     }
 }
 

@@ -11,9 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::event::Record;
 use crate::model::identity::ProcessIdentity;
+use crate::system::stem;
 
 /// How the name of a journal begins that is not locked yet, and must not be swept.
 pub(crate) const UNBORN: &str = ".new-";
+
+/// How the name of a journal ends.
+pub(crate) const ENDING: &str = "jsonl";
 
 /// The open journal of a running test. Its lock says that the test is alive.
 #[derive(Debug)]
@@ -28,8 +32,18 @@ impl JournalFile {
     /// Creates a journal with a name of its own and locks it.
     pub(crate) fn create(folder: &Path, process: &ProcessIdentity) -> io::Result<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{}-{number}.jsonl", process.pid, process.start_time);
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            match Self::create_as(folder, &format!("{}-{number}", stem::of(process))) {
+                // Somebody with our numbers left it: what it says is still to be undone.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => return created,
+            }
+        }
+    }
+
+    fn create_as(folder: &Path, stem: &str) -> io::Result<Self> {
+        let name = format!("{stem}.{ENDING}");
         let unborn = folder.join(format!("{UNBORN}{name}"));
         let path = folder.join(name);
         let file = OpenOptions::new()
@@ -38,7 +52,7 @@ impl JournalFile {
             .mode(0o600)
             .open(&unborn)?;
         // Locked before it gets its name, so that no sweep can take it for a dead one.
-        let born = file.lock().and_then(|()| fs::rename(&unborn, &path));
+        let born = file.lock().and_then(|()| give_name(&unborn, &path));
         if let Err(error) = born {
             let _ = fs::remove_file(&unborn);
             return Err(error);
@@ -95,6 +109,23 @@ impl JournalFile {
     }
 }
 
+/// Renames, and never over a journal that is there: then it fails with `AlreadyExists`.
+fn give_name(unborn: &Path, path: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, unborn, CWD, path, RenameFlags::NOREPLACE) {
+        // Some file systems, NFS for one, cannot.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => give_second_name(unborn, path),
+        done => Ok(done?),
+    }
+}
+
+/// As [`give_name`], in two steps: a sweep that looks in between leaves a file with two
+/// names alone.
+fn give_second_name(unborn: &Path, path: &Path) -> io::Result<()> {
+    fs::hard_link(unborn, path)?;
+    fs::remove_file(unborn)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +152,48 @@ mod tests {
         drop(journal);
         assert!(other.try_lock().is_ok());
         assert!(path.exists());
+    }
+
+    #[test]
+    fn a_journal_that_is_there_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("left.jsonl");
+        fs::write(&path, "what is still to be undone").unwrap();
+        for name in [give_name, give_second_name] {
+            let unborn = folder.path().join(".new-left.jsonl");
+            fs::write(&unborn, "new").unwrap();
+            let error = name(&unborn, &path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(
+                fs::read_to_string(&path).unwrap(),
+                "what is still to be undone"
+            );
+            let free = folder.path().join("free.jsonl");
+            name(&unborn, &free).unwrap();
+            assert!(!unborn.exists());
+            fs::remove_file(free).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_taken_name_makes_it_take_the_next_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = identity::own().unwrap();
+        let first = JournalFile::create(folder.path(), &process).unwrap();
+        let stem = first.path().file_stem().unwrap().to_str().unwrap();
+        let (start, number) = stem.rsplit_once('-').unwrap();
+        assert!(start.ends_with(&process.boot_id[..8]), "{stem}");
+        // Other tests of this process take numbers, too.
+        let number: u64 = number.parse().unwrap();
+        for taken in number + 1..number + 50 {
+            fs::write(folder.path().join(format!("{start}-{taken}.jsonl")), "left").unwrap();
+        }
+        let second = JournalFile::create(folder.path(), &process).unwrap();
+        assert_eq!(fs::read(second.path()).unwrap(), b"");
+        for taken in number + 1..number + 50 {
+            let path = folder.path().join(format!("{start}-{taken}.jsonl"));
+            assert_eq!(fs::read_to_string(path).unwrap(), "left");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) mod gate;
 mod hook;
 pub(crate) mod identity;
 pub(crate) mod journal_file;
+mod kept_file;
 pub(crate) mod lock;
 pub(crate) mod place;
 pub(crate) mod ports;
@@ -17,14 +18,16 @@ pub(crate) mod process;
     reason = "the link engine offers more than the first toxics need"
 )]
 pub(crate) mod proxy;
+mod reach;
 pub(crate) mod service;
 pub(crate) mod state_dir;
+pub(crate) mod stem;
 pub(crate) mod terminal;
 pub(crate) mod undo;
 mod world;
 
 pub use process::{ProcessState, Signal};
 pub use proxy::{Direction, Hits, Toxic, Traffic};
-pub use world::{ReadOnlySystem, System};
+pub use reach::{ReadOnlySystem, System};
 
 pub(crate) use world::{Ledger, LinkUse, World};

@@ -4,12 +4,19 @@
 //! Journals are replayed, so nobody else may be able to write one. The directory belongs
 //! to the user and has mode 0700; anything in it that is a symbolic link, belongs to
 //! somebody else, is writable by others or has a second name is refused and never acted on.
+//!
+//! It belongs to one machine. Where several share it, as a home directory on NFS, one of them
+//! takes the journals that another one's dead run left for those of an earlier boot: files
+//! are put back, but processes over there are not ended. Name a local directory with
+//! `CHAOS_STATE_DIR` then.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::journal_file::ENDING;
+use super::stem;
 use crate::error::{Error, Kind};
 
 /// The directory, checked.
@@ -72,6 +79,41 @@ impl StateDir {
         Ok(self.path.join("copies").join(bare(name)?))
     }
 
+    /// Removes the copies and scratch folders that no journal can name any more, because it
+    /// is gone and so is its process: left by a kill between the copy and its undo step.
+    /// What could not be removed is returned.
+    pub(crate) fn remove_orphans(&self) -> Vec<(PathBuf, io::Error)> {
+        let folders = ["copies", "scratch"].map(|folder| self.path.join(folder));
+        let kept = folders
+            .iter()
+            .filter_map(|folder| fs::read_dir(folder).ok())
+            .flat_map(Iterator::flatten);
+        kept.filter(|entry| {
+            // The journal is looked for now, after the name was seen, so that none is missed
+            // that was made in between. Another container's process cannot be seen at all,
+            // but its journal can.
+            entry
+                .file_name()
+                .to_str()
+                .and_then(stem::of_kept)
+                .is_some_and(|stem| {
+                    let journal = self.journals().join(format!("{stem}.{ENDING}"));
+                    is_missing(&journal) && !stem::may_live(stem)
+                })
+        })
+        .filter_map(|entry| {
+            let path = entry.path();
+            let removed = match entry.file_type() {
+                Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path),
+                _ => fs::remove_file(&path),
+            };
+            // Another run may sweep at the same time.
+            let failed = removed.err()?;
+            (failed.kind() != io::ErrorKind::NotFound).then_some((path, failed))
+        })
+        .collect()
+    }
+
     /// Creates a new private folder for scratch files.
     pub(crate) fn create_scratch(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.scratch(name)?;
@@ -105,6 +147,11 @@ fn bare(name: &str) -> io::Result<&str> {
             "`{name}` is not a bare name of ours"
         )))
     }
+}
+
+/// Whether there is certainly nothing at a path.
+fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn make_private(path: &Path) -> io::Result<()> {
@@ -270,6 +317,41 @@ mod tests {
             assert!(state.copy(name).is_err(), "{name:?}");
         }
         assert!(state.scratch("17f3-1").is_ok());
+    }
+
+    #[test]
+    fn only_what_nobody_can_know_of_is_an_orphan() {
+        let folder = folder();
+        let state = StateDir::at(folder.path().join("state")).unwrap();
+        let own = super::super::identity::own().unwrap();
+        let dead = |n: u32| format!("{}-{}-00000000-{n}", own.pid, own.start_time);
+        let living = format!("{}-77", stem::of(&own));
+        let place = |name: &str| {
+            fs::write(state.copy(name).unwrap(), "x").unwrap();
+            fs::write(state.create_scratch(name).unwrap().join("y"), "z").unwrap();
+        };
+        let (orphan, known) = (format!("{}-1", dead(1)), format!("{}-1", dead(2)));
+        let (alive, foreign) = (format!("{living}-1"), "kept-by-the-test".to_owned());
+        for name in [&orphan, &known, &alive, &foreign] {
+            place(name);
+        }
+        let journal = state.journals().join(format!("{}.jsonl", dead(2)));
+        fs::write(&journal, "").unwrap();
+        assert!(state.remove_orphans().is_empty());
+        let there = |name: &str| {
+            let there = [
+                state.copy(name).unwrap().exists(),
+                state.scratch(name).unwrap().exists(),
+            ];
+            assert_eq!(there[0], there[1], "{name}");
+            there[0]
+        };
+        assert!(!there(&orphan));
+        assert!(there(&known) && there(&alive) && there(&foreign));
+        fs::remove_file(journal).unwrap();
+        assert!(state.remove_orphans().is_empty());
+        assert!(!there(&known));
+        assert!(there(&alive) && there(&foreign));
     }
 
     #[test]

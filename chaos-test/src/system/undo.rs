@@ -2,16 +2,20 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
 
+use super::kept_file::{gone_is_fine, restore};
 use super::process;
 use super::state_dir::StateDir;
 use super::world::World;
 use crate::error::{Error, Kind};
 use crate::model::undo::Undo;
 use crate::model::units::human;
+
+/// How much of what a failing command says is shown.
+const SAID_LIMIT: usize = 4096;
 
 /// Performs a step within its deadline. `live` is the world that it belongs to, or `None`
 /// where that test is dead; `injection` is the fault's number.
@@ -76,6 +80,10 @@ async fn step(
             blocking(move || gone_is_fine(fs::remove_dir_all(path))).await
         }
         Undo::RestoreFile { path, copy } => {
+            if let (Some(world), Some(name)) = (live, copy) {
+                // Where it fails, the next run needs the copy.
+                world.copy_is_used(name);
+            }
             let copy = match copy {
                 Some(name) => Some(state.copy(name).map_err(failed)?),
                 None => None,
@@ -99,94 +107,35 @@ async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Res
     }
 }
 
-fn gone_is_fine(done: io::Result<()>) -> io::Result<()> {
-    match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
-}
-
-/// Copies a file aside and returns the undo that puts it back.
-pub(super) fn keep_copy(state: &StateDir, name: &str, path: &Path) -> Result<Undo, Error> {
-    let refuse = |why: String| {
-        Error::new(
-            Kind::Usage,
-            format!("cannot keep a copy of `{}`: {why}", path.display()),
-        )
-    };
-    if !path.is_absolute() {
-        return Err(refuse("the path must be absolute".to_owned()));
-    }
-    let copy = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(refuse(error.to_string())),
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(refuse("it is not a regular file".to_owned()));
-        }
-        Ok(_) => {
-            let place = state.copy(name).map_err(failed)?;
-            fs::copy(path, place).map_err(|error| refuse(error.to_string()))?;
-            Some(name.to_owned())
-        }
-    };
-    Ok(Undo::RestoreFile {
-        path: path.to_owned(),
-        copy,
-    })
-}
-
-fn restore(path: &Path, copy: Option<&Path>) -> io::Result<()> {
-    let Some(copy) = copy else {
-        return gone_is_fine(fs::remove_file(path));
-    };
-    // The copy is removed last, so a copy that is gone means that this was already done.
-    let permissions = match fs::metadata(copy) {
-        Ok(metadata) => metadata.permissions(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let folder = path
-        .parent()
-        .ok_or_else(|| io::Error::other("the path has no folder"))?;
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::other("the path has no name"))?;
-    let mut fresh = std::ffi::OsString::from(".chaos-restore-");
-    fresh.push(name);
-    let fresh = folder.join(fresh);
-    // A reader sees the broken file or the whole one, never a half.
-    let put_back = fs::copy(copy, &fresh)
-        .and_then(|_| {
-            let mode = permissions.mode();
-            fs::set_permissions(&fresh, fs::Permissions::from_mode(mode))
-        })
-        .and_then(|()| fs::rename(&fresh, path));
-    if let Err(error) = put_back {
-        let _ = fs::remove_file(&fresh);
-        return Err(error);
-    }
-    gone_is_fine(fs::remove_file(copy))
-}
-
 async fn command(argv: &[String]) -> Result<(), Error> {
     let [program, arguments @ ..] = argv else {
         return Err(failed("the command is empty"));
     };
-    let output = tokio::process::Command::new(program)
+    let cannot = |error: io::Error| failed(format!("`{program}`: {error}"));
+    // A file and not a pipe: what the command leaves running may keep its end for ever, and
+    // must not die of ours being closed.
+    let said = rustix::fs::memfd_create("chaos-test-undo", rustix::fs::MemfdFlags::CLOEXEC)
+        .map_err(|error| cannot(error.into()))?;
+    let said = fs::File::from(said);
+    let status = tokio::process::Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(said.try_clone().map_err(cannot)?)
         .kill_on_drop(true)
-        .output()
+        .status()
         .await
-        .map_err(|error| failed(format!("`{program}`: {error}")))?;
-    if output.status.success() {
+        .map_err(cannot)?;
+    if status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
+    let mut start = vec![0; SAID_LIMIT];
+    // Without its words the exit status still says that it failed.
+    let length = said.read_at(&mut start, 0).unwrap_or_default();
+    let said = String::from_utf8_lossy(&start[..length]);
     Err(failed(format!(
-        "`{}` ended with {}: {}",
+        "`{}` ended with {status}: {}",
         argv.join(" "),
-        output.status,
         said.trim()
     )))
 }
@@ -215,24 +164,34 @@ async fn http(method: &str, url: &str, _body: Option<&str>) -> Result<(), Error>
     )))
 }
 
-/// Whether this build can perform the step at all; asked before anything is injected.
+/// The step as it is written down, asked for before anything is injected: whoever performs
+/// it may have another working directory and another PATH, so a program is named by its
+/// absolute path. Its arguments stay as they are.
 ///
 /// # Errors
 ///
-/// Says what is missing.
-pub(crate) fn can_perform(undo: &Undo) -> Result<(), Error> {
+/// Says what is missing, where this build or machine cannot perform the step at all.
+pub(crate) fn prepared(undo: Undo) -> Result<Undo, Error> {
     match undo {
         Undo::Http { .. } if cfg!(not(feature = "http")) => Err(Error::new(
             Kind::Usage,
             "its undo is an HTTP request, which needs chaos-test with the feature `http`",
         )),
-        Undo::Command { argv } => match argv.first() {
-            None => Err(Error::new(Kind::Usage, "its undo is an empty command")),
-            Some(program) => super::capability::find_program(Path::new(program))
-                .map(drop)
-                .map_err(|why| Error::new(Kind::Usage, format!("its undo cannot be run: {why}"))),
-        },
-        _ => Ok(()),
+        Undo::Command { mut argv } => {
+            let Some(program) = argv.first_mut() else {
+                return Err(Error::new(Kind::Usage, "its undo is an empty command"));
+            };
+            let cannot =
+                |why: String| Error::new(Kind::Usage, format!("its undo cannot be run: {why}"));
+            let found = super::capability::find_program(Path::new(program)).map_err(cannot)?;
+            let found = std::path::absolute(found).map_err(|error| cannot(error.to_string()))?;
+            *program = found
+                .into_os_string()
+                .into_string()
+                .map_err(|path| cannot(format!("the path {} is not UTF-8", path.display())))?;
+            Ok(Undo::Command { argv })
+        }
+        undo => Ok(undo),
     }
 }
 
@@ -256,46 +215,61 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_comes_back_byte_for_byte_with_its_mode_and_only_once() {
-        let place = place();
-        let path = place.folder.path().join("config");
-        fs::write(&path, b"a\0b").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let step = keep_copy(&place.state, "copy-1", &path).unwrap();
-        fs::write(&path, "broken").unwrap();
-        undo(&place, &step).await.unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"a\0b");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o640
-        );
-        fs::write(&path, "changed by its owner since").unwrap();
-        undo(&place, &step).await.unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"changed by its owner since");
-        let names: Vec<_> = fs::read_dir(place.folder.path()).unwrap().collect();
-        assert_eq!(names.len(), 2, "{names:?}");
-    }
-
-    #[tokio::test]
-    async fn a_file_that_was_not_there_goes_again() {
-        let place = place();
-        let path = place.folder.path().join("new");
-        let step = keep_copy(&place.state, "copy-2", &path).unwrap();
-        fs::write(&path, "x").unwrap();
-        undo(&place, &step).await.unwrap();
-        assert!(!path.exists());
-        undo(&place, &step).await.unwrap();
-    }
-
-    #[tokio::test]
     async fn a_command_that_fails_says_what_it_said() {
         let place = place();
         undo(&place, &Undo::command(["true"])).await.unwrap();
         let step = Undo::command(["sh", "-c", "echo no such rule >&2; exit 3"]);
         let error = undo(&place, &step).await.unwrap_err().to_string();
         assert!(error.contains("exit status: 3: no such rule"), "{error}");
-        assert!(can_perform(&Undo::command(["no-such-program-here"])).is_err());
-        assert!(can_perform(&Undo::command(Vec::<String>::new())).is_err());
+        assert!(prepared(Undo::command(["no-such-program-here"])).is_err());
+        assert!(prepared(Undo::command(Vec::<String>::new())).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_command_may_leave_something_running() {
+        let place = place();
+        let started = std::time::Instant::now();
+        let pid = place.folder.path().join("pid");
+        let script = format!("sleep 40 & echo $! > '{}'; exit 0", pid.display());
+        let done = undo(&place, &Undo::command(["sh", "-c", &script])).await;
+        let pid: i32 = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        // Before the checks, so that a failure leaves nothing behind either.
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        done.unwrap();
+        assert!(started.elapsed() < std::time::Duration::from_secs(10));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_says_much_is_cut_short() {
+        let script = "head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 1";
+        let step = Undo::command(["sh", "-c", script]);
+        let error = undo(&place(), &step).await.unwrap_err().to_string();
+        assert!(
+            error.contains("xxx") && error.len() < 5000,
+            "{}",
+            error.len()
+        );
+    }
+
+    #[test]
+    fn a_program_is_written_down_by_its_absolute_path() {
+        let argv = |undo: Undo| match prepared(undo).unwrap() {
+            Undo::Command { argv } => argv,
+            other => panic!("{other}"),
+        };
+        let found = argv(Undo::command(["sh", "-c", "exit 0"]));
+        assert!(Path::new(&found[0]).is_absolute(), "{found:?}");
+        assert!(
+            found[0].ends_with("/sh") && found[1..] == ["-c", "exit 0"],
+            "{found:?}"
+        );
+        // Tests share one working directory, so the way to it is looked for, not changed.
+        let here = std::env::current_dir().unwrap();
+        let up = "../".repeat(here.components().count() - 1);
+        let found = argv(Undo::command([format!("{up}bin/sh")]));
+        assert!(Path::new(&found[0]).is_absolute(), "{found:?}");
+        assert!(Path::new(&found[0]).exists(), "{found:?}");
     }
 
     #[tokio::test]

@@ -1,18 +1,14 @@
-//! Everything that one context has made, and what faults may do with it.
+//! Everything that one context has made.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
-use super::process::{ProcessState, Signal};
-use super::proxy::{Direction, Hits, Link, Toxic, ToxicId, Traffic};
+use super::lock::lock;
+use super::proxy::{Direction, Link, Toxic, ToxicId};
 use super::service::ServiceProcess;
 use super::state_dir::StateDir;
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
-use crate::model::identity::ProcessIdentity;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
 
@@ -39,15 +35,23 @@ pub(crate) struct World {
     /// Begins the names of our files below the state directory.
     pub(crate) prefix: String,
     made: Mutex<Made>,
+    /// One change of links and their toxics at a time: a link that is made while a fault
+    /// comes or goes has the fault's toxics exactly as long as the others.
+    changing_links: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct Made {
     services: BTreeMap<String, Arc<ServiceProcess>>,
+    /// Names of services that are being started.
+    claimed: BTreeSet<String>,
     links: Vec<MadeLink>,
     /// Toxics that are in force on whole services: links that are made later get them too.
     wide: Vec<WideToxic>,
     copies: u64,
+    /// Copies that no undo was performed with. When everything is put back, no journal
+    /// names them.
+    unused_copies: BTreeSet<String>,
 }
 
 #[derive(Clone)]
@@ -71,25 +75,44 @@ impl World {
             state,
             prefix,
             made: Mutex::default(),
+            changing_links: tokio::sync::Mutex::default(),
         }
     }
 
     fn made(&self) -> MutexGuard<'_, Made> {
-        self.made.lock().expect("no panic while held")
+        lock(&self.made)
     }
 
+    /// Takes a service's name, before anything of it is made. Whoever takes it adds the
+    /// service or forgets the name.
+    ///
+    /// # Errors
+    ///
+    /// If the name is taken.
+    pub(crate) fn claim_service(&self, name: &str) -> Result<(), Error> {
+        let mut made = self.made();
+        if made.services.contains_key(name) || !made.claimed.insert(name.to_owned()) {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("the context already has a service `{name}`; give each one its own name"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Adds a service whose name was taken for it.
     pub(crate) fn add_service(&self, service: Arc<ServiceProcess>) {
-        self.made()
-            .services
-            .insert(service.name().to_owned(), service);
+        let name = service.name().to_owned();
+        let mut made = self.made();
+        made.claimed.remove(&name);
+        made.services.insert(name, service);
     }
 
+    /// Frees a service's name, whether it was added or not.
     pub(crate) fn forget_service(&self, name: &str) {
-        self.made().services.remove(name);
-    }
-
-    pub(crate) fn has_service(&self, name: &str) -> bool {
-        self.made().services.contains_key(name)
+        let mut made = self.made();
+        made.claimed.remove(name);
+        made.services.remove(name);
     }
 
     pub(crate) fn service(&self, name: &str) -> Result<Arc<ServiceProcess>, Error> {
@@ -108,6 +131,7 @@ impl World {
 
     /// Adds a link, with the toxics that are in force on its service.
     pub(crate) async fn add_link(&self, service: &str, link: Link) {
+        let _change = self.changing_links.lock().await;
         let wide: Vec<WideToxic> = {
             let mut made = self.made();
             made.links.push(MadeLink {
@@ -122,6 +146,40 @@ impl World {
             self.add_to_link(wide.injection, &link, wide.toxic, wide.direction)
                 .await;
         }
+    }
+
+    /// Adds a toxic to the links of a target.
+    ///
+    /// # Errors
+    ///
+    /// If it has none.
+    pub(super) async fn add_toxic(
+        &self,
+        injection: u64,
+        target: &Target,
+        toxic: Toxic,
+        direction: Direction,
+    ) -> Result<(), Error> {
+        let _change = self.changing_links.lock().await;
+        let links = self.links_of(target);
+        if links.is_empty() {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("{target} has no link that a fault could act on"),
+            ));
+        }
+        if let Target::Service(service) = target {
+            self.made().wide.push(WideToxic {
+                injection,
+                service: service.clone(),
+                toxic,
+                direction,
+            });
+        }
+        for link in links {
+            self.add_to_link(injection, &link, toxic, direction).await;
+        }
+        Ok(())
     }
 
     pub(crate) fn link(&self, name: &str) -> Option<Link> {
@@ -175,6 +233,7 @@ impl World {
 
     /// Takes all toxics of one injection off, everywhere.
     pub(crate) async fn clear_links(&self, injection: u64) {
+        let _change = self.changing_links.lock().await;
         let toxics: Vec<(Link, ToxicId)> = {
             let mut made = self.made();
             made.wide.retain(|wide| wide.injection != injection);
@@ -192,7 +251,7 @@ impl World {
         }
     }
 
-    fn toxics(&self, injection: u64) -> Vec<(Link, ToxicId)> {
+    pub(super) fn toxics(&self, injection: u64) -> Vec<(Link, ToxicId)> {
         let made = self.made();
         let links = made.links.iter();
         links
@@ -213,247 +272,133 @@ impl World {
         self.made().services.values().cloned().collect()
     }
 
-    /// Closes all links and forgets the services.
+    /// Closes all links, forgets the services, and removes the copies that were for nothing.
     pub(crate) async fn close(&self) {
+        self.remove_unused_copies();
         let made = std::mem::take(&mut *self.made());
         for made in made.links {
             made.link.close().await;
         }
     }
 
-    fn next_copy(&self) -> String {
+    /// Removes the copies whose undo step was never planned, because the fault was refused
+    /// or could not be prepared. Only for when everything was put back, or was tried to be:
+    /// a copy whose undo failed stays for the next run.
+    fn remove_unused_copies(&self) {
+        let unused = std::mem::take(&mut self.made().unused_copies);
+        for name in unused {
+            // A sweep finds what cannot be removed now.
+            let _ = self.state.copy(&name).and_then(std::fs::remove_file);
+        }
+    }
+
+    /// A copy's undo step was planned and is performed now.
+    pub(super) fn copy_is_used(&self, name: &str) {
+        self.made().unused_copies.remove(name);
+    }
+
+    pub(super) fn next_copy(&self) -> String {
         let mut made = self.made();
         made.copies += 1;
-        format!("{}-{}", self.prefix, made.copies)
+        let name = format!("{}-{}", self.prefix, made.copies);
+        made.unused_copies.insert(name.clone());
+        name
     }
 }
 
-/// What a fault may look at while it prepares and verifies: the context's services and
-/// links, and nothing that changes them.
-#[derive(Clone)]
-pub struct ReadOnlySystem {
-    pub(crate) world: Arc<World>,
-    pub(crate) injection: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::proxy::LinkConfig;
 
-impl std::fmt::Debug for ReadOnlySystem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadOnlySystem")
-            .field("injection", &self.injection)
-            .finish_non_exhaustive()
-    }
-}
-
-impl ReadOnlySystem {
-    /// The number of this injection, different for each one of a context: part of the name
-    /// of whatever the fault creates.
-    #[must_use]
-    pub fn injection(&self) -> u64 {
-        self.injection
+    fn world() -> (tempfile::TempDir, Arc<World>) {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::at(folder.path().join("state")).unwrap();
+        (
+            folder,
+            Arc::new(World::new(state, "17-4-0badcafe-0".into())),
+        )
     }
 
-    /// What state a service's process is in.
-    ///
-    /// # Errors
-    ///
-    /// If the context has no such service.
-    pub fn process_state(&self, service: &str) -> Result<ProcessState, Error> {
-        Ok(self.world.service(service)?.state())
+    #[test]
+    fn a_name_is_taken_once_until_it_is_free_again() {
+        let (_folder, world) = world();
+        world.claim_service("a").unwrap();
+        let error = world.claim_service("a").unwrap_err().to_string();
+        assert!(error.contains("already has a service `a`"), "{error}");
+        world.claim_service("b").unwrap();
+        world.forget_service("a");
+        world.claim_service("a").unwrap();
     }
 
-    /// The process number of a service; `None` while none was started.
-    ///
-    /// # Errors
-    ///
-    /// If the context has no such service.
-    pub fn process_id(&self, service: &str) -> Result<Option<u32>, Error> {
-        let process = self.world.service(service)?.process();
-        Ok(process.map(|process| process.pid))
-    }
-
-    /// Which process a service runs in, for an undo; `None` while none was started.
-    ///
-    /// # Errors
-    ///
-    /// If the context has no such service.
-    pub fn process_identity(&self, service: &str) -> Result<Option<ProcessIdentity>, Error> {
-        Ok(self.world.service(service)?.process())
-    }
-
-    /// Whether every process of a service's group is stopped.
-    ///
-    /// # Errors
-    ///
-    /// If the context has no such service.
-    pub fn group_is_stopped(&self, service: &str) -> Result<bool, Error> {
-        let process = self.world.service(service)?.process();
-        Ok(process.is_some_and(|process| super::process::group_is_stopped(&process)))
-    }
-
-    /// Where a service itself listens, without a link in between.
-    ///
-    /// # Errors
-    ///
-    /// If the context has no such service, or it has no port.
-    pub fn address_behind_link(&self, service: &str) -> Result<SocketAddr, Error> {
-        let process = self.world.service(service)?;
-        match process.ports() {
-            [(_, port), ..] => Ok(port.address()),
-            [] => Err(Error::new(
-                Kind::Usage,
-                format!("service `{service}` has no port"),
-            )),
+    #[tokio::test]
+    async fn only_copies_that_were_for_nothing_go_at_the_end() {
+        let (_folder, world) = world();
+        let (unused, used) = (world.next_copy(), world.next_copy());
+        for name in [&unused, &used] {
+            std::fs::write(world.state.copy(name).unwrap(), "x").unwrap();
         }
+        let broken = world.state.path().join("no-such-folder/file");
+        let step = Undo::RestoreFile {
+            path: broken,
+            copy: Some(used.clone()),
+        };
+        // It cannot be put back now, so the next run needs the copy.
+        let done = crate::system::undo::perform(&step, 0, &world.state, Some(&world)).await;
+        assert!(done.is_err());
+        world.close().await;
+        assert!(!world.state.copy(&unused).unwrap().exists());
+        assert!(world.state.copy(&used).unwrap().exists());
     }
 
-    /// The undo that puts a file back, byte for byte, with its mode; or removes it where it
-    /// is not there now. The copy is taken by this call.
-    ///
-    /// # Errors
-    ///
-    /// If the path is not absolute, is not a regular file, or cannot be copied.
-    pub fn undo_restoring(&self, path: &Path) -> Result<Undo, Error> {
-        super::undo::keep_copy(&self.world.state, &self.world.next_copy(), path)
+    fn link(name: &str) -> Link {
+        let config = LinkConfig {
+            name: name.into(),
+            upstream: "127.0.0.1:9".parse().unwrap(),
+            seed: 0,
+        };
+        Link::open(&tokio::runtime::Handle::current(), config).unwrap()
     }
 
-    /// What the toxics that this injection added have done so far: none where it added none.
-    #[must_use]
-    pub fn toxic_hits(&self) -> Option<Hits> {
-        let toxics = self.world.toxics(self.injection);
-        let mut hits = toxics.iter().map(|(link, id)| link.hits(*id));
-        let first = hits.next()?;
-        Some(hits.fold(first, |mut sum, hits| {
-            sum.connections += hits.connections;
-            sum.chunks += hits.chunks;
-            sum.bytes += hits.bytes;
-            sum.refused += hits.refused;
-            sum.reset += hits.reset;
-            sum
-        }))
+    #[tokio::test]
+    async fn a_link_has_the_toxics_of_its_service_as_long_as_the_others() {
+        let (_folder, world) = world();
+        let target = Target::Service("shop".into());
+        let links = [link("first"), link("second")];
+        world.add_link("shop", links[0].clone()).await;
+        let toxic = world.add_toxic(1, &target, Toxic::Down, Direction::Both);
+        toxic.await.unwrap();
+        world.add_link("shop", links[1].clone()).await;
+        assert!(links.iter().all(|link| link.active().len() == 1));
+        world.clear_links(1).await;
+        assert!(links.iter().all(|link| link.active().is_empty()));
+        world.close().await;
     }
 
-    /// Whether every toxic that this injection added is in force; `None` where it added
-    /// none.
-    #[must_use]
-    pub fn toxics_in_force(&self) -> Option<bool> {
-        let toxics = self.world.toxics(self.injection);
-        let in_force = |(link, id): &(Link, ToxicId)| link.active().contains(id);
-        (!toxics.is_empty()).then(|| toxics.iter().all(in_force))
-    }
-
-    /// What has passed through the links of a target.
-    #[must_use]
-    pub fn traffic(&self, target: &Target) -> Vec<Traffic> {
-        let links = self.world.links_of(target);
-        links.iter().map(Link::traffic).collect()
-    }
-
-    /// How many links a target has.
-    #[must_use]
-    pub fn link_count(&self, target: &Target) -> usize {
-        self.world.links_of(target).len()
-    }
-}
-
-/// What a fault may do. Everything is done to the context's own services and links;
-/// a fault of your own may of course also do what the standard library offers.
-#[derive(Debug, Clone)]
-pub struct System {
-    pub(crate) read: ReadOnlySystem,
-}
-
-impl std::ops::Deref for System {
-    type Target = ReadOnlySystem;
-
-    fn deref(&self) -> &ReadOnlySystem {
-        &self.read
-    }
-}
-
-impl System {
-    /// Sends a signal to the whole process group of a service.
-    ///
-    /// # Errors
-    ///
-    /// If the context has no such service, or nothing of it runs.
-    pub async fn signal(&self, service: &str, signal: Signal) -> Result<(), Error> {
-        let process = self.world.service(service)?;
-        match process.signal(signal) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::new(
-                Kind::Service,
-                format!("service `{service}` does not run, so it cannot get {signal}"),
-            )),
-            Err(error) => Err(Error::new(
-                Kind::Service,
-                format!("{signal} could not be sent to service `{service}`"),
-            )
-            .because(error)),
+    /// What would go wrong needs two threads within some instructions of each other, so
+    /// that none begins before another one is over is what is tested.
+    #[tokio::test]
+    async fn links_and_their_toxics_change_one_at_a_time() {
+        async fn is_over_at_once(change: impl Future) -> bool {
+            tokio::select! {
+                biased;
+                _ = change => true,
+                () = std::future::ready(()) => false,
+            }
         }
-    }
-
-    /// Waits until the process of a service is gone; `false` where it is still there after
-    /// `limit`.
-    ///
-    /// # Errors
-    ///
-    /// If the context has no such service.
-    pub async fn process_exits(&self, service: &str, limit: Duration) -> Result<bool, Error> {
-        Ok(self.world.service(service)?.exits_within(limit).await)
-    }
-
-    /// Ends the process of a service: asks first (SIGTERM, with the service's grace period)
-    /// or kills at once.
-    ///
-    /// # Errors
-    ///
-    /// If the context has no such service, or it cannot be ended.
-    pub async fn end_process(&self, service: &str, ask_first: bool) -> Result<(), Error> {
-        self.world.service(service)?.end(ask_first).await
-    }
-
-    /// Starts the process of a service again, without waiting for it to be ready. `held`
-    /// keeps it before its first instruction.
-    ///
-    /// # Errors
-    ///
-    /// If the context has no such service, or its program cannot be started.
-    pub async fn start_process(&self, service: &str, held: bool) -> Result<(), Error> {
-        self.world.service(service)?.start_unready(held).await
-    }
-
-    /// Adds a toxic to the links of a target: to one, or to all of a service, those made
-    /// later included. Returns when it is in force on every open connection.
-    ///
-    /// # Errors
-    ///
-    /// If the target has no link.
-    pub async fn add_toxic(
-        &self,
-        target: &Target,
-        toxic: Toxic,
-        direction: Direction,
-    ) -> Result<(), Error> {
-        let links = self.world.links_of(target);
-        if links.is_empty() {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("{target} has no link that a fault could act on"),
-            ));
-        }
-        if let Target::Service(service) = target {
-            self.world.made().wide.push(WideToxic {
-                injection: self.injection,
-                service: service.clone(),
-                toxic,
-                direction,
-            });
-        }
-        for link in links {
-            self.world
-                .add_to_link(self.injection, &link, toxic, direction)
-                .await;
-        }
-        Ok(())
+        let (_folder, world) = world();
+        let target = Target::Service("shop".into());
+        world.add_link("shop", link("first")).await;
+        let held = world.changing_links.lock().await;
+        let toxic = || world.add_toxic(1, &target, Toxic::Down, Direction::Both);
+        assert!(!is_over_at_once(world.add_link("shop", link("second"))).await);
+        assert!(!is_over_at_once(toxic()).await);
+        assert!(!is_over_at_once(world.clear_links(1)).await);
+        assert_eq!(world.links_of(&target).len(), 1);
+        drop(held);
+        assert!(is_over_at_once(world.add_link("shop", link("second"))).await);
+        assert!(is_over_at_once(toxic()).await);
+        assert!(is_over_at_once(world.clear_links(1)).await);
+        world.close().await;
     }
 }

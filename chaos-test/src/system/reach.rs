@@ -1,0 +1,307 @@
+//! What a fault can reach: the handles that it is given on its context's world.
+//!
+//! They look at everything and change only what the fault named as its targets.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::process::{ProcessState, Signal};
+use super::proxy::{Direction, Hits, Link, Toxic, ToxicId, Traffic};
+use super::world::World;
+use crate::error::{Error, Kind};
+use crate::model::identity::ProcessIdentity;
+use crate::model::target::Target;
+use crate::model::undo::Undo;
+
+/// What a fault may look at while it prepares and verifies: the context's services and
+/// links, and nothing that changes them.
+#[derive(Clone)]
+pub struct ReadOnlySystem {
+    pub(crate) world: Arc<World>,
+    pub(crate) injection: u64,
+    /// What the fault says that it touches, as the blast radius was asked for it.
+    pub(crate) targets: Arc<[Target]>,
+}
+
+impl std::fmt::Debug for ReadOnlySystem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadOnlySystem")
+            .field("injection", &self.injection)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ReadOnlySystem {
+    /// The number of this injection, different for each one of a context: part of the name
+    /// of whatever the fault creates.
+    #[must_use]
+    pub fn injection(&self) -> u64 {
+        self.injection
+    }
+
+    /// What state a service's process is in.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service.
+    pub fn process_state(&self, service: &str) -> Result<ProcessState, Error> {
+        Ok(self.world.service(service)?.state())
+    }
+
+    /// The process number of a service; `None` while none was started.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service.
+    pub fn process_id(&self, service: &str) -> Result<Option<u32>, Error> {
+        let process = self.world.service(service)?.process();
+        Ok(process.map(|process| process.pid))
+    }
+
+    /// Which process a service runs in, for an undo; `None` while none was started.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service.
+    pub fn process_identity(&self, service: &str) -> Result<Option<ProcessIdentity>, Error> {
+        Ok(self.world.service(service)?.process())
+    }
+
+    /// Whether every process of a service's group is stopped.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service.
+    pub fn group_is_stopped(&self, service: &str) -> Result<bool, Error> {
+        let process = self.world.service(service)?.process();
+        Ok(process.is_some_and(|process| super::process::group_is_stopped(&process)))
+    }
+
+    /// Where a service itself listens, without a link in between.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service, or it has no port.
+    pub fn address_behind_link(&self, service: &str) -> Result<SocketAddr, Error> {
+        let process = self.world.service(service)?;
+        match process.ports() {
+            [(_, port), ..] => Ok(port.address()),
+            [] => Err(Error::new(
+                Kind::Usage,
+                format!("service `{service}` has no port"),
+            )),
+        }
+    }
+
+    /// The undo that puts a file back, byte for byte, with its mode, owner and extended
+    /// attributes; or removes it where it is not there now. The copy is taken by this call.
+    ///
+    /// # Errors
+    ///
+    /// If the file is not among the fault's targets, its path is not absolute, or it could
+    /// not be put back as it is: it is not a regular file, has other names (hard links),
+    /// cannot be copied, or belongs to somebody that we cannot give files to.
+    pub fn undo_restoring(&self, path: &Path) -> Result<Undo, Error> {
+        self.may_touch(&Target::File(path.to_owned()))?;
+        super::kept_file::keep_copy(&self.world.state, &self.world.next_copy(), path)
+    }
+
+    /// Whether the fault named a target, or something that covers it.
+    fn may_touch(&self, target: &Target) -> Result<(), Error> {
+        if self.targets.iter().any(|named| named.covers(target)) {
+            return Ok(());
+        }
+        let named: Vec<_> = self.targets.iter().map(ToString::to_string).collect();
+        Err(Error::new(
+            Kind::Refused,
+            format!(
+                "the fault may not touch {target}, because its `targets` name only {}",
+                named.join(", ")
+            ),
+        ))
+    }
+
+    /// What the toxics that this injection added have done so far: none where it added none.
+    #[must_use]
+    pub fn toxic_hits(&self) -> Option<Hits> {
+        let toxics = self.world.toxics(self.injection);
+        let mut hits = toxics.iter().map(|(link, id)| link.hits(*id));
+        let first = hits.next()?;
+        Some(hits.fold(first, |mut sum, hits| {
+            sum.connections += hits.connections;
+            sum.chunks += hits.chunks;
+            sum.bytes += hits.bytes;
+            sum.refused += hits.refused;
+            sum.reset += hits.reset;
+            sum
+        }))
+    }
+
+    /// Whether every toxic that this injection added is in force; `None` where it added
+    /// none.
+    #[must_use]
+    pub fn toxics_in_force(&self) -> Option<bool> {
+        let toxics = self.world.toxics(self.injection);
+        let in_force = |(link, id): &(Link, ToxicId)| link.active().contains(id);
+        (!toxics.is_empty()).then(|| toxics.iter().all(in_force))
+    }
+
+    /// What has passed through the links of a target.
+    #[must_use]
+    pub fn traffic(&self, target: &Target) -> Vec<Traffic> {
+        let links = self.world.links_of(target);
+        links.iter().map(Link::traffic).collect()
+    }
+
+    /// How many links a target has.
+    #[must_use]
+    pub fn link_count(&self, target: &Target) -> usize {
+        self.world.links_of(target).len()
+    }
+}
+
+/// What a fault may do. Everything is done to the context's own services and links, and
+/// only to those that the fault names as its targets: anything else is refused. A fault of
+/// your own may of course also do what the standard library offers.
+#[derive(Debug, Clone)]
+pub struct System {
+    pub(crate) read: ReadOnlySystem,
+}
+
+impl std::ops::Deref for System {
+    type Target = ReadOnlySystem;
+
+    fn deref(&self) -> &ReadOnlySystem {
+        &self.read
+    }
+}
+
+impl System {
+    /// Sends a signal to the whole process group of a service.
+    ///
+    /// # Errors
+    ///
+    /// If the fault does not name the service as a target, the context has no such service,
+    /// or nothing of it runs.
+    pub async fn signal(&self, service: &str, signal: Signal) -> Result<(), Error> {
+        self.may_touch(&Target::Service(service.to_owned()))?;
+        let process = self.world.service(service)?;
+        match process.signal(signal) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::new(
+                Kind::Service,
+                format!("service `{service}` does not run, so it cannot get {signal}"),
+            )),
+            Err(error) => Err(Error::new(
+                Kind::Service,
+                format!("{signal} could not be sent to service `{service}`"),
+            )
+            .because(error)),
+        }
+    }
+
+    /// Waits until the process of a service is gone; `false` where it is still there after
+    /// `limit`.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service.
+    pub async fn process_exits(&self, service: &str, limit: Duration) -> Result<bool, Error> {
+        Ok(self.world.service(service)?.exits_within(limit).await)
+    }
+
+    /// Ends the process of a service: asks first (SIGTERM, with the service's grace period)
+    /// or kills at once.
+    ///
+    /// # Errors
+    ///
+    /// If the fault does not name the service as a target, the context has no such service,
+    /// or it cannot be ended.
+    pub async fn end_process(&self, service: &str, ask_first: bool) -> Result<(), Error> {
+        self.may_touch(&Target::Service(service.to_owned()))?;
+        self.world.service(service)?.end(ask_first).await
+    }
+
+    /// Starts the process of a service again, without waiting for it to be ready. `held`
+    /// keeps it before its first instruction.
+    ///
+    /// # Errors
+    ///
+    /// If the fault does not name the service as a target, the context has no such service,
+    /// or its program cannot be started.
+    pub async fn start_process(&self, service: &str, held: bool) -> Result<(), Error> {
+        self.may_touch(&Target::Service(service.to_owned()))?;
+        self.world.service(service)?.start_unready(held).await
+    }
+
+    /// Adds a toxic to the links of a target: to one, or to all of a service, those made
+    /// later included. Returns when it is in force on every open connection.
+    ///
+    /// # Errors
+    ///
+    /// If the fault does not name the target as one of its own, or the target has no link.
+    pub async fn add_toxic(
+        &self,
+        target: &Target,
+        toxic: Toxic,
+        direction: Direction,
+    ) -> Result<(), Error> {
+        self.may_touch(target)?;
+        self.world
+            .add_toxic(self.injection, target, toxic, direction)
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::state_dir::StateDir;
+
+    #[tokio::test]
+    async fn what_is_no_target_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::at(folder.path().join("state")).unwrap();
+        let link = |service: &str| Target::Link {
+            service: service.into(),
+            link: "any".into(),
+        };
+        let system = System {
+            read: ReadOnlySystem {
+                world: Arc::new(World::new(state, "17-4-0badcafe-0".into())),
+                injection: 1,
+                targets: [
+                    Target::Service("a".into()),
+                    Target::File(folder.path().join("named")),
+                ]
+                .into(),
+            },
+        };
+        // There is no service at all, so what is allowed fails for that reason.
+        for (service, refused) in [("a", false), ("b", true)] {
+            let down = (Toxic::Down, Direction::Both);
+            let whole = Target::Service(service.into());
+            for done in [
+                system.signal(service, Signal::Stop).await,
+                system.end_process(service, false).await,
+                system.start_process(service, false).await,
+                system.add_toxic(&whole, down.0, down.1).await,
+                system.add_toxic(&link(service), down.0, down.1).await,
+            ] {
+                let error = done.unwrap_err();
+                assert_eq!(error.is_refused(), refused, "{error}");
+            }
+        }
+        let restoring = |name: &str| system.undo_restoring(&folder.path().join(name));
+        restoring("named").unwrap();
+        let error = restoring("other").unwrap_err();
+        assert!(error.is_refused(), "{error}");
+        assert!(
+            error.to_string().contains("name only service `a`, file"),
+            "{error}"
+        );
+        assert!(restoring("named/../other").unwrap_err().is_refused());
+    }
+}
