@@ -332,6 +332,7 @@ impl ChaosContext {
     pub fn undo_at_rollback(&self, what: impl Into<String>, undo: Undo) -> Result<(), Error> {
         self.inner.refuse_if_ended()?;
         let undo = crate::system::undo::prepared(undo)?;
+        self.inner.world.keep_for(&undo);
         self.inner.recorder.plan(&what.into(), undo, false)?;
         Ok(())
     }

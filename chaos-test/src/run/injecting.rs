@@ -177,6 +177,7 @@ async fn try_inject(
     let undo = crate::system::undo::prepared(undo)
         .map_err(|error| not_injected(what, "was not injected").because(error))?;
     inner.recorder.plan_entry(entry, what, undo.clone(), true)?;
+    inner.world.keep_for(&undo);
     let injected = Arc::new(Injected {
         entry,
         what: what.to_owned(),

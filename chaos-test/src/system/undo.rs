@@ -80,10 +80,6 @@ async fn step(
             blocking(move || gone_is_fine(fs::remove_dir_all(path))).await
         }
         Undo::RestoreFile { path, copy } => {
-            if let (Some(world), Some(name)) = (live, copy) {
-                // Where it fails, the next run needs the copy.
-                world.copy_is_used(name);
-            }
             let copy = match copy {
                 Some(name) => Some(state.copy(name).map_err(failed)?),
                 None => None,

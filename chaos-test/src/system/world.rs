@@ -292,9 +292,15 @@ impl World {
         }
     }
 
-    /// A copy's undo step was planned and is performed now.
-    pub(super) fn copy_is_used(&self, name: &str) {
-        self.made().unused_copies.remove(name);
+    /// An undo step is about to be written down: the copy that it needs stays until it was
+    /// performed.
+    pub(crate) fn keep_for(&self, undo: &Undo) {
+        if let Undo::RestoreFile {
+            copy: Some(name), ..
+        } = undo
+        {
+            self.made().unused_copies.remove(name);
+        }
     }
 
     pub(super) fn next_copy(&self) -> String {
@@ -338,14 +344,11 @@ mod tests {
         for name in [&unused, &used] {
             std::fs::write(world.state.copy(name).unwrap(), "x").unwrap();
         }
-        let broken = world.state.path().join("no-such-folder/file");
-        let step = Undo::RestoreFile {
-            path: broken,
+        // Written down and never performed: the next run needs the copy.
+        world.keep_for(&Undo::RestoreFile {
+            path: "/file".into(),
             copy: Some(used.clone()),
-        };
-        // It cannot be put back now, so the next run needs the copy.
-        let done = crate::system::undo::perform(&step, 0, &world.state, Some(&world)).await;
-        assert!(done.is_err());
+        });
         world.close().await;
         assert!(!world.state.copy(&unused).unwrap().exists());
         assert!(world.state.copy(&used).unwrap().exists());
