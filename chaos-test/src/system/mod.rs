@@ -8,6 +8,7 @@ pub(crate) mod gate;
 mod hook;
 pub(crate) mod identity;
 pub(crate) mod journal_file;
+pub(crate) mod lock;
 pub(crate) mod place;
 pub(crate) mod ports;
 pub(crate) mod process;
@@ -17,6 +18,7 @@ pub(crate) mod process;
 )]
 pub(crate) mod proxy;
 pub(crate) mod service;
+mod service_log;
 pub(crate) mod state_dir;
 pub(crate) mod terminal;
 pub(crate) mod undo;

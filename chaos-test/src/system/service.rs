@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
 use std::future::Future;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -16,14 +15,18 @@ use tokio::sync::watch;
 
 use super::gate::{self, Limits};
 use super::identity;
+use super::lock::lock;
 use super::ports::ReservedPort;
 use super::process::{self, ProcessState, Signal, TOKEN};
+use super::service_log::SinceStart;
 use super::world::Ledger;
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::model::identity::ProcessIdentity;
 use crate::model::undo::Undo;
 use crate::model::units::human;
+
+pub(crate) use super::service_log::last_lines;
 
 /// Says whether a service is ready: asked again and again until it is.
 pub(crate) trait ReadyCheck: Send + Sync {
@@ -59,6 +62,7 @@ pub(crate) struct ServiceProcess {
     ledger: Weak<dyn Ledger>,
     running: Mutex<Option<Running>>,
     starts: AtomicU32,
+    since_start: Mutex<SinceStart>,
     /// One change at a time; a fault and a restart must not cross.
     changing: tokio::sync::Mutex<()>,
 }
@@ -80,6 +84,7 @@ impl ServiceProcess {
             ledger,
             running: Mutex::new(None),
             starts: AtomicU32::new(0),
+            since_start: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
         }
     }
@@ -97,13 +102,19 @@ impl ServiceProcess {
         &self.launch.ports
     }
 
-    /// The line that marks the latest start in the log.
-    pub(crate) fn start_mark(&self) -> String {
-        let start = self.starts.load(Ordering::SeqCst);
-        format!(
-            "--- chaos-test: start {start} of `{}` ---",
-            self.launch.name
-        )
+    /// Whether it has printed this text since its latest start, always asked with the same
+    /// one; the error says what was seen instead.
+    pub(crate) fn has_printed(&self, text: &str) -> Result<(), String> {
+        let mut since = lock(&self.since_start);
+        match since.holds(&self.launch.log, text) {
+            Ok(true) => Ok(()),
+            Ok(false) if since.is_silent() => Err("it has printed nothing".to_owned()),
+            Ok(false) => {
+                let last = last_lines(&self.launch.log, 1);
+                Err(format!("the last line is `{}`", last.concat()))
+            }
+            Err(error) => Err(format!("its log cannot be read: {error}")),
+        }
     }
 
     /// The process that runs now, if one was started and not yet ended by us.
@@ -222,7 +233,7 @@ impl ServiceProcess {
         let (report, exit) = watch::channel(None);
         let expected = Arc::new(AtomicBool::new(false));
         self.watch(child, report, Arc::clone(&expected))?;
-        *self.running.lock().expect("no panic while held") = Some(Running {
+        *lock(&self.running) = Some(Running {
             process: process.clone(),
             entry,
             gate,
@@ -248,12 +259,13 @@ impl ServiceProcess {
     }
 
     fn command(&self) -> io::Result<Command> {
-        let mut log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.launch.log)?;
-        self.starts.fetch_add(1, Ordering::SeqCst);
-        writeln!(log, "{}", self.start_mark())?;
+        let start = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
+        let mark = format!(
+            "--- chaos-test: start {start} of `{}` ---",
+            self.launch.name
+        );
+        let (log, since) = SinceStart::mark(&self.launch.log, &mark)?;
+        *lock(&self.since_start) = since;
         let mut command = Command::new("/proc/self/exe");
         command
             .arg(&self.launch.program)
@@ -376,7 +388,7 @@ impl ServiceProcess {
         .flatten();
         ended.map_err(|error| self.error("could not be ended").because(error))?;
         self.exits_within(Duration::from_secs(5)).await;
-        *self.running.lock().expect("no panic while held") = None;
+        *lock(&self.running) = None;
         if let Ok(ledger) = self.ledger() {
             ledger.undone(entry);
         }
@@ -384,11 +396,11 @@ impl ServiceProcess {
     }
 
     fn with_running<T>(&self, ask: impl FnOnce(Option<&Running>) -> T) -> T {
-        ask(self.running.lock().expect("no panic while held").as_ref())
+        ask(lock(&self.running).as_ref())
     }
 
     fn with_running_mut<T>(&self, ask: impl FnOnce(Option<&mut Running>) -> T) -> T {
-        ask(self.running.lock().expect("no panic while held").as_mut())
+        ask(lock(&self.running).as_mut())
     }
 
     fn ledger(&self) -> Result<Arc<dyn Ledger>, Error> {
@@ -425,27 +437,6 @@ impl Running {
     fn expect_end(&self) {
         self.expected.store(true, Ordering::SeqCst);
     }
-}
-
-/// The last lines of a log, without reading all of a long one.
-pub(crate) fn last_lines(path: &std::path::Path, count: usize) -> Vec<String> {
-    use std::io::{Read, Seek, SeekFrom};
-    const ENOUGH: u64 = 16 * 1024;
-    let read = || -> io::Result<Vec<u8>> {
-        let mut file = std::fs::File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(ENOUGH)))?;
-        let mut bytes = Vec::new();
-        file.take(ENOUGH).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..]
-        .iter()
-        .map(|line| line.trim_end().to_owned())
-        .collect()
 }
 
 fn micros(duration: Duration) -> u64 {
