@@ -102,6 +102,20 @@ impl ServiceProcess {
         &self.launch.ports
     }
 
+    /// How long it may take to end once it was asked to.
+    pub(crate) fn grace(&self) -> Duration {
+        self.launch.grace
+    }
+
+    /// The undo that has it run and be ready again, with the time that this may take.
+    pub(crate) fn undo_running(&self) -> Undo {
+        let limit = self.launch.start_timeout.saturating_add(self.launch.grace);
+        Undo::RunService {
+            service: self.launch.name.clone(),
+            start_ms: millis(limit),
+        }
+    }
+
     /// Whether it has printed this text since its latest start, always asked with the same
     /// one; the error says what was seen instead.
     pub(crate) fn has_printed(&self, text: &str) -> Result<(), String> {
@@ -133,7 +147,8 @@ impl ServiceProcess {
         })
     }
 
-    /// Sends a signal to the whole group. `false` where nothing runs.
+    /// Sends a signal to the whole group, SIGKILL to all that the service started. `false`
+    /// where nothing runs.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<bool> {
         let Some(process) = self.with_running(|running| {
             let running = running?;
@@ -144,7 +159,20 @@ impl ServiceProcess {
         }) else {
             return Ok(false);
         };
-        process::signal_group(&process, signal)
+        match signal {
+            // A crash takes what has left the group, too.
+            Signal::Kill => process::kill_all(&process, &self.launch.token),
+            _ => process::signal_group(&process, signal),
+        }
+    }
+
+    /// The numbers of all that is left of its latest process and of what that started.
+    pub(crate) fn leftovers(&self) -> Vec<u32> {
+        let Some(process) = self.process() else {
+            return Vec::new();
+        };
+        let left = process::survivors(&process, &self.launch.token);
+        left.iter().map(|one| one.pid).collect()
     }
 
     /// Starts the process and waits until it is ready.
@@ -217,6 +245,7 @@ impl ServiceProcess {
                     service: self.launch.name.clone(),
                     process: process.clone(),
                     token: self.launch.token.clone(),
+                    grace_ms: millis(self.launch.grace),
                 };
                 let what = format!("start process {} of `{}`", process.pid, self.launch.name);
                 Ok((ledger.plan(&what, undo, false)?, process))
@@ -437,6 +466,10 @@ impl Running {
     fn expect_end(&self) {
         self.expected.store(true, Ordering::SeqCst);
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn micros(duration: Duration) -> u64 {
