@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::future::Future;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::gate::{self, Limits};
+use super::gate::{self, Gate, Limits};
 use super::identity;
 use super::lock::lock;
 use super::ports::ReservedPort;
@@ -67,12 +67,14 @@ pub(crate) struct ServiceProcess {
     changing: tokio::sync::Mutex<()>,
 }
 
+type Exit = watch::Receiver<Option<ExitStatus>>;
+
 struct Running {
     process: ProcessIdentity,
     entry: u64,
     /// Held while the process waits at the gate.
-    gate: Option<ChildStdin>,
-    exit: watch::Receiver<Option<ExitStatus>>,
+    gate: Option<Gate>,
+    exit: Exit,
     /// Set once we ended it ourselves.
     expected: Arc<AtomicBool>,
 }
@@ -233,39 +235,26 @@ impl ServiceProcess {
     fn spawn(&self, held: bool) -> Result<(), Error> {
         let ledger = self.ledger()?;
         let started = Instant::now();
-        let mut child = self
-            .command()
-            .and_then(|mut command| command.spawn())
+        let expected = Arc::new(AtomicBool::new(false));
+        // First of all, so that there is no child yet where no thread can be had.
+        let (waiter, exit) = self.waiter(Arc::clone(&expected))?;
+        let (mut gate, child) = Gate::new()
+            .and_then(|(gate, stdin)| Ok((gate, self.command(stdin)?.spawn()?)))
             .map_err(|error| self.error("could not be started").because(error))?;
-        let gate = child.stdin.take();
-        let planned = identity::of(child.id())
-            .map_err(|error| self.error("has no identity in /proc").because(error))
-            .and_then(|process| {
-                let undo = Undo::EndProcess {
-                    service: self.launch.name.clone(),
-                    process: process.clone(),
-                    token: self.launch.token.clone(),
-                    grace_ms: millis(self.launch.grace),
-                };
-                let what = format!("start process {} of `{}`", process.pid, self.launch.name);
-                Ok((ledger.plan(&what, undo, false)?, process))
-            });
-        let (entry, process) = match planned {
+        let (entry, process) = match self.plan_and_meet(&*ledger, &child, &mut gate) {
             Ok(planned) => planned,
             Err(error) => {
-                // The gate closes, so the child ends without having run the program.
                 drop(gate);
-                let _ = child.wait();
+                end_at_gate(child);
                 return Err(error);
             }
         };
-        let (report, exit) = watch::channel(None);
-        let expected = Arc::new(AtomicBool::new(false));
-        self.watch(child, report, Arc::clone(&expected))?;
+        // It ends only once it was given a child.
+        let _ = waiter.send(child);
         *lock(&self.running) = Some(Running {
             process: process.clone(),
             entry,
-            gate,
+            gate: Some(gate),
             exit,
             expected,
         });
@@ -287,7 +276,32 @@ impl ServiceProcess {
         Ok(())
     }
 
-    fn command(&self) -> io::Result<Command> {
+    /// Writes down who the child is, and waits until it leads its session.
+    fn plan_and_meet(
+        &self,
+        ledger: &dyn Ledger,
+        child: &Child,
+        gate: &mut Gate,
+    ) -> Result<(u64, ProcessIdentity), Error> {
+        let process = identity::of(child.id())
+            .map_err(|error| self.error("has no identity in /proc").because(error))?;
+        let undo = Undo::EndProcess {
+            service: self.launch.name.clone(),
+            process: process.clone(),
+            token: self.launch.token.clone(),
+            grace_ms: millis(self.launch.grace),
+        };
+        let what = format!("start process {} of `{}`", process.pid, self.launch.name);
+        let entry = ledger.plan(&what, undo, false)?;
+        gate.until_arrived().map_err(|error| {
+            // The caller ends it, and its undo has nothing left to do.
+            ledger.undone(entry);
+            self.error("did not reach its start").because(error)
+        })?;
+        Ok((entry, process))
+    }
+
+    fn command(&self, stdin: Stdio) -> io::Result<Command> {
         let start = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
         let mark = format!(
             "--- chaos-test: start {start} of `{}` ---",
@@ -299,7 +313,7 @@ impl ServiceProcess {
         command
             .arg(&self.launch.program)
             .args(&self.launch.args)
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(log.try_clone()?)
             .stderr(log);
         for (name, value) in &self.launch.env {
@@ -320,26 +334,25 @@ impl ServiceProcess {
     fn open_gate(&self) -> Result<(), Error> {
         let gate = self.with_running_mut(|running| running.and_then(|running| running.gate.take()));
         match gate {
-            Some(mut gate) => gate
-                .write_all(&[gate::OPEN])
+            Some(gate) => gate
+                .open()
                 .map_err(|error| self.error("ended before its start").because(error)),
             None => Ok(()),
         }
     }
 
-    /// Waits for the child in a thread of its own: an end is seen at once and no zombie stays.
-    fn watch(
-        &self,
-        mut child: Child,
-        report: watch::Sender<Option<ExitStatus>>,
-        expected: Arc<AtomicBool>,
-    ) -> Result<(), Error> {
+    /// A thread that waits for the child that it is given: an end is seen at once and no
+    /// zombie stays.
+    fn waiter(&self, expected: Arc<AtomicBool>) -> Result<(mpsc::Sender<Child>, Exit), Error> {
+        let (report, exit) = watch::channel(None);
+        let (give, given) = mpsc::channel::<Child>();
         let ledger = Weak::clone(&self.ledger);
         let service = self.launch.name.clone();
         std::thread::Builder::new()
             .name(format!("chaos-wait-{service}"))
             .stack_size(128 * 1024)
             .spawn(move || {
+                let Ok(mut child) = given.recv() else { return };
                 let Ok(status) = child.wait() else { return };
                 if !expected.load(Ordering::SeqCst)
                     && let Some(ledger) = ledger.upgrade()
@@ -351,8 +364,8 @@ impl ServiceProcess {
                 }
                 report.send_replace(Some(status));
             })
-            .map(drop)
-            .map_err(|error| self.error("cannot be watched").because(error))
+            .map_err(|error| self.error("cannot be watched").because(error))?;
+        Ok((give, exit))
     }
 
     async fn until_ready(&self) -> Result<(), Error> {
@@ -468,6 +481,12 @@ impl Running {
     }
 }
 
+/// Ends a child that never became its program, and leaves no zombie.
+fn end_at_gate(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -475,3 +494,6 @@ fn millis(duration: Duration) -> u64 {
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
