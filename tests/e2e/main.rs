@@ -13,6 +13,7 @@ mod journal_safety;
 mod measuring;
 mod ordinary;
 mod programs;
+mod stubborn;
 mod subjects;
 mod victims;
 mod watching;

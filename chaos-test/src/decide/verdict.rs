@@ -225,6 +225,7 @@ mod tests {
             what: "kill cache".into(),
             undo: Undo::RunService {
                 service: "cache".into(),
+                start_ms: 12_000,
             },
             fault: true,
         }

@@ -20,6 +20,9 @@ use crate::system::{ReadOnlySystem, System};
 
 pub use catalogue::{CATALOGUE, Entry};
 
+/// How long a fault may take to be applied, unless it says otherwise.
+pub(crate) const APPLY_LIMIT: Duration = Duration::from_secs(60);
+
 /// Whether a fault is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -101,6 +104,12 @@ pub trait Fault: Debug + Send + Sync + 'static {
     /// If it could not be done, or not wholly.
     fn apply(&self, system: &System) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// How long [`apply`](Self::apply) may take, 60 s by default: after that it counts as
+    /// failed and the undo is performed. A fault that waits on purpose needs longer.
+    fn apply_limit(&self) -> Duration {
+        APPLY_LIMIT
+    }
+
     /// Whether it is in effect: asked after it was applied, and again after it was undone.
     ///
     /// # Errors
@@ -163,6 +172,10 @@ impl<F: Fault> Fault for Lasting<F> {
         self.fault.apply(system).await
     }
 
+    fn apply_limit(&self) -> Duration {
+        self.fault.apply_limit()
+    }
+
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
         self.fault.verify(system).await
     }
@@ -185,6 +198,7 @@ pub(crate) trait ErasedFault: Debug + Send + Sync {
     fn risk(&self) -> Risk;
     fn prepare<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Undo>;
     fn apply<'a>(&'a self, system: &'a System) -> Answer<'a, ()>;
+    fn apply_limit(&self) -> Duration;
     fn verify<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Effect>;
     fn hits(&self, system: &ReadOnlySystem) -> Option<u64>;
     fn duration(&self) -> Option<Duration>;
@@ -209,6 +223,10 @@ impl<F: Fault> ErasedFault for F {
 
     fn apply<'a>(&'a self, system: &'a System) -> Answer<'a, ()> {
         Box::pin(Fault::apply(self, system))
+    }
+
+    fn apply_limit(&self) -> Duration {
+        Fault::apply_limit(self)
     }
 
     fn verify<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Effect> {

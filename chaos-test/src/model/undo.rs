@@ -28,6 +28,9 @@ pub enum Undo {
         process: ProcessIdentity,
         /// The value of `CHAOS_TEST_SERVICE` in the environment of all that it started.
         token: String,
+        /// How long the process may take to end once it was asked to, in milliseconds.
+        #[serde(default)]
+        grace_ms: u64,
     },
     /// Continue a process that was stopped, and its whole process group (SIGCONT).
     ContinueProcess {
@@ -42,6 +45,10 @@ pub enum Undo {
     RunService {
         /// The service's name.
         service: String,
+        /// How long it may take to end what is left of it and to be ready again, in
+        /// milliseconds.
+        #[serde(default)]
+        start_ms: u64,
     },
     /// Take the fault's toxics off the links of the context. Links live in the test's
     /// process and end with it.
@@ -116,10 +123,12 @@ impl Undo {
     pub fn deadline(&self) -> Duration {
         match self {
             Self::Nothing | Self::ClearLinks { .. } => Duration::from_secs(5),
-            Self::ContinueProcess { .. } | Self::EndProcess { .. } => Duration::from_secs(10),
+            Self::ContinueProcess { .. } => Duration::from_secs(10),
+            // What the service itself may take, and time to kill what is left of it.
+            Self::EndProcess { grace_ms, .. } => longer(*grace_ms, 10),
+            Self::RunService { start_ms, .. } => longer(*start_ms, 15),
             Self::RemoveScratch { .. } | Self::RestoreFile { .. } => Duration::from_secs(30),
             Self::Command { .. } | Self::Http { .. } => Duration::from_secs(30),
-            Self::RunService { .. } => Duration::from_secs(60),
         }
     }
 
@@ -149,6 +158,10 @@ impl Undo {
     }
 }
 
+fn longer(millis: u64, seconds: u64) -> Duration {
+    Duration::from_millis(millis).saturating_add(Duration::from_secs(seconds))
+}
+
 impl fmt::Display for Undo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -161,12 +174,47 @@ impl fmt::Display for Undo {
             Self::ContinueProcess { service, process } => {
                 write!(f, "continue process {} of `{service}`", process.pid)
             }
-            Self::RunService { service } => write!(f, "have `{service}` run again"),
+            Self::RunService { service, .. } => write!(f, "have `{service}` run again"),
             Self::ClearLinks { target } => write!(f, "clear {target}"),
             Self::RemoveScratch { name } => write!(f, "remove scratch folder {name}"),
             Self::RestoreFile { path, .. } => write!(f, "restore `{}`", path.display()),
             Self::Command { argv } => write!(f, "run `{}`", argv.join(" ")),
             Self::Http { method, url, .. } => write!(f, "send {method} {url}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_may_take_as_long_as_its_service_may() {
+        let process = ProcessIdentity {
+            pid: 1,
+            start_time: 1,
+            boot_id: String::new(),
+            namespace: 1,
+        };
+        let end = |grace_ms| Undo::EndProcess {
+            service: "slow".to_owned(),
+            process: process.clone(),
+            token: String::new(),
+            grace_ms,
+        };
+        assert_eq!(end(15_000).deadline(), Duration::from_secs(25));
+        assert!(end(u64::MAX).deadline() > Duration::from_secs(1_000_000));
+        let run = Undo::RunService {
+            service: "slow".to_owned(),
+            start_ms: 120_000,
+        };
+        assert_eq!(run.deadline(), Duration::from_secs(135));
+    }
+
+    #[test]
+    fn the_journal_of_an_older_version_can_be_read() {
+        let old = r#"{"verb":"run_service","service":"cache"}"#;
+        let undo: Undo = serde_json::from_str(old).unwrap();
+        assert_eq!(undo.to_string(), "have `cache` run again");
     }
 }

@@ -21,8 +21,6 @@ use super::inner::Inner;
 
 /// How long a fault may take to prepare or to be verified.
 pub(super) const VERIFY_LIMIT: Duration = Duration::from_secs(10);
-/// How long a fault may take to be applied.
-const APPLY_LIMIT: Duration = Duration::from_secs(60);
 /// How long a method that was given up may take to end.
 const ABORT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -238,7 +236,8 @@ async fn apply_and_verify(inner: &Inner, injected: &Injected) -> Result<bool, Er
     let system = System {
         read: read_only(inner, injected.entry, &injected.targets),
     };
-    let applied = call(fault, "apply", APPLY_LIMIT, Some(inner), move |fault| {
+    let limit = guarded("apply_limit", || fault.apply_limit())?;
+    let applied = call(fault, "apply", limit, Some(inner), move |fault| {
         Box::pin(async move { fault.apply(&system).await })
     })
     .await;

@@ -3,16 +3,19 @@
 //!
 //! A process's number is unknown until after the spawn, so a kill in between would orphan
 //! it. We therefore start our own executable, which waits at its standard input before it
-//! becomes the program. If the test's process dies first, the pipe closes and the child
+//! becomes the program. If the test's process dies first, the socket closes and the child
 //! ends without having done anything. The gate also gives the program a session of its
 //! own, its limits, and `/dev/null` as standard input.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 
@@ -20,7 +23,53 @@ use rustix::process::{Resource, Rlimit};
 pub(super) const VARIABLE: &str = "CHAOS_TEST_GATE";
 
 /// What the parent sends to open the gate.
-pub(super) const OPEN: u8 = b'o';
+const OPEN: u8 = b'o';
+
+/// What the child sends once it leads a session of its own.
+const ARRIVED: u8 = b'a';
+
+/// How long a child may take to arrive: a big executable on a busy machine.
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(20);
+
+/// The parent's side of a gate. Dropping it ends a child that still waits there.
+pub(super) struct Gate(UnixStream);
+
+impl Gate {
+    /// A gate, and what its child is to be given as standard input.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel has no descriptors left.
+    pub(super) fn new() -> io::Result<(Self, Stdio)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(ARRIVAL_LIMIT))?;
+        Ok((Self(ours), Stdio::from(OwnedFd::from(theirs))))
+    }
+
+    /// Waits until the child leads a session: before that there is no group that a signal
+    /// could be sent to.
+    ///
+    /// # Errors
+    ///
+    /// Where it ended, or does not come.
+    pub(super) fn until_arrived(&mut self) -> io::Result<()> {
+        let mut word = [0];
+        self.0.read_exact(&mut word)?;
+        if word == [ARRIVED] {
+            return Ok(());
+        }
+        Err(io::Error::other("it said something else at the spawn gate"))
+    }
+
+    /// Lets the child become its program.
+    ///
+    /// # Errors
+    ///
+    /// Where it ended.
+    pub(super) fn open(mut self) -> io::Result<()> {
+        self.0.write_all(&[OPEN])
+    }
+}
 
 /// Limits that the program runs under (setrlimit(2)).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -106,6 +155,7 @@ fn try_to_become() -> std::io::Result<Option<String>> {
     let limits = std::env::var(VARIABLE).unwrap_or_default();
     // Fails only where we already lead a session, which is just as good.
     let _ = rustix::process::setsid();
+    rustix::io::write(std::io::stdin(), &[ARRIVED])?;
     let mut word = [0];
     if std::io::stdin().read(&mut word)? == 0 || word[0] != OPEN {
         return Ok(None);

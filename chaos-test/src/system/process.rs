@@ -108,7 +108,8 @@ pub(crate) fn state(process: &ProcessIdentity) -> ProcessState {
     }
 }
 
-/// Sends a signal to the process group that the process leads. "Already gone" is `false`.
+/// Sends a signal to the process group that the process leads, or led: its members may
+/// outlive it. "Already gone" is `false`.
 ///
 /// # Errors
 ///
@@ -122,11 +123,11 @@ pub(crate) fn signal_group(process: &ProcessIdentity, signal: Signal) -> io::Res
             "it runs in another process-number namespace",
         ));
     }
-    if state(process) == ProcessState::Gone {
+    if state(process) == ProcessState::Gone && !has_group(process) {
         return Ok(false);
     }
     // A number is not given away while a group bears it, so the group that is signalled
-    // below is the one whose leader was just seen.
+    // below is the one whose leader, or whose members, were just seen.
     let Some(pid) = pid(process.pid) else {
         return Ok(false);
     };
@@ -156,12 +157,10 @@ pub(crate) fn continue_group(process: &ProcessIdentity) -> io::Result<()> {
 
 /// Whether every process of the group that `process` leads is stopped.
 pub(crate) fn group_is_stopped(process: &ProcessIdentity) -> bool {
-    let members: Vec<_> = identity::all()
-        .into_iter()
-        .filter_map(identity::stat)
-        .filter(|stat| stat.group == process.pid && !identity::is_dead(stat.state))
-        .collect();
-    !members.is_empty() && members.iter().all(|stat| matches!(stat.state, 'T' | 't'))
+    let mut members = living()
+        .filter(|(_, stat)| stat.group == process.pid)
+        .peekable();
+    members.peek().is_some() && members.all(|(_, stat)| matches!(stat.state, 'T' | 't'))
 }
 
 /// Ends a process, its session, and everything that carries its token, and waits until
@@ -182,13 +181,11 @@ pub(crate) fn end(process: &ProcessIdentity, token: &str, deadline: Duration) ->
         if left.is_empty() {
             return Ok(());
         }
-        for &pid in &left {
-            if let Some(pid) = self::pid(pid) {
-                // It may end by itself between the look and the signal.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
+        for &one in &left {
+            kill_exactly(one);
         }
         if Instant::now() >= until {
+            let left: Vec<u32> = left.iter().map(|one| one.pid).collect();
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 format!("still there after SIGKILL: {left:?}"),
@@ -200,22 +197,89 @@ pub(crate) fn end(process: &ProcessIdentity, token: &str, deadline: Duration) ->
     }
 }
 
-/// The numbers of what is left of a process and of all that it started: itself, and all
-/// that carries its token, in its session or not.
-fn survivors(process: &ProcessIdentity, token: &str) -> Vec<u32> {
-    identity::all()
-        .into_iter()
-        .filter(|&pid| {
-            let Some(stat) = identity::stat(pid) else {
-                return false;
-            };
-            if identity::is_dead(stat.state) {
-                return false;
-            }
-            (pid == process.pid && stat.start_time == process.start_time)
-                || identity::has_in_environment(pid, TOKEN, token)
+/// Kills a process, its group and everything that carries its token, once each, without
+/// waiting. `false` where nothing was there.
+///
+/// # Errors
+///
+/// Where the kernel refuses.
+pub(crate) fn kill_all(process: &ProcessIdentity, token: &str) -> io::Result<bool> {
+    let signalled = signal_group(process, Signal::Kill)?;
+    let left = survivors(process, token);
+    for &one in &left {
+        kill_exactly(one);
+    }
+    Ok(signalled || !left.is_empty())
+}
+
+/// One process among those that a service started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Survivor {
+    pub(crate) pid: u32,
+    start_time: u64,
+}
+
+/// What is left of a process and of all that it started: itself, its group, its session,
+/// and all that carries its token, wherever that went.
+pub(crate) fn survivors(process: &ProcessIdentity, token: &str) -> Vec<Survivor> {
+    if process.boot_id != identity::boot_id() {
+        return Vec::new();
+    }
+    let numbered = bears_its_number(process);
+    living()
+        // What it started is not older than itself, so most processes need no second look.
+        .filter(|(_, stat)| stat.start_time >= process.start_time)
+        .filter(|(pid, stat)| {
+            (*pid == process.pid && stat.start_time == process.start_time)
+                // Some programs scrub or overwrite the environment that they are given.
+                || (numbered && (stat.group == process.pid || stat.session == process.pid))
+                || identity::has_in_environment(*pid, TOKEN, token)
+        })
+        .map(|(pid, stat)| Survivor {
+            pid,
+            start_time: stat.start_time,
         })
         .collect()
+}
+
+/// Whether a group and a session of the process's number are still its own. The number is
+/// given to nobody else while either bears it, so they are not where somebody else has it.
+fn bears_its_number(process: &ProcessIdentity) -> bool {
+    identity::stat(process.pid).is_none_or(|stat| stat.start_time == process.start_time)
+}
+
+/// Whether anything lives in the group that a process led before it ended.
+fn has_group(process: &ProcessIdentity) -> bool {
+    bears_its_number(process)
+        && living()
+            .any(|(_, stat)| stat.group == process.pid && stat.start_time >= process.start_time)
+}
+
+fn living() -> impl Iterator<Item = (u32, identity::Stat)> {
+    identity::all()
+        .into_iter()
+        .filter_map(|pid| Some((pid, identity::stat(pid)?)))
+        .filter(|(_, stat)| !identity::is_dead(stat.state))
+}
+
+/// Kills this process, and never another one that was given its number since.
+fn kill_exactly(one: Survivor) {
+    use rustix::process::{PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+    let Some(pid) = pid(one.pid) else { return };
+    let still_it = || identity::stat(one.pid).is_some_and(|it| it.start_time == one.start_time);
+    // It may end by itself at any moment, so a refused signal says nothing.
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        // The descriptor stays with the process that bore the number when it was opened.
+        Ok(descriptor) if still_it() => {
+            let _ = pidfd_send_signal(descriptor, Signal::KILL);
+        }
+        Ok(_) | Err(rustix::io::Errno::SRCH) => {}
+        // Old kernels and some sandboxes have no such descriptors.
+        Err(_) if still_it() => {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        Err(_) => {}
+    }
 }
 
 fn pid(number: u32) -> Option<Pid> {
@@ -225,8 +289,9 @@ fn pid(number: u32) -> Option<Pid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader};
     use std::os::unix::process::CommandExt;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
 
     struct Sleeper(Child);
 
@@ -294,5 +359,62 @@ mod tests {
         end(&process, &token, Duration::from_secs(5)).unwrap();
         assert!(survivors(&process, &token).is_empty());
         waiter.join().unwrap().unwrap();
+    }
+
+    /// The identity of a leader that is gone, whose child without our variable lives on.
+    fn dead_leader(seconds: &str) -> (ProcessIdentity, u32) {
+        let script = format!("env -i sleep {seconds} >/dev/null & echo $!; read wait");
+        let mut shell = Command::new("sh")
+            .args(["-c", &script])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let process = identity::of(shell.id()).unwrap();
+        let mut child = String::new();
+        BufReader::new(shell.stdout.take().unwrap())
+            .read_line(&mut child)
+            .unwrap();
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        (process, child.trim().parse().unwrap())
+    }
+
+    #[test]
+    fn what_scrubbed_its_environment_is_found_after_its_leader_is_gone() {
+        let (process, child) = dead_leader("62");
+        let found: Vec<_> = survivors(&process, "scrubbed")
+            .iter()
+            .map(|one| one.pid)
+            .collect();
+        assert_eq!(found, [child]);
+        end(&process, "scrubbed", Duration::from_secs(5)).unwrap();
+        assert!(survivors(&process, "scrubbed").is_empty());
+    }
+
+    #[test]
+    fn a_group_is_signalled_after_its_leader_is_gone() {
+        let (process, child) = dead_leader("63");
+        let child = identity::of(child).unwrap();
+        assert!(signal_group(&process, Signal::Kill).unwrap());
+        until(|| state(&child) == ProcessState::Gone);
+        assert!(!signal_group(&process, Signal::Kill).unwrap());
+    }
+
+    #[test]
+    fn the_group_of_somebody_who_was_given_the_number_since_is_left_alone() {
+        let (_child, process) = sleeper("successor");
+        let predecessor = ProcessIdentity {
+            start_time: process.start_time - 1,
+            ..process.clone()
+        };
+        assert!(survivors(&predecessor, "nobody").is_empty());
+        assert!(!signal_group(&predecessor, Signal::Kill).unwrap());
+        kill_exactly(Survivor {
+            pid: process.pid,
+            start_time: process.start_time - 1,
+        });
+        assert_eq!(state(&process), ProcessState::Running);
     }
 }

@@ -50,6 +50,34 @@ impl ReadOnlySystem {
         Ok(self.world.service(service)?.state())
     }
 
+    /// The numbers of the processes that are left of a service: its own, all in its session
+    /// or process group, and all that it started, wherever they went.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service.
+    pub fn leftover_processes(&self, service: &str) -> Result<Vec<u32>, Error> {
+        Ok(self.world.service(service)?.leftovers())
+    }
+
+    /// How long a service may take to end once it was asked to.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service.
+    pub fn grace_period(&self, service: &str) -> Result<Duration, Error> {
+        Ok(self.world.service(service)?.grace())
+    }
+
+    /// The undo that has a service run and be ready again, within the limits of its program.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service.
+    pub fn undo_running(&self, service: &str) -> Result<Undo, Error> {
+        Ok(self.world.service(service)?.undo_running())
+    }
+
     /// The process number of a service; `None` while none was started.
     ///
     /// # Errors
@@ -179,7 +207,8 @@ impl std::ops::Deref for System {
 }
 
 impl System {
-    /// Sends a signal to the whole process group of a service.
+    /// Sends a signal to the whole process group of a service. SIGKILL goes to everything
+    /// that it started, wherever that went, as in a crash of the whole service.
     ///
     /// # Errors
     ///

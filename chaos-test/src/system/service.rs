@@ -2,28 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
 use std::future::Future;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::gate::{self, Limits};
+use super::gate::{self, Gate, Limits};
 use super::identity;
+use super::lock::lock;
 use super::ports::ReservedPort;
 use super::process::{self, ProcessState, Signal, TOKEN};
+use super::service_log::SinceStart;
 use super::world::Ledger;
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::model::identity::ProcessIdentity;
 use crate::model::undo::Undo;
 use crate::model::units::human;
+
+pub(crate) use super::service_log::last_lines;
 
 /// Says whether a service is ready: asked again and again until it is.
 pub(crate) trait ReadyCheck: Send + Sync {
@@ -59,16 +62,19 @@ pub(crate) struct ServiceProcess {
     ledger: Weak<dyn Ledger>,
     running: Mutex<Option<Running>>,
     starts: AtomicU32,
+    since_start: Mutex<SinceStart>,
     /// One change at a time; a fault and a restart must not cross.
     changing: tokio::sync::Mutex<()>,
 }
+
+type Exit = watch::Receiver<Option<ExitStatus>>;
 
 struct Running {
     process: ProcessIdentity,
     entry: u64,
     /// Held while the process waits at the gate.
-    gate: Option<ChildStdin>,
-    exit: watch::Receiver<Option<ExitStatus>>,
+    gate: Option<Gate>,
+    exit: Exit,
     /// Set once we ended it ourselves.
     expected: Arc<AtomicBool>,
 }
@@ -80,6 +86,7 @@ impl ServiceProcess {
             ledger,
             running: Mutex::new(None),
             starts: AtomicU32::new(0),
+            since_start: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
         }
     }
@@ -97,13 +104,33 @@ impl ServiceProcess {
         &self.launch.ports
     }
 
-    /// The line that marks the latest start in the log.
-    pub(crate) fn start_mark(&self) -> String {
-        let start = self.starts.load(Ordering::SeqCst);
-        format!(
-            "--- chaos-test: start {start} of `{}` ---",
-            self.launch.name
-        )
+    /// How long it may take to end once it was asked to.
+    pub(crate) fn grace(&self) -> Duration {
+        self.launch.grace
+    }
+
+    /// The undo that has it run and be ready again, with the time that this may take.
+    pub(crate) fn undo_running(&self) -> Undo {
+        let limit = self.launch.start_timeout.saturating_add(self.launch.grace);
+        Undo::RunService {
+            service: self.launch.name.clone(),
+            start_ms: millis(limit),
+        }
+    }
+
+    /// Whether it has printed this text since its latest start, always asked with the same
+    /// one; the error says what was seen instead.
+    pub(crate) fn has_printed(&self, text: &str) -> Result<(), String> {
+        let mut since = lock(&self.since_start);
+        match since.holds(&self.launch.log, text) {
+            Ok(true) => Ok(()),
+            Ok(false) if since.is_silent() => Err("it has printed nothing".to_owned()),
+            Ok(false) => {
+                let last = last_lines(&self.launch.log, 1);
+                Err(format!("the last line is `{}`", last.concat()))
+            }
+            Err(error) => Err(format!("its log cannot be read: {error}")),
+        }
     }
 
     /// The process that runs now, if one was started and not yet ended by us.
@@ -122,7 +149,8 @@ impl ServiceProcess {
         })
     }
 
-    /// Sends a signal to the whole group. `false` where nothing runs.
+    /// Sends a signal to the whole group, SIGKILL to all that the service started. `false`
+    /// where nothing runs.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<bool> {
         let Some(process) = self.with_running(|running| {
             let running = running?;
@@ -133,7 +161,20 @@ impl ServiceProcess {
         }) else {
             return Ok(false);
         };
-        process::signal_group(&process, signal)
+        match signal {
+            // A crash takes what has left the group, too.
+            Signal::Kill => process::kill_all(&process, &self.launch.token),
+            _ => process::signal_group(&process, signal),
+        }
+    }
+
+    /// The numbers of all that is left of its latest process and of what that started.
+    pub(crate) fn leftovers(&self) -> Vec<u32> {
+        let Some(process) = self.process() else {
+            return Vec::new();
+        };
+        let left = process::survivors(&process, &self.launch.token);
+        left.iter().map(|one| one.pid).collect()
     }
 
     /// Starts the process and waits until it is ready.
@@ -194,38 +235,26 @@ impl ServiceProcess {
     fn spawn(&self, held: bool) -> Result<(), Error> {
         let ledger = self.ledger()?;
         let started = Instant::now();
-        let mut child = self
-            .command()
-            .and_then(|mut command| command.spawn())
+        let expected = Arc::new(AtomicBool::new(false));
+        // First of all, so that there is no child yet where no thread can be had.
+        let (waiter, exit) = self.waiter(Arc::clone(&expected))?;
+        let (mut gate, child) = Gate::new()
+            .and_then(|(gate, stdin)| Ok((gate, self.command(stdin)?.spawn()?)))
             .map_err(|error| self.error("could not be started").because(error))?;
-        let gate = child.stdin.take();
-        let planned = identity::of(child.id())
-            .map_err(|error| self.error("has no identity in /proc").because(error))
-            .and_then(|process| {
-                let undo = Undo::EndProcess {
-                    service: self.launch.name.clone(),
-                    process: process.clone(),
-                    token: self.launch.token.clone(),
-                };
-                let what = format!("start process {} of `{}`", process.pid, self.launch.name);
-                Ok((ledger.plan(&what, undo, false)?, process))
-            });
-        let (entry, process) = match planned {
+        let (entry, process) = match self.plan_and_meet(&*ledger, &child, &mut gate) {
             Ok(planned) => planned,
             Err(error) => {
-                // The gate closes, so the child ends without having run the program.
                 drop(gate);
-                let _ = child.wait();
+                end_at_gate(child);
                 return Err(error);
             }
         };
-        let (report, exit) = watch::channel(None);
-        let expected = Arc::new(AtomicBool::new(false));
-        self.watch(child, report, Arc::clone(&expected))?;
-        *self.running.lock().expect("no panic while held") = Some(Running {
+        // It ends only once it was given a child.
+        let _ = waiter.send(child);
+        *lock(&self.running) = Some(Running {
             process: process.clone(),
             entry,
-            gate,
+            gate: Some(gate),
             exit,
             expected,
         });
@@ -247,18 +276,44 @@ impl ServiceProcess {
         Ok(())
     }
 
-    fn command(&self) -> io::Result<Command> {
-        let mut log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.launch.log)?;
-        self.starts.fetch_add(1, Ordering::SeqCst);
-        writeln!(log, "{}", self.start_mark())?;
+    /// Writes down who the child is, and waits until it leads its session.
+    fn plan_and_meet(
+        &self,
+        ledger: &dyn Ledger,
+        child: &Child,
+        gate: &mut Gate,
+    ) -> Result<(u64, ProcessIdentity), Error> {
+        let process = identity::of(child.id())
+            .map_err(|error| self.error("has no identity in /proc").because(error))?;
+        let undo = Undo::EndProcess {
+            service: self.launch.name.clone(),
+            process: process.clone(),
+            token: self.launch.token.clone(),
+            grace_ms: millis(self.launch.grace),
+        };
+        let what = format!("start process {} of `{}`", process.pid, self.launch.name);
+        let entry = ledger.plan(&what, undo, false)?;
+        gate.until_arrived().map_err(|error| {
+            // The caller ends it, and its undo has nothing left to do.
+            ledger.undone(entry);
+            self.error("did not reach its start").because(error)
+        })?;
+        Ok((entry, process))
+    }
+
+    fn command(&self, stdin: Stdio) -> io::Result<Command> {
+        let start = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
+        let mark = format!(
+            "--- chaos-test: start {start} of `{}` ---",
+            self.launch.name
+        );
+        let (log, since) = SinceStart::mark(&self.launch.log, &mark)?;
+        *lock(&self.since_start) = since;
         let mut command = Command::new("/proc/self/exe");
         command
             .arg(&self.launch.program)
             .args(&self.launch.args)
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(log.try_clone()?)
             .stderr(log);
         for (name, value) in &self.launch.env {
@@ -279,26 +334,25 @@ impl ServiceProcess {
     fn open_gate(&self) -> Result<(), Error> {
         let gate = self.with_running_mut(|running| running.and_then(|running| running.gate.take()));
         match gate {
-            Some(mut gate) => gate
-                .write_all(&[gate::OPEN])
+            Some(gate) => gate
+                .open()
                 .map_err(|error| self.error("ended before its start").because(error)),
             None => Ok(()),
         }
     }
 
-    /// Waits for the child in a thread of its own: an end is seen at once and no zombie stays.
-    fn watch(
-        &self,
-        mut child: Child,
-        report: watch::Sender<Option<ExitStatus>>,
-        expected: Arc<AtomicBool>,
-    ) -> Result<(), Error> {
+    /// A thread that waits for the child that it is given: an end is seen at once and no
+    /// zombie stays.
+    fn waiter(&self, expected: Arc<AtomicBool>) -> Result<(mpsc::Sender<Child>, Exit), Error> {
+        let (report, exit) = watch::channel(None);
+        let (give, given) = mpsc::channel::<Child>();
         let ledger = Weak::clone(&self.ledger);
         let service = self.launch.name.clone();
         std::thread::Builder::new()
             .name(format!("chaos-wait-{service}"))
             .stack_size(128 * 1024)
             .spawn(move || {
+                let Ok(mut child) = given.recv() else { return };
                 let Ok(status) = child.wait() else { return };
                 if !expected.load(Ordering::SeqCst)
                     && let Some(ledger) = ledger.upgrade()
@@ -310,8 +364,8 @@ impl ServiceProcess {
                 }
                 report.send_replace(Some(status));
             })
-            .map(drop)
-            .map_err(|error| self.error("cannot be watched").because(error))
+            .map_err(|error| self.error("cannot be watched").because(error))?;
+        Ok((give, exit))
     }
 
     async fn until_ready(&self) -> Result<(), Error> {
@@ -376,7 +430,7 @@ impl ServiceProcess {
         .flatten();
         ended.map_err(|error| self.error("could not be ended").because(error))?;
         self.exits_within(Duration::from_secs(5)).await;
-        *self.running.lock().expect("no panic while held") = None;
+        *lock(&self.running) = None;
         if let Ok(ledger) = self.ledger() {
             ledger.undone(entry);
         }
@@ -384,11 +438,11 @@ impl ServiceProcess {
     }
 
     fn with_running<T>(&self, ask: impl FnOnce(Option<&Running>) -> T) -> T {
-        ask(self.running.lock().expect("no panic while held").as_ref())
+        ask(lock(&self.running).as_ref())
     }
 
     fn with_running_mut<T>(&self, ask: impl FnOnce(Option<&mut Running>) -> T) -> T {
-        ask(self.running.lock().expect("no panic while held").as_mut())
+        ask(lock(&self.running).as_mut())
     }
 
     fn ledger(&self) -> Result<Arc<dyn Ledger>, Error> {
@@ -427,27 +481,19 @@ impl Running {
     }
 }
 
-/// The last lines of a log, without reading all of a long one.
-pub(crate) fn last_lines(path: &std::path::Path, count: usize) -> Vec<String> {
-    use std::io::{Read, Seek, SeekFrom};
-    const ENOUGH: u64 = 16 * 1024;
-    let read = || -> io::Result<Vec<u8>> {
-        let mut file = std::fs::File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(ENOUGH)))?;
-        let mut bytes = Vec::new();
-        file.take(ENOUGH).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..]
-        .iter()
-        .map(|line| line.trim_end().to_owned())
-        .collect()
+/// Ends a child that never became its program, and leaves no zombie.
+fn end_at_gate(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

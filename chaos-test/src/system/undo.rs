@@ -51,6 +51,7 @@ async fn step(
             process,
             token,
             service,
+            ..
         } => {
             // A live service is ended by its own room, which knows how to ask first.
             if let Some(service) = live.and_then(|world| world.service(service).ok())
@@ -65,7 +66,7 @@ async fn step(
             let process = process.clone();
             blocking(move || process::continue_group(&process)).await
         }
-        Undo::RunService { service } => match live {
+        Undo::RunService { service, .. } => match live {
             Some(world) => world.service(service)?.ensure_running().await,
             None => Ok(()),
         },

@@ -43,9 +43,7 @@ impl Fault for HangAtStart {
 
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         system.process_state(&self.service)?;
-        Ok(Undo::RunService {
-            service: self.service.clone(),
-        })
+        system.undo_running(&self.service)
     }
 
     async fn apply(&self, system: &System) -> Result<(), Error> {

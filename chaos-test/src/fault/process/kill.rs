@@ -1,16 +1,17 @@
 //! Ends a service's process with a signal.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::fault::{Effect, Fault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
+use crate::model::units::human;
 use crate::system::{ProcessState, ReadOnlySystem, Signal, System};
 
 use super::ServiceName;
 
-/// How long a process may take to end after its signal.
+/// How long a process may take to end after its signal, unless its grace period is longer.
 const EXIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Ends the process of a service; made by [`kill`].
@@ -20,8 +21,9 @@ pub struct Kill {
     signal: Signal,
 }
 
-/// Ends the process group of a service with SIGKILL, as a crash does. Lifting it starts
-/// the service again and waits until it is ready.
+/// Ends a service with SIGKILL: its process group and everything else that it started, as
+/// a crash of the machine that it runs on does. Lifting it starts the service again and
+/// waits until it is ready.
 ///
 /// ```no_run
 /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
@@ -39,7 +41,9 @@ pub fn kill(service: impl Into<ServiceName>) -> Kill {
 }
 
 impl Kill {
-    /// With another signal. One that the process survives makes the injection fail.
+    /// With another signal, which goes to the process group only. The service has its grace
+    /// period to end, 5 s at least; where it or anything that it started survives that, the
+    /// injection fails.
     #[must_use = "a fault does nothing until it is injected"]
     pub fn with(mut self, signal: Signal) -> Self {
         self.signal = signal;
@@ -62,27 +66,48 @@ impl Fault for Kill {
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.process_state(&self.service)? {
             ProcessState::Gone => Err(Error::msg("its process is already gone")),
-            _ => Ok(Undo::RunService {
-                service: self.service.clone(),
-            }),
+            _ => system.undo_running(&self.service),
         }
     }
 
     async fn apply(&self, system: &System) -> Result<(), Error> {
+        let limit = match self.signal {
+            Signal::Kill => EXIT_LIMIT,
+            // Its program may take its time to end when it is asked to.
+            _ => EXIT_LIMIT.max(system.grace_period(&self.service)?),
+        };
+        let until = Instant::now() + limit;
         system.signal(&self.service, self.signal).await?;
-        if system.process_exits(&self.service, EXIT_LIMIT).await? {
-            return Ok(());
+        if !system.process_exits(&self.service, limit).await? {
+            return Err(Error::msg(format!(
+                "its process is still there {} after {}",
+                human(limit),
+                self.signal
+            )));
         }
-        Err(Error::msg(format!(
-            "its process is still there 5 s after {}",
-            self.signal
-        )))
+        // The others of its group may take longer than their leader, and a process may have
+        // been forked while the signals were sent. `verify` judges what is left.
+        let mut pause = Duration::from_micros(200);
+        while !system.leftover_processes(&self.service)?.is_empty() && Instant::now() < until {
+            if self.signal == Signal::Kill {
+                // It fails where the last one has just ended.
+                let _ = system.signal(&self.service, self.signal).await;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
-        Ok(match system.process_state(&self.service)? {
-            ProcessState::Gone => Effect::Active,
-            state => Effect::Absent(format!("its process is {state}")),
+        let state = system.process_state(&self.service)?;
+        if state != ProcessState::Gone {
+            return Ok(Effect::Absent(format!("its process is {state}")));
+        }
+        // A wrapper may be gone while the server that it started still serves.
+        Ok(match system.leftover_processes(&self.service)?.first() {
+            None => Effect::Active,
+            Some(pid) => Effect::Absent(format!("process {pid} of it still runs")),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::fault::{Effect, Fault};
+use crate::fault::{APPLY_LIMIT, Effect, Fault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::system::{ProcessState, ReadOnlySystem, System};
@@ -56,9 +56,7 @@ impl Fault for Restart {
 
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.process_state(&self.service)? {
-            ProcessState::Running => Ok(Undo::RunService {
-                service: self.service.clone(),
-            }),
+            ProcessState::Running => system.undo_running(&self.service),
             state => Err(Error::msg(format!(
                 "only a running process can be restarted, and it is {state}"
             ))),
@@ -78,10 +76,29 @@ impl Fault for Restart {
         Ok(())
     }
 
+    fn apply_limit(&self) -> Duration {
+        self.down_for.saturating_add(APPLY_LIMIT)
+    }
+
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
         Ok(match system.process_state(&self.service)? {
             ProcessState::Running => Effect::Spent,
             state => Effect::Absent(format!("its new process is {state}")),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_that_it_stays_down_is_not_taken_from_its_limit() {
+        let service = || ServiceName::new("cache");
+        assert_eq!(restart(service()).apply_limit(), APPLY_LIMIT);
+        let long = restart(service()).down_for(Duration::from_secs(90));
+        assert_eq!(long.apply_limit(), Duration::from_secs(150));
+        let lasting = long.lasting(Duration::from_secs(1));
+        assert_eq!(lasting.apply_limit(), Duration::from_secs(150));
     }
 }

@@ -140,11 +140,13 @@ pub(super) fn samples() -> Event {
 pub(super) fn outage() -> Vec<Record> {
     let run = || Undo::RunService {
         service: "cache".into(),
+        start_ms: 12_000,
     };
     let end = |service: &str| Undo::EndProcess {
         service: service.into(),
         process: process(),
         token: "t".into(),
+        grace_ms: 2_000,
     };
     let baseline = Event::Baseline {
         monitor: "checkout".into(),
