@@ -8,6 +8,7 @@ pub(crate) mod gate;
 mod hook;
 pub(crate) mod identity;
 pub(crate) mod journal_file;
+pub(crate) mod lock;
 pub(crate) mod place;
 pub(crate) mod ports;
 pub(crate) mod process;
