@@ -235,8 +235,12 @@ pub mod __private {
 
     pub fn fixture_value<T, E>(value: Result<T, E>) -> Result<T, TestError>
     where
-        TestError: From<E>,
+        Result<(), E>: TestOutcome,
     {
-        value.map_err(TestError::from)
+        // A fixture's error may be whatever a test's may be.
+        value.map_err(|error| match Err::<(), E>(error).into_result() {
+            Err(error) => error,
+            Ok(()) => TestError::msg("it returned an error"),
+        })
     }
 }

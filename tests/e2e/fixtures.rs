@@ -73,6 +73,75 @@ async fn a_shared_fixture_is_set_up_once(
     Ok(())
 }
 
+static SLOW_SET_UPS: AtomicU32 = AtomicU32::new(0);
+
+#[chaos_fixture]
+async fn slow() -> u32 {
+    let number = SLOW_SET_UPS.fetch_add(1, Ordering::SeqCst);
+    tokio::time::sleep(ms(200)).await;
+    number
+}
+
+/// Whoever stops waiting for a fixture does not have it set up a second time.
+#[chaos_test(breaks(inventory))]
+async fn a_fixture_that_nobody_waits_for_goes_on(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let requests = crate::victims::watch(chaos, inventory);
+    for _ in 0..2 {
+        let waited = tokio::time::timeout(ms(20), chaos.fixture(slow)).await;
+        assert!(waited.is_err(), "it was ready at once");
+    }
+    let (one, other) = tokio::join!(chaos.fixture(slow), chaos.fixture(slow));
+    assert_eq!((*one?, *other?), (0, 0));
+    assert_eq!(SLOW_SET_UPS.load(Ordering::SeqCst), 1);
+    chaos
+        .during(process::kill(inventory), async |_| {
+            requests.over(ms(30)).await
+        })
+        .await?;
+    Ok(())
+}
+
+#[chaos_fixture]
+async fn plain() -> Result<u16, &'static str> {
+    Err("no port is free")
+}
+
+#[chaos_fixture]
+fn boxed() -> Result<u16, Box<dyn std::error::Error>> {
+    Ok("many".parse()?)
+}
+
+/// A fixture may return the errors that a test may return, and everybody who asks for it
+/// is told the same.
+#[chaos_test(breaks(inventory))]
+async fn a_fixtures_error_is_any_that_a_tests_may_be(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let requests = crate::victims::watch(chaos, inventory);
+    for _ in 0..2 {
+        let error = chaos.fixture(plain).await.expect_err("it fails");
+        assert_eq!(
+            error.to_string(),
+            "fixture `plain` failed: \"no port is free\""
+        );
+    }
+    let error = chaos.fixture(boxed).await.expect_err("it fails");
+    assert_eq!(
+        error.to_string(),
+        "fixture `boxed` failed: invalid digit found in string"
+    );
+    chaos
+        .during(process::kill(inventory), async |_| {
+            requests.over(ms(30)).await
+        })
+        .await?;
+    Ok(())
+}
+
 #[test]
 fn a_failing_fixture_fails_the_test_with_its_own_message() {
     for (test, expected) in [

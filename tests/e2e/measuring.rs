@@ -7,6 +7,8 @@ use std::time::Duration;
 use chaos_test::prelude::*;
 use chaos_test::{Effect, Error, ReadOnlySystem, System, Target, Undo, process};
 
+use chaos_test_fixtures::rerun::Rerun;
+
 use crate::victims::{inventory, watch};
 
 /// Breaks a flag, and has it repair itself at a known time after it was lifted.
@@ -121,4 +123,80 @@ async fn a_stall_is_not_hidden(chaos: &ChaosContext, inventory: &Service) -> cha
         .count();
     assert!(held >= 15, "only {held} samples felt the stall");
     Ok(())
+}
+
+/// A victim that is slow, and no slower than it may be, makes no errors, however many of
+/// its answers are waited for at once.
+#[chaos_test(breaks(inventory))]
+async fn slow_answers_are_no_errors(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let probe = || async {
+        tokio::time::sleep(secs(1)).await;
+        Ok::<_, Error>(())
+    };
+    let slow = chaos.monitor(probe.every(ms(2)).named("slow"));
+    watch(chaos, inventory);
+    let _outage = chaos.inject(process::kill(inventory)).await?;
+    let seen = slow.over(ms(800)).await?;
+    assert_eq!(seen.samples().len(), 400);
+    seen.expect(error_rate().at_most(percent(0)))
+        .expect(latency(P50).at_least(secs(1)))
+        .check()?;
+    Ok(())
+}
+
+/// A probe that panics is a failed sample.
+#[chaos_test(breaks(inventory))]
+async fn a_probe_that_panics_fails(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let probe = || async {
+        if chaos_test::percentile(50).to_string() == "p50" {
+            panic!("on purpose");
+        }
+        Ok::<_, Error>(())
+    };
+    let health = chaos.monitor(probe.every(ms(50)).named("panicking"));
+    watch(chaos, inventory);
+    let _outage = chaos.inject(process::kill(inventory)).await?;
+    let seen = health.over(ms(100)).await?;
+    let slowest = seen.samples().iter().map(|sample| sample.latency).max();
+    assert!(slowest < Some(secs(2)), "{slowest:?}");
+    seen.expect(error_rate().at_least(percent(100))).check()?;
+    Ok(())
+}
+
+/// Expectations that nobody checks, and a recovery that nobody awaits.
+#[chaos_test(breaks(inventory))]
+#[ignore = "another test runs it as a child"]
+async fn nothing_is_judged(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
+    let requests = watch(chaos, inventory);
+    let normal = requests.baseline(ms(100)).await?;
+    let outage = chaos.inject(process::kill(inventory)).await?;
+    let _ = requests
+        .over(ms(50))
+        .await?
+        .expect(error_rate().at_most(percent(0)))
+        .expect(latency(P95).at_most(ms(9)));
+    outage.lift().await?;
+    let _ = requests.recovers_to(&normal).within(secs(7));
+    Ok(())
+}
+
+#[test]
+fn what_was_expected_and_never_judged_is_not_green() {
+    let ended = Rerun::of("measuring::nothing_is_judged").run();
+    let output = ended.output();
+    assert!(!ended.status.success(), "{output}");
+    for expected in [
+        "error rate of inventory/stock/42 over 50.0 ms",
+        "p95 latency of inventory/stock/42 over 50.0 ms",
+        "actual:   was never judged: call `.check()`",
+        "actual:   was never judged: await it",
+    ] {
+        assert!(output.contains(expected), "`{expected}` in:\n{output}");
+    }
 }

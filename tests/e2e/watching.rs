@@ -3,6 +3,8 @@
 use chaos_test::prelude::*;
 use chaos_test::{TcpProbe, link, process};
 
+use chaos_test_fixtures::rerun::Rerun;
+
 use crate::victims::{inventory, watch};
 
 /// A client with a link of its own is cut off alone; the address stays the same.
@@ -87,4 +89,49 @@ async fn an_address_survives_a_kill(
             .any(|line| line.contains("start 2"))
     );
     Ok(())
+}
+
+/// A probe that blocks its thread holds off neither a fault nor its own deadline; those
+/// that it keeps from being sent are no errors.
+#[chaos_test(breaks(inventory))]
+#[ignore = "another test runs it as a child"]
+async fn a_probe_blocks(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
+    let probe = || async {
+        std::thread::sleep(secs(6));
+        Ok::<_, std::io::Error>(())
+    };
+    let pace = probe.every(ms(20)).sample_timeout(ms(100));
+    let blocking = chaos.monitor(pace.named("blocking"));
+    let begun = std::time::Instant::now();
+    let hang = chaos.inject(process::stop(inventory)).await?;
+    let seen = blocking.over(ms(200)).await?;
+    hang.lift().await?;
+    let took = begun.elapsed();
+    assert!(took < secs(4), "it was held off for {took:?}");
+    let all = blocking.between(ms(0), chaos.now()).await?;
+    assert!(!all.samples().is_empty());
+    for sample in all.samples() {
+        assert_eq!(
+            sample.reading,
+            chaos_test::Reading::Bad("no answer within 100 ms".to_owned())
+        );
+        assert!(sample.latency < secs(1), "{:?}", sample.latency);
+    }
+    let judged = seen.expect(error_rate().at_most(percent(0))).check();
+    assert!(judged.expect_err("samples are missing").is_no_data());
+    Ok(())
+}
+
+#[test]
+fn a_probe_that_blocks_holds_off_no_fault() {
+    let ended = Rerun::of("watching::a_probe_blocks").run();
+    let output = ended.output();
+    assert!(!ended.status.success(), "{output}");
+    for expected in [
+        "error rate of blocking over 200 ms",
+        "more could not be sent, the monitor did not keep its pace",
+    ] {
+        assert!(output.contains(expected), "`{expected}` in:\n{output}");
+    }
+    assert!(!output.contains("held off"), "{output}");
 }

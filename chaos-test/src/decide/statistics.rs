@@ -72,6 +72,10 @@ pub struct Summary {
     pub count: usize,
     /// How many of them failed.
     pub errors: usize,
+    /// How many more were due and not sent, because the monitor could not keep its pace.
+    /// They are no errors of the system under test, and what they would have seen is not
+    /// known.
+    pub unsent: usize,
     /// The latencies of those that succeeded, sorted.
     latencies: Vec<Duration>,
     /// The numbers that probes returned, sorted.
@@ -88,6 +92,7 @@ impl Summary {
             window,
             count: 0,
             errors: 0,
+            unsent: 0,
             latencies: Vec::new(),
             values: Vec::new(),
             last_error: None,
@@ -108,6 +113,11 @@ impl Summary {
         summary.latencies.sort_unstable();
         summary.values.sort_unstable_by(f64::total_cmp);
         summary
+    }
+
+    pub(crate) fn with_unsent(mut self, unsent: usize) -> Self {
+        self.unsent = unsent;
+        self
     }
 
     /// The share of samples that failed, from 0 to 1; `None` without samples.

@@ -120,6 +120,8 @@ impl Tolerance {
         // A baseline that was never answered at this percentile compares with nothing.
         let limit = limit.filter(|limit| limit.is_finite());
         let met = match (now, limit) {
+            // Those that are missing may have been the ones that mattered.
+            _ if window.unsent > 0 => Met::NoData,
             (Some(now), Some(limit)) if upper => met(now <= limit + rounding(limit)),
             (Some(now), Some(limit)) => met(now >= limit - rounding(limit)),
             _ => Met::NoData,
@@ -127,7 +129,7 @@ impl Tolerance {
         Judgement {
             what: self.metric.name(),
             expected: self.expected(before.flatten()),
-            actual: self.metric.describe(window),
+            actual: self.metric.describe(window) + &unsent(window.unsent),
             met,
         }
     }
@@ -146,6 +148,18 @@ impl Tolerance {
             Bound::DropsBy(by) => format!("at most {} below {from}", self.metric.difference(by)),
             Bound::DropsByShare(share) => format!("at most {share} below {from}"),
         }
+    }
+}
+
+/// What there is to say of samples that were due and not sent.
+#[must_use]
+pub(crate) fn unsent(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        count => format!(
+            "; {count} more could not be sent, the monitor did not keep its pace: a probe blocks \
+             its thread, or the interval is too short for the sample timeout"
+        ),
     }
 }
 
@@ -388,6 +402,21 @@ mod tests {
                 "6 % (6 of 100 failed), the last: refused",
                 Met::No,
             ),
+        );
+    }
+
+    #[test]
+    fn with_samples_that_were_not_sent_nothing_is_known() {
+        let judgement = error_rate()
+            .at_most(percent(0))
+            .judge(&summary(100, 0, 5).with_unsent(2));
+        assert_eq!(judgement.met, Met::NoData);
+        assert!(
+            judgement
+                .actual
+                .starts_with("0 % (0 of 100 failed); 2 more could not be sent"),
+            "{}",
+            judgement.actual
         );
     }
 

@@ -103,9 +103,14 @@ fn judged(records: &[Record], wanted: Met) -> impl Iterator<Item = String> {
 
 /// Why a run cannot count as chaos, if it cannot.
 fn no_chaos(records: &[Record]) -> Option<String> {
+    let cancelled = |wanted: u64| {
+        records.iter().any(|record| {
+            matches!(record.event, Event::Lifted { entry, cancelled: true, .. } if entry == wanted)
+        })
+    };
     let injected = records
         .iter()
-        .any(|record| matches!(record.event, Event::Injected { .. }));
+        .any(|record| matches!(record.event, Event::Injected { entry, .. } if !cancelled(entry)));
     if !injected {
         return Some(
             "no chaos happened: nothing was injected\n  help: a chaos test that breaks nothing \
@@ -122,6 +127,7 @@ fn no_chaos(records: &[Record]) -> Option<String> {
                 lasted_us,
                 hits: 0,
                 dropped,
+                cancelled: false,
                 counts,
                 ..
             } => {
@@ -248,6 +254,7 @@ mod tests {
             lasted_us: 85,
             hits,
             dropped,
+            cancelled: false,
             counts: "0 samples, 0 connections".into(),
         }
     }
@@ -329,6 +336,25 @@ mod tests {
             assert!(!outcome.passed(), "{outcome:?}");
             assert_eq!(headline(&outcome), expected);
         }
+    }
+
+    #[test]
+    fn a_cancelled_injection_need_not_be_met_and_is_no_chaos() {
+        let mut lifted = lifted(0, false);
+        if let Event::Lifted { cancelled, .. } = &mut lifted {
+            *cancelled = true;
+        }
+        let outcome = judge(&records(vec![
+            planned(1),
+            injected(),
+            undone(),
+            lifted,
+            ended(BodyEnd::Returned),
+        ]));
+        assert_eq!(
+            headline(&outcome),
+            "no chaos happened: nothing was injected"
+        );
     }
 
     #[test]

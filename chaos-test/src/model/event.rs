@@ -140,6 +140,9 @@ pub enum Event {
         hits: u64,
         /// Where its guard was dropped, if nobody lifted it by name.
         dropped: bool,
+        /// Whether the call that injected it was cancelled, so that nobody ever had its
+        /// guard: then it need not have been met, and does not count as chaos.
+        cancelled: bool,
         /// What would have counted as a hit, for the message where there was none.
         counts: String,
     },

@@ -23,9 +23,10 @@ pub(crate) use ready::AllPorts;
 
 /// Asks something of the system under test.
 ///
-/// Called by a monitor at its pace, on the harness's own threads, several calls at once if
-/// the earlier ones have not been answered yet. It must not change anything, and it must
-/// be safe to drop its future at any point: that is how a sample times out.
+/// Called by a monitor at its pace, on threads that only probes have, several calls at once
+/// if the earlier ones have not been answered yet. It must not change anything, and it must
+/// be safe to drop its future at any point: that is how a sample times out. One that blocks
+/// its thread times out as well, but keeps other samples from being sent meanwhile.
 ///
 /// Any async closure that returns a `Result` is a probe: its error is a failed sample, and
 /// a number that it returns is the sample's value.
@@ -100,6 +101,10 @@ impl Pace {
 
     /// How long a sample may take before it counts as failed; 5 seconds by default.
     ///
+    /// At most 4096 samples wait for their answers at once. With more of them in this time
+    /// than that, a system that hangs leaves no place for the next ones: they are not sent,
+    /// and what is judged while some are missing is judged as without data.
+    ///
     /// # Panics
     ///
     /// If it is zero.
@@ -116,6 +121,19 @@ impl Pace {
     pub fn steady_error_rate(mut self, share: crate::model::units::Percent) -> Self {
         self.tolerated = share;
         self
+    }
+}
+
+/// How many samples of one monitor may wait for their answers at once.
+const MOST_IN_FLIGHT: u128 = 4096;
+
+impl Pace {
+    /// How many samples may wait for their answers at once: all that are due in the time of
+    /// one, and as many again, because a busy machine sends some late and close together.
+    pub(crate) fn in_flight(&self) -> usize {
+        let due = self.timeout.as_nanos().div_ceil(self.interval.as_nanos());
+        let places = due.saturating_mul(2).saturating_add(1).min(MOST_IN_FLIGHT);
+        usize::try_from(places).unwrap_or(usize::MAX)
     }
 }
 
@@ -151,5 +169,25 @@ pub(crate) fn with_slash(path: &str) -> String {
         path.to_owned()
     } else {
         format!("/{path}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::units::{ms, secs};
+
+    #[test]
+    fn there_is_a_place_for_each_sample_that_may_be_waiting() {
+        for (interval, timeout, expected) in [
+            (ms(2), secs(5), 4096),
+            (ms(10), secs(5), 1001),
+            (ms(30), ms(100), 9),
+            (secs(10), ms(1), 3),
+        ] {
+            let pace = TcpProbe::new("nowhere:1").every(interval);
+            let pace = pace.sample_timeout(timeout);
+            assert_eq!(pace.in_flight(), expected, "{interval:?}, {timeout:?}");
+        }
     }
 }

@@ -1,8 +1,7 @@
 //! The runtimes that do the work: never the one that a test's body runs on.
 //!
 //! A body that blocks its thread or spins cannot hold off a rollback, a time limit or a
-//! link. Code of the user (fixtures, probes, faults) has a runtime of its own, so that it
-//! cannot hold off ours either.
+//! link. Code of the user has runtimes of its own, so that it cannot hold off ours either.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -28,10 +27,17 @@ fn is_on(runtime: &Handle) -> bool {
     Handle::try_current().is_ok_and(|current| current.id() == runtime.id())
 }
 
-/// Runs what users wrote: fixtures, probes, faults.
+/// Runs what users wrote: fixtures and faults.
 pub(crate) fn users() -> &'static Handle {
     static USERS: OnceLock<Runtime> = OnceLock::new();
     USERS.get_or_init(|| build("chaos-user")).handle()
+}
+
+/// Runs the probes of monitors. One that blocks its thread holds off other probes at most,
+/// never a fault or a fixture of a test.
+pub(crate) fn probes() -> &'static Handle {
+    static PROBES: OnceLock<Runtime> = OnceLock::new();
+    PROBES.get_or_init(|| build("chaos-probe")).handle()
 }
 
 fn build(name: &str) -> Runtime {

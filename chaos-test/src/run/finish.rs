@@ -179,6 +179,10 @@ async fn settle(inner: &Arc<Inner>) {
                 format!("back after {}", human(at.saturating_sub(since))),
             ),
             Progress::NotYet { seen: 0, .. } => (Met::NoData, "no sample was answered".to_owned()),
+            // What was not sent says nothing about the system under test.
+            Progress::NotYet { unsent: 1.., .. } => {
+                (Met::NoData, "the monitor did not keep its pace".to_owned())
+            }
             Progress::NotYet {
                 last_problem: Some(problem),
                 ..

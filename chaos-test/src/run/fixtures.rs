@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::OnceCell;
+use tokio::sync::watch;
 
 use crate::error::{Error, Kind, TestError};
 use crate::model::event::Event;
 use crate::model::units::human;
 use crate::system::Ledger;
+use crate::system::lock::lock;
 
 use super::Boxed;
 use super::context::ChaosContext;
@@ -24,13 +25,13 @@ const DROP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What `#[chaos_fixture]` makes of a function: how to set a value up, not the value.
 #[must_use = "pass the fixture's function to `chaos.fixture(..)`, or name it as a parameter"]
-pub struct Fixture<T: Send + Sync + 'static> {
+pub struct Fixture<T> {
     name: &'static str,
     path: &'static str,
     set_up: Box<dyn FnOnce(FixtureRun) -> Boxed<Result<T, TestError>> + Send>,
 }
 
-impl<T: Send + Sync + 'static> std::fmt::Debug for Fixture<T> {
+impl<T> std::fmt::Debug for Fixture<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fixture")
             .field("path", &self.path)
@@ -38,7 +39,7 @@ impl<T: Send + Sync + 'static> std::fmt::Debug for Fixture<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Fixture<T> {
+impl<T> Fixture<T> {
     pub(crate) fn new(
         name: &'static str,
         path: &'static str,
@@ -83,8 +84,10 @@ impl FixtureRun {
 pub(super) type Chain = Vec<(&'static str, &'static str)>;
 
 type Value = Arc<dyn Any + Send + Sync>;
-/// The message of a failed set-up is kept: everybody who needs the value is told the same.
-type Cell = Arc<OnceCell<Result<Value, String>>>;
+/// A failure is kept: everybody who needs the value is told the same.
+type Answer = Result<Value, Arc<Error>>;
+/// `None` while it is being set up.
+type Cell = watch::Receiver<Option<Answer>>;
 
 /// The values of one context, by the fixture's path.
 #[derive(Default)]
@@ -97,12 +100,9 @@ pub(super) struct FixtureCache {
 impl FixtureCache {
     /// Drops all values, newest first: a pool goes before the database that it leads to.
     pub(super) async fn drop_in_reverse(&self) {
-        let order = std::mem::take(&mut *self.order.lock().expect("no panic while held"));
+        let order = std::mem::take(&mut *lock(&self.order));
         for path in order.into_iter().rev() {
-            let cell = {
-                let mut cells = self.cells.lock().expect("no panic while held");
-                cells.remove(path)
-            };
+            let cell = lock(&self.cells).remove(path);
             // A value's own `Drop` may block, or wait for a task of the users' runtime.
             let dropped = engine::users().spawn_blocking(move || drop(cell));
             let _ = tokio::time::timeout(DROP_LIMIT, dropped).await;
@@ -117,30 +117,35 @@ pub(super) async fn get<T: Send + Sync + 'static>(
     let fixture = fixture();
     let (name, path) = (fixture.name, fixture.path);
     refuse_cycle(context.chain(), name, path)?;
-    let cell = {
-        let cache = &context.inner.fixtures;
-        let mut cells = cache.cells.lock().expect("no panic while held");
-        Arc::clone(cells.entry(path).or_default())
+    let mut cell = {
+        let mut cells = lock(&context.inner.fixtures.cells);
+        let start = || start(context, fixture);
+        cells.entry(path).or_insert_with(start).clone()
     };
-    let mut fresh = None;
-    let value = cell
-        .get_or_init(|| async {
-            set_up(context, fixture).await.map_err(|error| {
-                let message = error.to_string();
-                fresh = Some(error);
-                message
-            })
-        })
-        .await;
-    match value {
-        Ok(value) => Arc::clone(value)
+    let answer = match cell.wait_for(Option::is_some).await {
+        Ok(answer) => answer.clone(),
+        Err(_) => return Err(failed(name, "its set-up was given up").into()),
+    };
+    match answer.expect("waited for") {
+        Ok(value) => value
             .downcast()
             .map_err(|_| failed(name, "two fixtures of different types share its path").into()),
-        Err(message) => Err(match fresh {
-            Some(error) => error,
-            None => failed(name, message).into(),
-        }),
+        Err(error) => Err(Error::new(error.kind().clone(), error.to_string()).into()),
     }
+}
+
+/// Begins a set-up that goes on whoever stops waiting for it: begun anew beside the first,
+/// it would find half of its things taken.
+fn start<T: Send + Sync + 'static>(context: &ChaosContext, fixture: Fixture<T>) -> Cell {
+    let (answer, cell) = watch::channel(None);
+    let context = context.handle(context.chain().clone());
+    engine::own().spawn(async move {
+        let ready = set_up(&context, fixture).await;
+        // Not this thread lets go of the context last, but whoever waits for the answer.
+        drop(context);
+        answer.send_replace(Some(ready.map_err(Arc::new)));
+    });
+    cell
 }
 
 fn refuse_cycle(chain: &Chain, name: &'static str, path: &'static str) -> Result<(), Error> {
@@ -161,7 +166,7 @@ fn refuse_cycle(chain: &Chain, name: &'static str, path: &'static str) -> Result
 async fn set_up<T: Send + Sync + 'static>(
     context: &ChaosContext,
     fixture: Fixture<T>,
-) -> Result<Value, TestError> {
+) -> Result<Value, Error> {
     let Fixture { name, path, set_up } = fixture;
     let recorder = Arc::clone(&context.inner.recorder);
     let started = Instant::now();
@@ -174,12 +179,10 @@ async fn set_up<T: Send + Sync + 'static>(
     // is blocked or gone.
     let task = engine::users().spawn(set_up(run));
     let abort = task.abort_handle();
-    let limited =
-        engine::own().spawn(async move { tokio::time::timeout(SET_UP_LIMIT, task).await });
-    let answer = match limited.await {
-        Ok(Ok(Ok(answer))) => answer,
-        Ok(Ok(Err(panic))) => Err(failed(name, format!("its set-up panicked: {panic}")).into()),
-        Ok(Err(_)) | Err(_) => {
+    let answer = match tokio::time::timeout(SET_UP_LIMIT, task).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(panic)) => Err(failed(name, format!("its set-up panicked: {panic}")).into()),
+        Err(_) => {
             abort.abort();
             Err(failed(
                 name,
@@ -189,18 +192,17 @@ async fn set_up<T: Send + Sync + 'static>(
         }
     };
     match answer {
+        // Nobody would drop it in its turn any more.
+        Ok(late) if *context.inner.ended.borrow() => {
+            engine::users().spawn_blocking(move || drop(late));
+            Err(failed(name, "the context had ended before it was ready"))
+        }
         Ok(value) => {
             recorder.record(Event::FixtureReady {
                 fixture: name.to_owned(),
                 took_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             });
-            let mut order = context
-                .inner
-                .fixtures
-                .order
-                .lock()
-                .expect("no panic while held");
-            order.push(path);
+            lock(&context.inner.fixtures.order).push(path);
             Ok(Arc::new(value))
         }
         Err(error) => {
@@ -214,10 +216,12 @@ async fn set_up<T: Send + Sync + 'static>(
 }
 
 /// A skip stays a skip; anything else says which fixture failed.
-fn explain(name: &str, error: TestError) -> TestError {
-    match error.as_chaos().map(Error::kind) {
-        Some(Kind::Skip { .. } | Kind::Fixture | Kind::Ended) => error,
-        _ => failed(name, error.to_string()).into(),
+fn explain(name: &str, error: TestError) -> Error {
+    match error.as_chaos() {
+        Some(own) if matches!(own.kind(), Kind::Skip { .. } | Kind::Fixture | Kind::Ended) => {
+            Error::new(own.kind().clone(), own.to_string())
+        }
+        _ => failed(name, error),
     }
 }
 

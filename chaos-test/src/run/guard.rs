@@ -6,7 +6,7 @@ use crate::error::Error;
 
 use super::context::Moment;
 use super::engine;
-use super::injecting::{self, Injected};
+use super::injecting::{self, Injected, Lifting};
 use super::inner::Inner;
 
 /// A fault in force. Dropping it lifts the fault, and blocks until that is done or the
@@ -42,7 +42,9 @@ impl Injection {
     pub async fn lift(self) -> Result<Moment, Error> {
         let (inner, fault) = (Arc::clone(&self.inner), Arc::clone(&self.fault));
         engine::run_on(engine::own(), async move {
-            injecting::lift(&inner, &fault, false).await.map(Moment)
+            injecting::lift(&inner, &fault, Lifting::Asked)
+                .await
+                .map(Moment)
         })
         .await
     }
@@ -75,13 +77,14 @@ impl Drop for Injection {
         if engine::is_own_thread() {
             // Nobody waits for a call that was cancelled, and a worker of the engine that
             // waits for the engine would hold it up.
-            engine::own().spawn(async move { injecting::lift(&inner, &fault, true).await });
+            engine::own()
+                .spawn(async move { injecting::lift(&inner, &fault, Lifting::Cancelled).await });
             return;
         }
         // What does not end in time goes on, and is in the journal. Its failure is judged
         // when the context ends, not here.
         let _ = engine::block_on_own(limit, async move {
-            let _ = injecting::lift(&inner, &fault, true).await;
+            let _ = injecting::lift(&inner, &fault, Lifting::Dropped).await;
         });
     }
 }

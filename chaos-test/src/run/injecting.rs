@@ -338,16 +338,27 @@ fn lift_after(inner: &Arc<Inner>, injected: &Arc<Injected>, length: Duration) {
             _ = injected.until_lifted() => return,
         }
         if let Some(inner) = inner.upgrade() {
-            let _ = lift(&inner, &injected, false).await;
+            let _ = lift(&inner, &injected, Lifting::Asked).await;
         }
     });
+}
+
+/// Why a fault is lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifting {
+    /// By name, by its own end, or by the rollback.
+    Asked,
+    /// Its guard was dropped.
+    Dropped,
+    /// Nobody ever had its guard.
+    Cancelled,
 }
 
 /// Lifts a fault, once. When it was lifted, since the context started.
 pub(super) async fn lift(
     inner: &Arc<Inner>,
     injected: &Injected,
-    dropped: bool,
+    why: Lifting,
 ) -> Result<Duration, Error> {
     let _one = injected.lifting.lock().await;
     let already = injected.lifted.borrow().clone();
@@ -362,7 +373,8 @@ pub(super) async fn lift(
         fault: injected.what.clone(),
         lasted_us: micros(at.saturating_sub(injected.injected_at())),
         hits,
-        dropped,
+        dropped: why == Lifting::Dropped,
+        cancelled: why == Lifting::Cancelled,
         counts,
     });
     let lifted = match put_back {

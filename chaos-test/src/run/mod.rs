@@ -18,6 +18,7 @@ mod reports;
 mod requirements;
 mod rollback;
 mod service;
+mod slots;
 mod starting;
 mod sweep;
 mod window;

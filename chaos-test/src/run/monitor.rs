@@ -1,27 +1,28 @@
 //! Monitors: a probe asked at a steady pace in the background, and what it saw.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::AbortHandle;
 
-use crate::decide::recovery::{Progress, Steady, progress};
-use crate::decide::statistics::Summary;
+use crate::decide::recovery::{Progress, Steady, Streak};
+use crate::decide::tolerance::unsent;
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::model::sample::{Reading, Sample, Window};
 use crate::model::units::human;
 use crate::probe::Pace;
 use crate::system::Ledger;
+use crate::system::lock::lock;
 use crate::system::proxy::sleep_until;
 
 use super::engine;
 use super::inner::Inner;
+use super::slots::{Slot, Slots};
 use super::window::{Baseline, Recovers, Samples};
-
-/// How many samples may wait for their answers at once. A victim that hangs must not make
-/// the harness hold thousands of connections.
-const IN_FLIGHT: usize = 256;
 
 /// A probe that is asked at its pace until the context ends.
 ///
@@ -56,14 +57,14 @@ impl Monitor {
     ///
     /// # Errors
     ///
-    /// If no sample was due, or more of them failed than
+    /// If no sample was due, some could not be sent, or more of them failed than
     /// [`steady_error_rate`](Pace::steady_error_rate) allows: then the steady state does
     /// not hold before anything was broken, and nothing can be concluded
     /// ([`Error::is_not_steady`]).
     pub async fn baseline(&self, length: Duration) -> Result<Baseline, Error> {
         let samples = self.over(length).await?;
         let baseline = self.watcher.judge_baseline(&samples)?;
-        *self.watcher.baseline.lock().expect("no panic while held") = Some(baseline.clone());
+        *lock(&self.watcher.baseline) = Some(baseline.clone());
         let recorder = &self.inner.recorder;
         recorder.record(Event::Baseline {
             monitor: self.watcher.name.clone(),
@@ -87,6 +88,9 @@ impl Monitor {
     ///
     /// Instants are durations since the context started, as [`Moment`](crate::Moment)s are.
     ///
+    /// A sample that the monitor could not send, because it did not keep its pace, is not
+    /// among them; judging them is then judging without data.
+    ///
     /// # Errors
     ///
     /// If the context ends meanwhile.
@@ -103,12 +107,13 @@ impl Monitor {
         engine::run_on(engine::own(), async move {
             let _call = monitor.inner.enter().await?;
             let under = monitor.inner.faults_in_force();
-            let samples = monitor.watcher.answered(window, &monitor.inner).await?;
+            let (samples, unsent) = monitor.watcher.answered(window, &monitor.inner).await?;
             Ok(Samples {
                 monitor: monitor.watcher.name.clone(),
                 under,
                 window,
                 samples,
+                unsent,
                 inner: Arc::clone(&monitor.inner),
             })
         })
@@ -129,12 +134,13 @@ pub(super) struct Watcher {
     pub(super) name: String,
     pub(super) interval: Duration,
     pace: Pace,
-    /// By number: `None` where the answer is not there yet.
-    slots: Mutex<Vec<Option<Sample>>>,
+    slots: Mutex<Slots>,
     /// When the first sample was due, since the context started.
     first: Duration,
-    /// Goes up with each answer.
+    /// Goes up with each sample that is settled.
     news: watch::Sender<u64>,
+    /// Whether it was said that samples are not sent.
+    out_of_pace: AtomicBool,
     pub(super) baseline: Mutex<Option<Baseline>>,
     stop: tokio::sync::Notify,
 }
@@ -148,6 +154,7 @@ impl Watcher {
             slots: Mutex::default(),
             first: inner.recorder.now(),
             news: watch::Sender::new(0),
+            out_of_pace: AtomicBool::new(false),
             baseline: Mutex::new(None),
             stop: tokio::sync::Notify::new(),
         });
@@ -157,33 +164,98 @@ impl Watcher {
 
     /// Asks at its pace until it is stopped.
     async fn ask(self: Arc<Self>, inner: Arc<Inner>) {
-        let places = Arc::new(tokio::sync::Semaphore::new(IN_FLIGHT));
+        let places = Arc::new(Semaphore::new(self.pace.in_flight()));
+        let mut waiting = Waiting::default();
         for number in 0.. {
             let due = self.due(number);
-            tokio::select! {
-                () = sleep_until(inner.recorder.started() + due) => {}
-                () = self.stop.notified() => return,
+            if !self.until(due, &mut waiting, &inner).await {
+                return;
             }
-            inner.sample_sent();
-            self.slots.lock().expect("no panic while held").push(None);
+            lock(&self.slots).due();
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                let reading = Reading::Bad(format!(
-                    "not sent: {IN_FLIGHT} earlier samples are still unanswered"
-                ));
-                self.answer(number, inner.recorder.now(), &inner, reading);
+                self.settle(number, Slot::Unsent, &inner);
                 continue;
             };
-            let (watcher, inner) = (Arc::clone(&self), Arc::clone(&inner));
-            engine::users().spawn(async move {
-                let _place = place;
-                let sent = inner.recorder.now();
-                let asked = tokio::time::timeout(watcher.pace.timeout, watcher.pace.probe.sample());
-                let reading = asked.await.unwrap_or_else(|_| {
-                    Reading::Bad(format!("no answer within {}", human(watcher.pace.timeout)))
-                });
-                watcher.answer(number, sent, &inner, reading);
-            });
+            let sample = Arc::clone(&self).sample(number, place, Arc::clone(&inner));
+            let task = engine::probes().spawn(sample).abort_handle();
+            let deadline = inner.recorder.now() + self.pace.timeout;
+            waiting.0.insert((deadline, number), task);
         }
+    }
+
+    /// Waits until the next sample is due, and meanwhile ends those that take too long:
+    /// here, because a probe that blocks its thread would hold off its own deadline. False
+    /// if it was stopped.
+    async fn until(&self, due: Duration, waiting: &mut Waiting, inner: &Inner) -> bool {
+        loop {
+            let next = match self.expire(waiting, inner) {
+                Some(deadline) => deadline.min(due),
+                None => due,
+            };
+            tokio::select! {
+                () = sleep_until(inner.recorder.started() + next) => {}
+                () = self.stop.notified() => return false,
+            }
+            if inner.recorder.now() >= due {
+                return true;
+            }
+        }
+    }
+
+    /// Ends the samples whose time is over. The next deadline, if one is waiting.
+    fn expire(&self, waiting: &mut Waiting, inner: &Inner) -> Option<Duration> {
+        loop {
+            let entry = waiting.0.first_entry()?;
+            let (deadline, number) = *entry.key();
+            let sent = match lock(&self.slots).get(number as usize) {
+                Some(Slot::Sent(at)) => Some(*at),
+                Some(Slot::Due) => None,
+                _ => {
+                    entry.remove();
+                    continue;
+                }
+            };
+            let now = inner.recorder.now();
+            if now < deadline {
+                return Some(deadline);
+            }
+            let task = entry.remove();
+            let Some(sent) = sent else {
+                // No thread was free to ask: nothing is known of the system under test.
+                task.abort();
+                self.settle(number, Slot::Unsent, inner);
+                continue;
+            };
+            let deadline = sent + self.pace.timeout;
+            if now < deadline {
+                waiting.0.insert((deadline, number), task);
+                continue;
+            }
+            task.abort();
+            let timeout = human(self.pace.timeout);
+            let reading = Reading::Bad(format!("no answer within {timeout}"));
+            self.answer(number, sent, inner, reading);
+        }
+    }
+
+    /// Asks once.
+    async fn sample(self: Arc<Self>, number: u32, place: OwnedSemaphorePermit, inner: Arc<Inner>) {
+        // Held until the probe's future is gone, and not only until its deadline.
+        let _place = place;
+        let sent = inner.recorder.now();
+        if !lock(&self.slots).set(number as usize, Slot::Sent(sent)) {
+            return;
+        }
+        inner.sample_sent();
+        let unwinding = Unwinding {
+            watcher: &self,
+            number,
+            sent,
+            inner: &inner,
+        };
+        let reading = self.pace.probe.sample().await;
+        drop(unwinding);
+        self.answer(number, sent, &inner, reading);
     }
 
     /// When a sample is due, since the context started.
@@ -200,21 +272,42 @@ impl Watcher {
             reading,
         };
         inner.sample_answered(due);
-        self.slots.lock().expect("no panic while held")[number as usize] = Some(sample);
-        self.news.send_modify(|count| *count += 1);
+        self.settle(number, Slot::Answered(sample), inner);
     }
 
-    /// The samples due in a window, once the window is over and all are answered.
-    async fn answered(&self, window: Window, inner: &Inner) -> Result<Vec<Sample>, Error> {
+    fn settle(&self, number: u32, slot: Slot, inner: &Inner) {
+        if slot == Slot::Unsent && !self.out_of_pace.swap(true, Ordering::Relaxed) {
+            inner.recorder.record(Event::Note {
+                text: format!(
+                    "{} did not keep its pace: not all of its samples were sent",
+                    self.name
+                ),
+            });
+        }
+        if lock(&self.slots).set(number as usize, slot) {
+            self.news.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// The samples due in a window, once the window is over and all are settled; and how
+    /// many more were not sent.
+    async fn answered(&self, window: Window, inner: &Inner) -> Result<(Vec<Sample>, usize), Error> {
         let mut news = self.news.subscribe();
         let end = tokio::time::Instant::from_std(inner.recorder.started() + window.to);
         tokio::select! {
             () = tokio::time::sleep_until(end) => {}
             ended = inner.until_ended() => return Err(ended),
         }
+        let to = self.first_due_at(window.to);
+        let from = self.first_due_at(window.from).min(to);
+        let mut next = from;
         loop {
-            if let Some(samples) = self.complete(window) {
-                return Ok(samples);
+            {
+                let slots = lock(&self.slots);
+                next = slots.settled_until(next);
+                if next >= to {
+                    return Ok(slots.answered(from..to));
+                }
             }
             tokio::select! {
                 _ = news.changed() => {}
@@ -223,38 +316,14 @@ impl Watcher {
         }
     }
 
-    /// All samples due in a window, or `None` while one is not answered or not even sent.
-    fn complete(&self, window: Window) -> Option<Vec<Sample>> {
-        let from = self.first_due_at(window.from);
-        let to = self.first_due_at(window.to);
-        let slots = self.slots.lock().expect("no panic while held");
-        if slots.len() < to {
-            return None;
-        }
-        slots[from.min(to)..to].iter().cloned().collect()
-    }
-
     /// The number of the first sample due at an instant or later.
     fn first_due_at(&self, at: Duration) -> usize {
         let since = at.saturating_sub(self.first).as_nanos();
         usize::try_from(since.div_ceil(self.interval.as_nanos())).unwrap_or(usize::MAX)
     }
 
-    /// All answered samples from an instant on, up to the first that is not answered yet.
-    fn answered_since(&self, since: Duration) -> Vec<Sample> {
-        let from = self.first_due_at(since);
-        let slots = self.slots.lock().expect("no panic while held");
-        slots
-            .iter()
-            .skip(from)
-            .map_while(Option::as_ref)
-            .cloned()
-            .collect()
-    }
-
     pub(super) fn all(&self) -> Vec<Sample> {
-        let slots = self.slots.lock().expect("no panic while held");
-        slots.iter().flatten().cloned().collect()
+        lock(&self.slots).all()
     }
 
     pub(super) fn stop(&self) {
@@ -262,7 +331,19 @@ impl Watcher {
     }
 
     fn judge_baseline(&self, samples: &Samples) -> Result<Baseline, Error> {
-        let summary = Summary::of(&samples.samples, samples.window);
+        let summary = samples.summary();
+        if summary.unsent > 0 {
+            return Err(Error::new(
+                Kind::NotSteady,
+                format!(
+                    "the baseline of `{}` has {} samples{}",
+                    self.name,
+                    summary.count,
+                    unsent(summary.unsent)
+                ),
+            )
+            .help("have the probe wait with `.await`, or ask it less often"));
+        }
         let Some(rate) = summary.error_rate() else {
             return Err(Error::new(
                 Kind::NotSteady,
@@ -295,7 +376,7 @@ impl Watcher {
                  `.steady_error_rate(..)` how many failures are normal",
             ));
         }
-        let steady = Steady::of(&summary);
+        let steady = Steady::of(&summary, self.pace.timeout);
         Ok(Baseline {
             summary: Arc::new(summary),
             samples: samples.samples.clone().into(),
@@ -315,15 +396,62 @@ impl Watcher {
     ) -> Progress {
         let mut news = self.news.subscribe();
         let end = tokio::time::Instant::from_std(inner.recorder.started() + deadline);
+        let mut streak = Streak::new(steady, in_a_row);
+        let mut next = self.first_due_at(since);
         loop {
-            let progress = progress(&self.answered_since(since), steady, since, in_a_row);
-            if matches!(progress, Progress::Recovered { .. }) {
-                return progress;
+            if self.show(&mut streak, &mut next) {
+                return streak.progress();
             }
             tokio::select! {
                 _ = news.changed() => {}
-                () = tokio::time::sleep_until(end) => return progress,
+                () = tokio::time::sleep_until(end) => {
+                    self.show(&mut streak, &mut next);
+                    return streak.progress();
+                }
             }
+        }
+    }
+
+    /// Shows a streak what was settled since the last time, up to the first sample that is
+    /// not. Whether it is complete.
+    fn show(&self, streak: &mut Streak, next: &mut usize) -> bool {
+        let slots = lock(&self.slots);
+        loop {
+            match slots.get(*next) {
+                Some(Slot::Answered(sample)) if streak.sample(sample) => return true,
+                Some(Slot::Answered(_)) => {}
+                Some(Slot::Unsent) => streak.unsent(),
+                Some(Slot::Due | Slot::Sent(_)) | None => return false,
+            }
+            *next += 1;
+        }
+    }
+}
+
+/// The samples that wait for their answers, by deadline; ended when it is dropped.
+#[derive(Default)]
+struct Waiting(BTreeMap<(Duration, u32), AbortHandle>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.values().for_each(AbortHandle::abort);
+    }
+}
+
+/// Settles a sample whose probe panics; nobody else would before its deadline.
+struct Unwinding<'a> {
+    watcher: &'a Watcher,
+    number: u32,
+    sent: Duration,
+    inner: &'a Inner,
+}
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reading = Reading::Bad("the probe panicked".to_owned());
+            self.watcher
+                .answer(self.number, self.sent, self.inner, reading);
         }
     }
 }

@@ -13,8 +13,9 @@ use crate::system::Ledger;
 use crate::system::lock::lock;
 
 use super::Boxed;
+use super::engine;
+use super::injecting::{self, Lifting};
 use super::inner::Inner;
-use super::{engine, injecting};
 
 /// How long a closure of the user may take.
 const CLOSURE_LIMIT: Duration = Duration::from_secs(60);
@@ -34,7 +35,7 @@ pub(super) async fn lift_all(inner: &Arc<Inner>) {
     faults.sort_by_key(|fault| std::cmp::Reverse(fault.entry));
     for fault in faults.iter().filter(|fault| fault.in_force()) {
         // A failure is in the journal, and one failure never stops the rest.
-        let _ = injecting::lift(inner, fault, false).await;
+        let _ = injecting::lift(inner, fault, Lifting::Asked).await;
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::decide::recovery::{Progress, Steady};
 use crate::decide::statistics::{Latency, P50, P95, Summary};
-use crate::decide::tolerance::{BaselineSummary, Judgement, Tolerance};
+use crate::decide::tolerance::{BaselineSummary, Judgement, Tolerance, unsent};
 use crate::error::{Error, Kind};
 use crate::model::event::{Event, Met};
 use crate::model::sample::{Sample, Window};
@@ -68,6 +68,8 @@ pub struct Samples {
     pub(super) under: Vec<String>,
     pub(super) window: Window,
     pub(super) samples: Vec<Sample>,
+    /// How many more were due and could not be sent.
+    pub(super) unsent: usize,
     pub(super) inner: Arc<Inner>,
 }
 
@@ -89,20 +91,33 @@ impl Samples {
     }
 
     /// Expects something of them; judged by [`Expectations::check`].
+    #[track_caller]
     pub fn expect(self, tolerance: Tolerance) -> Expectations {
         Expectations {
             samples: self,
             tolerances: vec![tolerance],
+            at: Location::caller().to_string(),
+            judged: false,
         }
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        Summary::of(&self.samples, self.window).with_unsent(self.unsent)
     }
 }
 
 /// What is expected of some samples; judged all together by [`check`](Self::check).
-#[derive(Debug, Clone)]
+///
+/// Where they are dropped without it the test cannot pass: it says that they were never
+/// judged.
+#[derive(Debug)]
 #[must_use = "nothing is judged until `check` is called"]
 pub struct Expectations {
     samples: Samples,
     tolerances: Vec<Tolerance>,
+    /// Where the first was expected.
+    at: String,
+    judged: bool,
 }
 
 impl Expectations {
@@ -121,41 +136,63 @@ impl Expectations {
     /// If at least one is missed ([`Error::is_deviation`]), or cannot be judged for want
     /// of data ([`Error::is_no_data`]).
     #[track_caller]
-    pub fn check(self) -> Result<(), Error> {
+    pub fn check(mut self) -> Result<(), Error> {
+        self.judged = true;
         let at = Location::caller().to_string();
-        let summary = Summary::of(&self.samples.samples, self.samples.window);
+        conclude(&self.samples.inner, &self.judgements(), &at)
+    }
+
+    fn judgements(&self) -> Vec<Judgement> {
+        let summary = self.samples.summary();
         let under = match self.samples.under.as_slice() {
             [] => String::new(),
             faults => format!(" under \"{}\"", faults.join("\", \"")),
         };
-        let judgements: Vec<Judgement> = self
-            .tolerances
-            .iter()
-            .map(|tolerance| {
-                let mut judgement = tolerance.judge(&summary);
-                judgement.what = format!(
-                    "{} of {} over {}{under}",
-                    judgement.what,
-                    self.samples.monitor,
-                    human(self.samples.window.length()),
-                );
-                judgement
-            })
-            .collect();
-        conclude(&self.samples.inner, &judgements, &at)
+        let judge = |tolerance: &Tolerance| {
+            let mut judgement = tolerance.judge(&summary);
+            judgement.what = format!(
+                "{} of {} over {}{under}",
+                judgement.what,
+                self.samples.monitor,
+                human(self.samples.window.length()),
+            );
+            judgement
+        };
+        self.tolerances.iter().map(judge).collect()
     }
+}
+
+impl Drop for Expectations {
+    fn drop(&mut self) {
+        // A panic fails the test already, and says more.
+        if self.judged || std::thread::panicking() {
+            return;
+        }
+        for judgement in self.judgements() {
+            let unjudged = Judgement {
+                actual: "was never judged: call `.check()`".to_owned(),
+                met: Met::NoData,
+                ..judgement
+            };
+            record(&self.samples.inner, &unjudged, &self.at);
+        }
+    }
+}
+
+fn record(inner: &Inner, judgement: &Judgement, at: &str) {
+    inner.recorder.record(Event::Judged {
+        what: judgement.what.clone(),
+        expected: judgement.expected.clone(),
+        actual: judgement.actual.clone(),
+        met: judgement.met,
+        at: at.to_owned(),
+    });
 }
 
 /// Records judgements and turns those that were not met into an error.
 fn conclude(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Error> {
     for judgement in judgements {
-        inner.recorder.record(Event::Judged {
-            what: judgement.what.clone(),
-            expected: judgement.expected.clone(),
-            actual: judgement.actual.clone(),
-            met: judgement.met,
-            at: at.to_owned(),
-        });
+        record(inner, judgement, at);
     }
     let missed: Vec<String> = judgements
         .iter()
@@ -185,6 +222,9 @@ fn conclude(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Err
 /// succeeded, and that took no longer than twice the baseline's p99 (or 25 ms above it,
 /// where that is more). Recovery time is measured to when that sample was sent, and is
 /// therefore exact to one interval of the monitor.
+///
+/// Where it is dropped without being awaited the test cannot pass: it says that the
+/// recovery was never judged.
 #[must_use = "nothing is judged until it is awaited"]
 #[derive(Debug)]
 pub struct Recovers {
@@ -194,6 +234,7 @@ pub struct Recovers {
     within: Duration,
     in_a_row: usize,
     at: String,
+    judged: bool,
 }
 
 impl Recovers {
@@ -206,6 +247,7 @@ impl Recovers {
             within: Duration::from_secs(30),
             in_a_row: 3,
             at: Location::caller().to_string(),
+            judged: false,
         }
     }
 
@@ -234,7 +276,8 @@ impl Recovers {
         self
     }
 
-    async fn judge(self) -> Result<Recovery, Error> {
+    async fn judge(mut self) -> Result<Recovery, Error> {
+        self.judged = true;
         let inner = Arc::clone(&self.monitor.inner);
         let _call = inner.enter().await?;
         let watcher = Arc::clone(&self.monitor.watcher);
@@ -247,19 +290,14 @@ impl Recovers {
             ) => progress,
             ended = inner.until_ended() => return Err(ended),
         };
-        let mut judgement = Judgement {
-            what: format!("recovery of {}", watcher.name),
-            expected: format!(
-                "within {}, {} samples in a row",
-                human(self.within),
-                self.in_a_row
-            ),
-            actual: String::new(),
-            met: Met::No,
-        };
+        let mut judgement = self.judgement(String::new(), Met::No);
         let mut recovery = None;
         match progress {
-            Progress::Recovered { at, degraded } => {
+            Progress::Recovered {
+                at,
+                degraded,
+                unsent: missing,
+            } => {
                 let took = at.saturating_sub(self.since);
                 judgement.actual = if degraded {
                     format!("after {}", human(took))
@@ -276,29 +314,63 @@ impl Recovers {
                         recovery_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                         degraded,
                     });
+                } else if missing > 0 {
+                    // One that was not sent may have been the first that was steady again.
+                    judgement.met = Met::NoData;
+                    judgement.actual += &unsent(missing);
                 }
                 recovery = Some(Recovery { took, degraded });
             }
             Progress::NotYet {
                 seen,
                 streak,
+                unsent: missing,
                 last_problem,
             } => {
-                if seen == 0 {
+                if seen == 0 || missing > 0 {
                     judgement.met = Met::NoData;
-                    judgement.actual = "no sample was answered".to_owned();
+                }
+                if seen == 0 {
+                    judgement.actual = "no sample was answered".to_owned() + &unsent(missing);
                 } else {
                     let problem = match last_problem {
                         Some(problem) => format!("; the last problem: {problem}"),
                         None => String::new(),
                     };
                     judgement.actual =
-                        format!("not yet, {streak} steady in a row of {seen} samples{problem}");
+                        format!("not yet, {streak} steady in a row of {seen} samples{problem}")
+                            + &unsent(missing);
                 }
             }
         }
         conclude(&inner, &[judgement], &self.at)?;
         recovery.ok_or_else(|| Error::new(Kind::NoData, "there was no recovery to measure"))
+    }
+}
+
+impl Recovers {
+    fn judgement(&self, actual: String, met: Met) -> Judgement {
+        Judgement {
+            what: format!("recovery of {}", self.monitor.name()),
+            expected: format!(
+                "within {}, {} samples in a row",
+                human(self.within),
+                self.in_a_row
+            ),
+            actual,
+            met,
+        }
+    }
+}
+
+impl Drop for Recovers {
+    fn drop(&mut self) {
+        // A panic fails the test already, and says more.
+        if self.judged || std::thread::panicking() {
+            return;
+        }
+        let unjudged = self.judgement("was never judged: await it".to_owned(), Met::NoData);
+        record(&self.monitor.inner, &unjudged, &self.at);
     }
 }
 

@@ -83,6 +83,7 @@ pub(super) fn lifted(entry: u64, fault: &str, hits: u64, dropped: bool) -> Event
         lasted_us: 5_250_000,
         hits,
         dropped,
+        cancelled: false,
         counts: "0 samples, 0 connections".into(),
     }
 }
