@@ -3,6 +3,8 @@
 //! A chaos test that injects nothing fails, on purpose, and explains itself at length. The
 //! emptiest one that passes injects a fault that does nothing: that is what is measured.
 
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +17,7 @@ use chaos_test::{
 };
 
 use crate::measure::Times;
-use crate::table::{Table, goal, time};
+use crate::table::{Row, Table};
 use crate::{CHAOS_TEST, PLAIN_TEST, Result, this_program};
 
 const TESTS: usize = 300;
@@ -44,22 +46,29 @@ static SPEC: TestSpec = TestSpec {
 pub(crate) fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     // The first one of a process sets up what all others share.
     in_test_thread(chaos)?;
-    let (mut plains, mut chaotic, mut contexts) =
-        (Times::default(), Times::default(), Times::default());
-    for _ in 0..TESTS {
+    let files = folder.join("files alone");
+    fs::create_dir(&files)?;
+    let [mut plains, mut chaotic, mut contexts, mut alone] =
+        std::array::from_fn(|_| Times::default());
+    for number in 0..TESTS {
+        let spec = spec(number);
         plains.take(|| in_test_thread(plain))?;
-        chaotic.take(|| in_test_thread(chaos))?;
+        chaotic.take(|| in_test_thread(move || run(spec)))?;
         contexts.take(|| in_test_thread(|| drop(ChaosContext::start_blocking())))?;
+        alone.take(|| write_files(&files, number))?;
     }
-    row(table, "an empty `#[tokio::test]`", &plains);
-    row(
-        table,
+    table.add(Row::beside(
         "an empty `#[chaos_test]`: one fault that does nothing",
         &chaotic,
-    );
-    let more = chaotic.median().saturating_sub(plains.median());
-    table.row("the difference", time(more), "", goal(ms(1), more));
-    row(table, "`ChaosContext::start_blocking` and drop", &contexts);
+        &plains,
+        "an empty `#[tokio::test]`",
+        Some(ms(1)),
+    ));
+    table.add(Row::of("the files of such a test, made alone", &alone));
+    table.add(Row::of(
+        "`ChaosContext::start_blocking` and drop",
+        &contexts,
+    ));
     measure_processes(folder, table)
 }
 
@@ -76,15 +85,35 @@ fn measure_processes(folder: &Path, table: &mut Table) -> Result<()> {
             }
         }
     }
-    row(table, "a process with one empty `#[tokio::test]`", &plains);
-    row(table, "a process with one empty `#[chaos_test]`", &chaotic);
-    let more = chaotic.median().saturating_sub(plains.median());
-    table.row("the difference", time(more), "", "");
+    table.add(Row::beside(
+        "a process with one empty `#[chaos_test]`, its report included",
+        &chaotic,
+        &plains,
+        "with one `#[tokio::test]`",
+        None,
+    ));
     Ok(())
 }
 
-fn row(table: &mut Table, what: &str, times: &Times) {
-    table.row(what, time(times.median()), time(times.p99()), "");
+/// Does with files what an empty chaos test does: a journal under a first name and its own,
+/// the report of a start, a copy of the journal, and the report of an end.
+fn write_files(folder: &Path, number: usize) -> Result<()> {
+    let named = |what: &str| folder.join(format!("{what}-{number}"));
+    let (journal, report, fresh) = (named("journal"), named("report"), named("fresh"));
+    let mut lines = File::create_new(&fresh)?;
+    lines.lock()?;
+    fs::rename(&fresh, &journal)?;
+    lines.write_all(&[b'x'; 450])?;
+    fs::write(&fresh, [b'x'; 300])?;
+    fs::rename(&fresh, &report)?;
+    for _ in 0..7 {
+        lines.write_all(&[b'x'; 110])?;
+    }
+    fs::write(named("copy"), [b'x'; 1250])?;
+    fs::remove_file(&journal)?;
+    fs::write(&fresh, [b'x'; 750])?;
+    fs::rename(&fresh, &report)?;
+    Ok(())
 }
 
 /// Libtest gives each test a thread of its own, named after it.
@@ -106,7 +135,21 @@ pub(crate) fn plain() {
 
 /// What `#[chaos_test]` makes of a function that injects a fault without effect.
 pub(crate) fn chaos() {
-    run_async_test(&SPEC, |run: Running| async move {
+    run(&SPEC);
+}
+
+/// Another test of the same kind: each one has report files of its own, and replacing those
+/// of an earlier one costs more than making them.
+fn spec(number: usize) -> &'static TestSpec {
+    let name = format!("{}_{number}", SPEC.name);
+    Box::leak(Box::new(TestSpec {
+        name: String::leak(name),
+        ..SPEC.clone()
+    }))
+}
+
+fn run(spec: &'static TestSpec) {
+    run_async_test(spec, |run: Running| async move {
         run.ready();
         let fault = Flag::default();
         run.context().may_break(&fault.target());

@@ -11,43 +11,46 @@ use crate::Result;
 use crate::empty_test::{context_with_a_fault, finish};
 use crate::link_fault::journal_of;
 use crate::measure::Times;
-use crate::table::{Table, count};
+use crate::table::{Row, Table, count};
 
 const STEPS: usize = 10_000;
 const TIMES: usize = 5;
 
 pub(crate) fn measure(folder: &Path, table: &mut Table) -> Result<()> {
-    let (mut plans, mut ends, mut alone) = (Times::default(), Times::default(), Times::default());
+    let [mut plans, mut pairs, mut alone] = std::array::from_fn(|_| Times::default());
     for _ in 0..TIMES {
         let chaos = context_with_a_fault()?;
-        plans.take(|| {
-            (0..STEPS).try_for_each(|_| chaos.undo_at_rollback("nothing", Undo::Nothing))
-        })?;
+        let start = Instant::now();
+        for _ in 0..STEPS {
+            chaos.undo_at_rollback("nothing", Undo::Nothing)?;
+        }
+        let planned = start.elapsed();
         let journal = fs::read(journal_of()?)?;
-        let took = finish(chaos)?;
-        ends.add(took);
+        plans.add(planned);
+        pairs.add(planned + finish(chaos)?);
         alone.add(write_alone(&journal, folder)?);
     }
-    row(
-        table,
-        "undo steps planned, each on disk",
-        plans.median(),
-        STEPS,
-    );
-    row(
-        table,
-        "undo steps planned, undone, and reported",
-        plans.median() + ends.median(),
-        STEPS,
-    );
-    row(table, "their lines written alone", alone.median(), STEPS);
+    table.add(Row {
+        what: "undo steps planned, each on disk before the next".to_owned(),
+        median: rate(plans.median()),
+        beside: format!("{}, their bare lines", rate(alone.median())),
+        ..Row::default()
+    });
+    table.add(Row {
+        what: "undo steps planned, performed, and reported".to_owned(),
+        median: rate(pairs.median()),
+        ..Row::default()
+    });
     Ok(())
 }
 
 /// How long it takes to write all lines of a journal, one by one.
 fn write_alone(journal: &[u8], folder: &Path) -> Result<Duration> {
     let path = folder.join("alone");
-    let mut file = OpenOptions::new().append(true).create(true).open(&path)?;
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .open(&path)?;
     let start = Instant::now();
     for line in journal.split_inclusive(|&byte| byte == b'\n') {
         file.write_all(line)?;
@@ -57,7 +60,7 @@ fn write_alone(journal: &[u8], folder: &Path) -> Result<Duration> {
     Ok(took)
 }
 
-fn row(table: &mut Table, what: &str, took: Duration, steps: usize) {
-    let rate = steps as f64 / took.as_secs_f64();
-    table.row(what, format!("{} /s", count(rate as usize)), "", "");
+fn rate(took: Duration) -> String {
+    let rate = STEPS as f64 / took.as_secs_f64();
+    format!("{} /s", count(rate as usize))
 }

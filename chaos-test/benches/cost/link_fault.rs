@@ -10,14 +10,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chaos_test::{ChaosContext, Program, Service, link, ms};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinError;
 
 use crate::measure::Times;
-use crate::table::{Table, goal, time};
+use crate::table::{Row, Table};
 use crate::{LISTEN, Result};
 
 const TIMES: usize = 500;
-/// Planned, injected, lifted, undone.
-const LINES: usize = 4;
 
 /// A service that sends back what it is sent.
 pub(crate) fn listen() -> Result<()> {
@@ -30,20 +30,40 @@ pub(crate) fn listen() -> Result<()> {
 }
 
 pub(crate) fn measure(folder: &Path, table: &mut Table) -> Result<()> {
-    for connections in [0, 1, 8] {
+    // A body has a runtime of its own, which is not the harness's.
+    let body = Builder::new_current_thread().enable_all().build()?;
+    let mut handovers = Times::default();
+    for (connections, with) in [
+        (0, "no open connection"),
+        (1, "1 open connection"),
+        (8, "8 open connections"),
+    ] {
         let chaos = ChaosContext::start_blocking()?;
-        let taken = chaos.block_on(take(&chaos, connections, folder))?;
+        let mut taken = body.block_on(take(&chaos, connections, folder))?;
         // Nothing went through the link while it was slow, and a context in which nothing
         // met the fault does not end well: that is no matter here.
         drop(chaos);
-        row(table, connections, &taken);
+        table.add(Row::beside(
+            format!("a link fault injected and lifted, {with}"),
+            &taken.faults,
+            &taken.writes,
+            "its journal lines alone",
+            Some(Duration::from_micros(100)),
+        ));
+        handovers.append(&mut taken.handovers);
     }
+    table.add(Row::of(
+        "six hand-overs between threads, as a fault needs them, alone",
+        &handovers,
+    ));
     Ok(())
 }
 
+#[derive(Default)]
 struct Taken {
     faults: Times,
     writes: Times,
+    handovers: Times,
 }
 
 async fn take(chaos: &ChaosContext, connections: usize, folder: &Path) -> Result<Taken> {
@@ -52,29 +72,68 @@ async fn take(chaos: &ChaosContext, connections: usize, folder: &Path) -> Result
     let _open = (0..connections)
         .map(|_| connect(&service))
         .collect::<Result<Vec<_>>>()?;
-    let journal = journal_of()?;
+    let mut journal = File::open(journal_of()?)?;
     let mut alone = OpenOptions::new()
         .append(true)
         .create(true)
         .open(folder.join("lines"))?;
-    let (mut faults, mut writes) = (Times::default(), Times::default());
-    for round in 0..TIMES + TIMES / 10 {
-        let start = Instant::now();
-        let slow = chaos.inject(link::latency(&service, ms(1))).await?;
-        slow.lift().await?;
-        let took = start.elapsed();
-        let lines = last_lines(&journal)?;
-        let start = Instant::now();
-        for line in &lines {
-            alone.write_all(line)?;
-        }
-        // The first ones warm up caches and threads.
-        if round >= TIMES / 10 {
-            faults.add(took);
-            writes.add(start.elapsed());
-        }
+    let (engine, users) = (runtime()?, runtime()?);
+    let mut taken = Taken::default();
+    // The first ones warm up caches and threads.
+    for _ in 0..TIMES / 10 {
+        inject_and_lift(chaos, &service).await?;
+        hand_over(engine.handle(), users.handle()).await?;
     }
-    Ok(Taken { faults, writes })
+    let mut lines = Vec::new();
+    journal.read_to_end(&mut lines)?;
+    for _ in 0..TIMES {
+        let start = Instant::now();
+        inject_and_lift(chaos, &service).await?;
+        taken.faults.add(start.elapsed());
+        // What was written since the last time: planned, injected, undone, lifted.
+        lines.clear();
+        journal.read_to_end(&mut lines)?;
+        taken.writes.take(|| {
+            let mut lines = lines.split_inclusive(|&byte| byte == b'\n');
+            lines.try_for_each(|line| alone.write_all(line))
+        })?;
+        let start = Instant::now();
+        hand_over(engine.handle(), users.handle()).await?;
+        taken.handovers.add(start.elapsed());
+    }
+    engine.shutdown_background();
+    users.shutdown_background();
+    Ok(taken)
+}
+
+async fn inject_and_lift(chaos: &ChaosContext, service: &Service) -> Result<()> {
+    let slow = chaos.inject(link::latency(service, ms(1))).await?;
+    slow.lift().await?;
+    Ok(())
+}
+
+/// As the harness's own: one for its work and one for what users wrote.
+fn runtime() -> Result<Runtime> {
+    Ok(Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?)
+}
+
+/// From the body to the engine, and from there to the users' runtime for each question that
+/// a fault is asked: prepare, apply and verify; and, when it is lifted, verify.
+async fn hand_over(engine: &Handle, users: &Handle) -> Result<()> {
+    for questions in [3, 1] {
+        let users = users.clone();
+        let asked = engine.spawn(async move {
+            for _ in 0..questions {
+                users.spawn(async {}).await?;
+            }
+            Ok::<_, JoinError>(())
+        });
+        asked.await??;
+    }
+    Ok(())
 }
 
 /// A connection through the link that has carried something both ways.
@@ -92,33 +151,4 @@ pub(crate) fn journal_of() -> Result<PathBuf> {
     let mut journals = fs::read_dir(Path::new(&state).join("journals"))?;
     let journal = journals.next().ok_or("there is no journal")??;
     Ok(journal.path())
-}
-
-/// The lines that the last fault has left in the journal.
-fn last_lines(journal: &Path) -> Result<Vec<Vec<u8>>> {
-    let mut text = Vec::new();
-    File::open(journal)?.read_to_end(&mut text)?;
-    let lines: Vec<_> = text.split_inclusive(|&byte| byte == b'\n').collect();
-    let first = lines.len().saturating_sub(LINES);
-    Ok(lines[first..].iter().map(|line| line.to_vec()).collect())
-}
-
-fn row(table: &mut Table, connections: usize, taken: &Taken) {
-    let Taken { faults, writes } = taken;
-    let plural = if connections == 1 { "" } else { "s" };
-    table.row(
-        format!("a link fault injected and lifted, {connections} open connection{plural}"),
-        time(faults.median()),
-        time(faults.p99()),
-        "",
-    );
-    table.row(
-        "its four journal lines, written alone",
-        time(writes.median()),
-        time(writes.p99()),
-        "",
-    );
-    let more = faults.median().saturating_sub(writes.median());
-    let limit = Duration::from_micros(100);
-    table.row("the difference", time(more), "", goal(limit, more));
 }

@@ -19,6 +19,10 @@ impl Times {
         self.0.push(time);
     }
 
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        self.0.append(&mut other.0);
+    }
+
     pub(crate) fn median(&self) -> Duration {
         self.at(0.5)
     }

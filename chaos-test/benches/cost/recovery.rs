@@ -8,7 +8,7 @@ use chaos_test::{ChaosContext, Monitor, Probe, ms, secs};
 
 use crate::Result;
 use crate::empty_test::Flag;
-use crate::table::Table;
+use crate::table::{Row, Table};
 
 const RECOVERIES: u32 = 50;
 
@@ -80,13 +80,14 @@ fn row(table: &mut Table, interval: Duration, errors: Vec<f64>) {
         0 => "met".to_owned(),
         over => format!("missed by {over} of {}", sizes.len()),
     };
-    table.row(
-        format!(
+    table.add(Row {
+        what: format!(
             "recovery time is off by, in intervals of {} ms",
             interval.as_millis()
         ),
-        format!("{median:.2}"),
-        format!("{worst:.2}"),
-        format!("at most 1: {verdict}"),
-    );
+        median: format!("{median:.2}"),
+        p99: format!("{worst:.2}"),
+        goal: format!("1: {verdict}"),
+        ..Row::default()
+    });
 }

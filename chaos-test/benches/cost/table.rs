@@ -3,32 +3,81 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::measure::Times;
+
 /// Rows of a Markdown table.
 #[derive(Default)]
 pub(crate) struct Table {
-    rows: Vec<[String; 4]>,
+    rows: Vec<Row>,
+}
+
+/// One figure. What is empty does not apply.
+#[derive(Default)]
+pub(crate) struct Row {
+    /// What was measured.
+    pub(crate) what: String,
+    pub(crate) median: String,
+    /// The slowest, where it was measured fewer than a hundred times.
+    pub(crate) p99: String,
+    /// The bare work, measured in turns with it: its median, and what it is.
+    pub(crate) beside: String,
+    /// How much more it is.
+    pub(crate) more: String,
+    /// What is wanted, and whether it was so.
+    pub(crate) goal: String,
+}
+
+impl Row {
+    pub(crate) fn of(what: impl Into<String>, times: &Times) -> Self {
+        Self {
+            what: what.into(),
+            median: time(times.median()),
+            p99: time(times.p99()),
+            ..Self::default()
+        }
+    }
+
+    /// The same beside some bare work; how much more it is must keep to a limit, if any.
+    pub(crate) fn beside(
+        what: impl Into<String>,
+        times: &Times,
+        bare: &Times,
+        bare_is: &str,
+        limit: Option<Duration>,
+    ) -> Self {
+        let more = times.median().saturating_sub(bare.median());
+        Self {
+            beside: format!("{}, {bare_is}", time(bare.median())),
+            more: time(more),
+            goal: limit.map(|limit| goal(limit, more)).unwrap_or_default(),
+            ..Self::of(what, times)
+        }
+    }
 }
 
 impl Table {
-    /// What was measured, its median, its worst, and what is wanted.
-    pub(crate) fn row(
-        &mut self,
-        what: impl Into<String>,
-        median: impl Into<String>,
-        worst: impl Into<String>,
-        goal: impl Into<String>,
-    ) {
-        self.rows
-            .push([what.into(), median.into(), worst.into(), goal.into()]);
+    pub(crate) fn add(&mut self, row: Row) {
+        self.rows.push(row);
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| | median | p99 | goal |")?;
-        write!(f, "|---|---:|---:|---|")?;
-        for [what, median, worst, goal] in &self.rows {
-            write!(f, "\n| {what} | {median} | {worst} | {goal} |")?;
+        writeln!(f, "| | median | p99 | beside | more | goal |")?;
+        write!(f, "|---|---:|---:|---|---:|---|")?;
+        for row in &self.rows {
+            let Row {
+                what,
+                median,
+                p99,
+                beside,
+                more,
+                goal,
+            } = row;
+            write!(
+                f,
+                "\n| {what} | {median} | {p99} | {beside} | {more} | {goal} |"
+            )?;
         }
         Ok(())
     }
@@ -37,7 +86,7 @@ impl fmt::Display for Table {
 /// What is wanted, and whether it was so.
 pub(crate) fn goal(limit: Duration, measured: Duration) -> String {
     let met = if measured <= limit { "met" } else { "missed" };
-    format!("at most {}: {met}", time(limit))
+    format!("{}: {met}", time(limit))
 }
 
 /// A time with three digits.
@@ -52,18 +101,12 @@ pub(crate) fn time(time: Duration) -> String {
 
 /// A number with three digits, or all of those before the point.
 fn digits(number: f64) -> String {
-    let decimals = if number >= 100.0 {
-        0
-    } else if number >= 10.0 {
-        1
-    } else {
-        2
+    let decimals = match number {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
     };
-    let text = format!("{number:.decimals$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
+    format!("{number:.decimals$}")
 }
 
 /// A whole number in groups of three digits.

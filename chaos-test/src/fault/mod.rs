@@ -131,6 +131,13 @@ pub trait Fault: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether it is one of the library's own, which never block the thread they run on: the
+    /// engine then runs them itself, without handing them to another thread.
+    #[doc(hidden)]
+    fn is_ours(&self) -> bool {
+        false
+    }
+
     /// The same fault, but it ends by itself after this time, even while the test's body
     /// is busy. It still ends earlier where its guard is dropped.
     fn lasting(self, length: Duration) -> Lasting<Self>
@@ -187,6 +194,10 @@ impl<F: Fault> Fault for Lasting<F> {
     fn duration(&self) -> Option<Duration> {
         Some(self.length)
     }
+
+    fn is_ours(&self) -> bool {
+        self.fault.is_ours()
+    }
 }
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -202,6 +213,7 @@ pub(crate) trait ErasedFault: Debug + Send + Sync {
     fn verify<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Effect>;
     fn hits(&self, system: &ReadOnlySystem) -> Option<u64>;
     fn duration(&self) -> Option<Duration>;
+    fn is_ours(&self) -> bool;
 }
 
 impl<F: Fault> ErasedFault for F {
@@ -239,5 +251,9 @@ impl<F: Fault> ErasedFault for F {
 
     fn duration(&self) -> Option<Duration> {
         Fault::duration(self)
+    }
+
+    fn is_ours(&self) -> bool {
+        Fault::is_ours(self)
     }
 }

@@ -298,22 +298,34 @@ async fn call<T: Send + 'static>(
     ends: Option<&Inner>,
     ask: impl FnOnce(Arc<dyn ErasedFault>) -> super::Boxed<Result<T, Error>> + Send + 'static,
 ) -> Call<T> {
+    let ours = fault.is_ours();
     let fault = Arc::clone(fault);
-    let mut task = engine::users().spawn(async move { ask(fault).await });
     let ended = async {
         match ends {
             Some(inner) => inner.until_ended().await,
             None => std::future::pending().await,
         }
     };
+    let late = || {
+        Error::new(
+            Kind::Inject,
+            format!("`{method}` took longer than {}", human(limit)),
+        )
+    };
+    if ours {
+        // Each hand-over to another thread costs more than what a link fault does.
+        return tokio::select! {
+            answer = ask(fault) => Call::Answered(answer),
+            () = tokio::time::sleep(limit) => Call::GivenUp(late()),
+            ended = ended => Call::GivenUp(ended),
+        };
+    }
+    let mut task = engine::users().spawn(async move { ask(fault).await });
     let why = tokio::select! {
         answer = &mut task => return Call::Answered(answer.unwrap_or_else(|panic| {
             Err(Error::new(Kind::Inject, format!("`{method}` panicked: {panic}")))
         })),
-        () = tokio::time::sleep(limit) => Error::new(
-            Kind::Inject,
-            format!("`{method}` took longer than {}", human(limit)),
-        ),
+        () = tokio::time::sleep(limit) => late(),
         ended = ended => ended,
     };
     task.abort();

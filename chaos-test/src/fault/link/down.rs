@@ -38,6 +38,10 @@ impl Fault for Down {
         format!("cut {}", self.links)
     }
 
+    fn is_ours(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Vec<Target> {
         vec![self.links.0.clone()]
     }

@@ -70,6 +70,10 @@ impl Fault for Latency {
         format!("delay {} by {}{jitter}", self.links, human(self.delay))
     }
 
+    fn is_ours(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Vec<Target> {
         vec![self.links.0.clone()]
     }

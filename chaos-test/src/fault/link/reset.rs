@@ -63,6 +63,10 @@ impl Fault for Reset {
         format!("reset {}", self.links)
     }
 
+    fn is_ours(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Vec<Target> {
         vec![self.links.0.clone()]
     }

@@ -37,6 +37,10 @@ impl Fault for HangAtStart {
         format!("hang {} at its start", self.service)
     }
 
+    fn is_ours(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Vec<Target> {
         super::target(&self.service)
     }

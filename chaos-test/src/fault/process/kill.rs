@@ -59,6 +59,10 @@ impl Fault for Kill {
         }
     }
 
+    fn is_ours(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Vec<Target> {
         super::target(&self.service)
     }

@@ -50,6 +50,10 @@ impl Fault for Restart {
         format!("restart {}", self.service)
     }
 
+    fn is_ours(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Vec<Target> {
         super::target(&self.service)
     }

@@ -41,6 +41,10 @@ impl Fault for Stop {
         format!("stop {}", self.service)
     }
 
+    fn is_ours(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Vec<Target> {
         super::target(&self.service)
     }
