@@ -112,7 +112,8 @@ fn write_files(folder: &Path, number: usize) -> Result<()> {
     fs::write(named("copy"), [b'x'; 1250])?;
     fs::remove_file(&journal)?;
     fs::write(&fresh, [b'x'; 750])?;
-    fs::rename(&fresh, &report)?;
+    fs::rename(&fresh, named("end"))?;
+    fs::remove_file(&report)?;
     Ok(())
 }
 

@@ -35,6 +35,11 @@ use crate::report::junit::junit;
 
 use folder::{Fragments, Replacement, about, replace};
 
+/// Where the report of an ended test goes.
+fn ended(started: &Path) -> PathBuf {
+    started.with_extension("end.json")
+}
+
 const CURRENT: &str = "current";
 const BEGAN: &str = "began";
 const MERGED: &str = "merged";
@@ -101,16 +106,27 @@ impl Reports {
     ///
     /// If the key is no bare name, or the file cannot be written.
     pub fn write(&self, key: &str, report: &TestReport) -> io::Result<()> {
-        let path = self.fragment(key)?;
+        let started = self.fragment(key)?;
+        // The end has a file of its own, because ext4 writes a file that is renamed over
+        // another one to the disk before it goes on, which takes milliseconds.
+        let path = match report.end {
+            None => started.clone(),
+            Some(_) => ended(&started),
+        };
         let json = serde_json::to_vec(report)?;
         match replace(&path, &json) {
             // `cargo clean` in the middle of a run.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.make_folders()?;
-                replace(&path, &json)
+                replace(&path, &json)?;
             }
-            done => done,
+            done => done?,
         }
+        if report.end.is_some() {
+            // Where it stays, the end still counts for more.
+            let _ = fs::remove_file(started);
+        }
+        Ok(())
     }
 
     /// Puts the run's fragments together, and returns where its report is. The copy at the

@@ -23,7 +23,9 @@ pub fn fragment_name(binary: &str, name: &str, attempt: u32, pid: Option<u32>) -
 /// Whether a key is a name that a fragment may have.
 pub(super) fn is_fragment(key: &str) -> bool {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    !key.starts_with('.') && key.ends_with(".json") && key.len() <= LONGEST && key.bytes().all(safe)
+    // The report of an end is called `.end.json`.
+    let longest = LONGEST + ".end".len();
+    !key.starts_with('.') && key.ends_with(".json") && key.len() <= longest && key.bytes().all(safe)
 }
 
 /// The name of a run's folder: the run's own, where that is safe.

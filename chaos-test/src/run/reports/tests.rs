@@ -104,7 +104,7 @@ fn merging_twice_gives_the_same_file_and_the_copy_of_the_current_run() {
     assert_eq!(text(root.path().join(JUNIT)), first);
     let key = fragment_name("shop::chaos", "one", 1, None);
     assert!(
-        folder::read_report(&run.fragment(&key).unwrap())
+        folder::read_report(&ended(&run.fragment(&key).unwrap()))
             .unwrap()
             .end
             .is_some()
@@ -161,10 +161,8 @@ fn a_report_that_lacks_nothing_is_not_made_again() {
     assert!(stale(), "it is missing");
     age(&run.folder().join("fragments"), Duration::from_secs(60));
     let key = fragment_name("shop::chaos", "one", 1, None);
-    age(
-        &run.folder().join("fragments").join(key),
-        Duration::from_secs(60),
-    );
+    let fragment = ended(&run.fragment(&key).unwrap());
+    age(&fragment, Duration::from_secs(60));
     run.merge().unwrap();
     assert!(!stale());
 
