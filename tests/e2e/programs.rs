@@ -1,7 +1,7 @@
 //! Programs as services: limits, output, folders, several ports, what they leave.
 
 use chaos_test::prelude::*;
-use chaos_test::{log_line, process};
+use chaos_test::{Effect, Error, ReadOnlySystem, System, Target, Undo, log_line, process};
 
 use crate::victims::{inventory, inventory_program, runs, watch};
 
@@ -105,6 +105,32 @@ async fn stubborn(chaos: &ChaosContext) -> chaos_test::Result<Service> {
     Ok(chaos.process("stubborn", program).await?)
 }
 
+/// A stop that counts as met: one that is cancelled may be over before anybody asks.
+#[derive(Debug)]
+struct Met(process::Stop);
+
+impl Fault for Met {
+    fn targets(&self) -> Vec<Target> {
+        self.0.targets()
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        self.0.prepare(system).await
+    }
+
+    async fn apply(&self, system: &System) -> Result<(), Error> {
+        self.0.apply(system).await
+    }
+
+    async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
+        self.0.verify(system).await
+    }
+
+    fn hits(&self, _: &ReadOnlySystem) -> Option<u64> {
+        Some(1)
+    }
+}
+
 /// A call that is cancelled half-way leaves nothing behind that the context does not know.
 #[chaos_test]
 async fn a_cancelled_call_is_put_back(
@@ -115,7 +141,7 @@ async fn a_cancelled_call_is_put_back(
     let normal = requests.baseline(ms(100)).await?;
     for micros in [0, 50, 200, 1000, 5000] {
         let limit = std::time::Duration::from_micros(micros);
-        let _ = tokio::time::timeout(limit, chaos.inject(process::stop(inventory))).await;
+        let _ = tokio::time::timeout(limit, chaos.inject(Met(process::stop(inventory)))).await;
         let late = format!("late-{micros}");
         let _ = tokio::time::timeout(limit, chaos.process(late, inventory_program())).await;
     }

@@ -54,7 +54,7 @@ async fn a_slow_end_is_waited_for(chaos: &ChaosContext) -> chaos_test::Result {
     Ok(())
 }
 
-const WRAPPER: &str = "setsid sleep 600 & echo child $!; echo ready; wait";
+const WRAPPER: &str = "setsid sh -c 'echo child $$; echo ready; exec sleep 600' & wait";
 
 /// A killed wrapper takes the server with it that left its session.
 #[chaos_test]
