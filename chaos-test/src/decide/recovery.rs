@@ -16,7 +16,7 @@ pub struct Steady {
 
 impl Steady {
     /// Derived from a baseline: it must succeed, and its latency be at most twice the
-    /// baseline's p99, or 25 ms above it where that is more.
+    /// baseline's p99, or 100 ms above it where that is more.
     ///
     /// The slack keeps a busy machine from prolonging a recovery; assertions on latency
     /// say how fast it has to be. It is never more than `timeout`, which no answer can
@@ -24,7 +24,7 @@ impl Steady {
     #[must_use]
     pub fn of(baseline: &Summary, timeout: Duration) -> Self {
         let slowest = match baseline.latency(P99) {
-            Some(Latency::Of(p99)) => (p99 * 2).max(p99 + Duration::from_millis(25)),
+            Some(Latency::Of(p99)) => (p99 * 2).max(p99 + Duration::from_millis(100)),
             // With failures among the slowest hundredth only success can be asked for.
             Some(Latency::NoAnswer) | None => timeout,
         };

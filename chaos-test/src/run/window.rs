@@ -219,7 +219,7 @@ fn conclude(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Err
 /// Waits for a recovery and judges it; made by [`Monitor::recovers_to`]. Await it.
 ///
 /// The system has recovered with the first of several steady samples in a row: ones that
-/// succeeded, and that took no longer than twice the baseline's p99 (or 25 ms above it,
+/// succeeded, and that took no longer than twice the baseline's p99 (or 100 ms above it,
 /// where that is more). Recovery time is measured to when that sample was sent, and is
 /// therefore exact to one interval of the monitor.
 ///
