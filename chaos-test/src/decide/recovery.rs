@@ -273,7 +273,7 @@ mod tests {
             from: ms(0),
             to: ms(1000),
         };
-        for (pattern, expected) in [("....", ms(26)), (".x..", ms(200)), ("ssss", ms(160))] {
+        for (pattern, expected) in [("....", ms(101)), (".x..", ms(200)), ("ssss", ms(180))] {
             let normal = Summary::of(&samples(pattern), window);
             assert_eq!(Steady::of(&normal, ms(200)).slowest, expected, "{pattern}");
         }
