@@ -39,7 +39,7 @@ impl std::fmt::Debug for Entry {
 pub const CATALOGUE: &[Entry] = &[
     Entry {
         name: "process::kill",
-        does: "ends the process group with a signal, SIGKILL by default",
+        does: "ends the processes of a service with a signal, SIGKILL by default",
         parameters: "`.with(Signal)`",
         lifting: "starts it again, waits until it is ready",
         risk: Risk::Medium,
