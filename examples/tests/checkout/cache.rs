@@ -32,7 +32,7 @@ async fn customers_do_not_notice_a_dead_cache(
                 .over(secs(2))
                 .await?
                 .expect(error_rate().at_most(percent(0)))
-                .expect(latency(P95).at_most(ms(250)))
+                .expect(latency(P95).at_most(secs(1)))
                 .check()
         })
         .await?;
