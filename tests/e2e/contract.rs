@@ -1,7 +1,7 @@
 //! What every fault of the library owes, gone through by the catalogue.
 
 use chaos_test::prelude::*;
-use chaos_test::{CATALOGUE, Effect, Error, Fault, ReadOnlySystem, System, Target, Undo};
+use chaos_test::{CATALOGUE, Effect, Error, Fault, ReadOnlySystem, System, Target, Undo, process};
 
 use crate::victims::{inventory, inventory_program, watch};
 
@@ -32,6 +32,37 @@ async fn each_fault_is_felt_and_lifted(
             .within(secs(10))
             .await?;
     }
+    Ok(())
+}
+
+/// Two faults on one process are refused: the one that is lifted first would end the other.
+#[chaos_test(breaks(inventory))]
+async fn a_process_has_one_fault_at_a_time(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let requests = watch(chaos, inventory);
+    let normal = requests.baseline(ms(300)).await?;
+    let hang = chaos.inject(process::hang_at_start(inventory)).await?;
+    let refused = chaos.inject(process::kill(inventory)).await.unwrap_err();
+    assert!(refused.is_refused(), "{refused}");
+    let text = refused.to_string();
+    assert!(
+        text.contains("`hang inventory at its start` is in force")
+            && text.contains("lift it first"),
+        "{text}"
+    );
+    requests.over(ms(50)).await?;
+    let lifted = hang.lift().await?;
+    requests
+        .recovers_to(&normal)
+        .since(lifted)
+        .within(secs(10))
+        .await?;
+    // Neither the lifted one nor the refused one is in the way.
+    let outage = chaos.inject(process::kill(inventory)).await?;
+    requests.over(ms(50)).await?;
+    outage.lift().await?;
     Ok(())
 }
 

@@ -2,7 +2,9 @@
 //! say.
 
 use chaos_test::prelude::*;
-use chaos_test::{log_line, process};
+use chaos_test::{
+    Effect, Error, ProcessState, ReadOnlySystem, System, Target, Undo, log_line, process,
+};
 
 use crate::victims::runs;
 
@@ -125,6 +127,38 @@ async fn an_earlier_ready_line_does_not_count(chaos: &ChaosContext) -> chaos_tes
     Ok(())
 }
 
+/// Kills the process of a service while it is held at its start.
+#[derive(Debug)]
+struct KillAtStart(Service);
+
+impl Fault for KillAtStart {
+    fn targets(&self) -> Vec<Target> {
+        Breakable::targets(&self.0)
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        system.undo_running(self.0.name())
+    }
+
+    async fn apply(&self, system: &System) -> Result<(), Error> {
+        let service = self.0.name();
+        system.end_process(service, false).await?;
+        system.start_process(service, true).await?;
+        system.signal(service, Signal::Kill).await?;
+        match system.process_exits(service, secs(5)).await? {
+            true => Ok(()),
+            false => Err(Error::msg("it outlived SIGKILL")),
+        }
+    }
+
+    async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
+        Ok(match system.process_state(self.0.name())? {
+            ProcessState::Gone => Effect::Active,
+            state => Effect::Absent(format!("its process is {state}")),
+        })
+    }
+}
+
 /// A process that is held at its start can be killed at once.
 #[chaos_test]
 async fn a_start_can_be_killed_at_once(chaos: &ChaosContext) -> chaos_test::Result {
@@ -134,11 +168,9 @@ async fn a_start_can_be_killed_at_once(chaos: &ChaosContext) -> chaos_test::Resu
     chaos.may_break(&service);
     let log = watch_log(chaos, &service);
     for _ in 0..20 {
-        let hang = chaos.inject(process::hang_at_start(&service)).await?;
-        let kill = chaos.inject(process::kill(&service)).await?;
+        let kill = chaos.inject(KillAtStart(service.clone())).await?;
         log.over(ms(12)).await?;
         kill.lift().await?;
-        hang.lift().await?;
     }
     Ok(())
 }

@@ -104,8 +104,9 @@ pub trait Fault: Debug + Send + Sync + 'static {
     /// If it could not be done, or not wholly.
     fn apply(&self, system: &System) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// How long [`apply`](Self::apply) may take, 60 s by default: after that it counts as
-    /// failed and the undo is performed. A fault that waits on purpose needs longer.
+    /// How long [`apply`](Self::apply) may take, 60 s by default, besides the grace periods
+    /// of the services that it targets: after that it counts as failed and the undo is
+    /// performed. A fault that waits on purpose needs longer.
     fn apply_limit(&self) -> Duration {
         APPLY_LIMIT
     }

@@ -132,6 +132,16 @@ impl Undo {
         }
     }
 
+    /// The service whose process it puts back, of a fault on a process.
+    pub(crate) fn process_of(&self) -> Option<&str> {
+        match self {
+            Self::ContinueProcess { service, .. } | Self::RunService { service, .. } => {
+                Some(service)
+            }
+            _ => None,
+        }
+    }
+
     /// What a person has to do where the step could not be performed.
     #[must_use]
     pub fn by_hand(&self) -> String {

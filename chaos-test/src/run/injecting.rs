@@ -57,6 +57,13 @@ impl Injected {
         self.injected_at.get().is_some() && self.lifted.borrow().is_none()
     }
 
+    /// Whether this one and the other put the same process back, and neither is lifted: the
+    /// one that is lifted first would end the other, too.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let process = other.undo.process_of();
+        process.is_some() && process == self.undo.process_of() && self.lifted.borrow().is_none()
+    }
+
     pub(super) fn sample_sent(&self) {
         if self.injected_at.get().is_none() {
             self.early_samples.fetch_add(1, Ordering::Relaxed);
@@ -174,12 +181,10 @@ async fn try_inject(
     .map_err(|error| not_injected(what, "could not be prepared").because(error))?;
     let undo = crate::system::undo::prepared(undo)
         .map_err(|error| not_injected(what, "was not injected").because(error))?;
-    inner.recorder.plan_entry(entry, what, undo.clone(), true)?;
-    inner.world.keep_for(&undo);
     let injected = Arc::new(Injected {
         entry,
         what: what.to_owned(),
-        undo,
+        undo: undo.clone(),
         injected_at: OnceLock::new(),
         spent: AtomicBool::new(false),
         stuck: AtomicBool::new(false),
@@ -192,13 +197,21 @@ async fn try_inject(
         lifted: watch::Sender::new(None),
     });
     // Known before it is applied, so that samples can meet it from its first moment.
-    inner.know(&injected);
+    inner.know(&injected)?;
+    if let Err(error) = inner.recorder.plan_entry(entry, what, undo.clone(), true) {
+        inner.forget(entry);
+        return Err(error);
+    }
+    inner.world.keep_for(&undo);
     match apply_and_verify(inner, &injected).await {
         Ok(spent) => injected.spent.store(spent, Ordering::Relaxed),
         Err(error) => {
             // It may have been applied half-way.
             return Err(match put_back(inner, &injected).await {
-                Ok(()) => error,
+                Ok(()) => {
+                    inner.forget(entry);
+                    error
+                }
                 Err(undo) => error.help(format!("nor could it be put back: {undo}")),
             });
         }
@@ -236,7 +249,8 @@ async fn apply_and_verify(inner: &Inner, injected: &Injected) -> Result<bool, Er
     let system = System {
         read: read_only(inner, injected.entry, &injected.targets),
     };
-    let limit = guarded("apply_limit", || fault.apply_limit())?;
+    let limit = guarded("apply_limit", || fault.apply_limit())?
+        .saturating_add(inner.world.grace_of(&injected.targets));
     let applied = call(fault, "apply", limit, Some(inner), move |fault| {
         Box::pin(async move { fault.apply(&system).await })
     })

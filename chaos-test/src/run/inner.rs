@@ -149,9 +149,27 @@ impl Inner {
         })
     }
 
-    pub(super) fn know(&self, fault: &Arc<Injected>) {
+    /// Takes a fault in, unless it and one that is in force would put the same process back.
+    pub(super) fn know(&self, fault: &Arc<Injected>) -> Result<(), Error> {
         let mut injected = lock(&self.injected);
+        if let Some(other) = injected.values().find(|other| other.overlaps(fault)) {
+            return Err(Error::new(
+                Kind::Refused,
+                format!(
+                    "{} was refused, nothing was touched: `{}` is in force, and a service's \
+                     process has one fault at a time",
+                    fault.what, other.what
+                ),
+            )
+            .help("lift it first, with `lift().await` on its guard"));
+        }
         injected.insert(fault.entry, Arc::clone(fault));
+        Ok(())
+    }
+
+    /// Nothing is left of a fault that could not be injected.
+    pub(super) fn forget(&self, entry: u64) {
+        lock(&self.injected).remove(&entry);
     }
 
     /// The faults that are in force now, in words.

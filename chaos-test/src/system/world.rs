@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::lock::lock;
 use super::proxy::{Direction, Link, Toxic, ToxicId};
@@ -216,6 +217,18 @@ impl World {
                 accepted: sum.accepted + traffic.accepted,
                 bytes: sum.bytes + traffic.bytes_upstream + traffic.bytes_downstream,
             })
+        })
+    }
+
+    /// How long the services among some targets may take to end once they were asked to.
+    pub(crate) fn grace_of(&self, targets: &[Target]) -> Duration {
+        let made = self.made();
+        let services = targets.iter().filter_map(|target| match target {
+            Target::Service(name) => made.services.get(name),
+            _ => None,
+        });
+        services.fold(Duration::ZERO, |sum, service| {
+            sum.saturating_add(service.grace())
         })
     }
 

@@ -1,4 +1,6 @@
-//! Faults on the process of a service.
+//! Faults on the process of a service, one at a time: a second one is refused while the guard
+//! of the first is there, because lifting either would end both. Faults on links go along
+//! with them.
 
 mod hang_at_start;
 mod kill;
