@@ -1,14 +1,12 @@
 //! Sends an HTTP request.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::OnceLock;
 
 use super::ready::Ready;
 use super::{Probe, with_slash};
 use crate::error::with_causes;
 use crate::model::sample::Reading;
-use crate::system::service::{ReadyCheck, ServiceProcess};
+use crate::system::service::{Answer, ReadyCheck, Unit};
 
 /// What is asked over HTTP, and what counts as a good answer.
 #[derive(Debug, Clone)]
@@ -63,15 +61,13 @@ impl ReadyCheck for HttpRequest {
         format!("waiting for {status} from {}", self.path)
     }
 
-    fn check<'a>(
-        &'a self,
-        service: &'a ServiceProcess,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+    fn check<'a>(&'a self, service: &'a dyn Unit) -> Answer<'a, Result<(), String>> {
         Box::pin(async move {
-            let Some((_, port)) = service.ports().first() else {
+            let endpoints = service.endpoints();
+            let Some((_, address)) = endpoints.first() else {
                 return Err("the service has no port".to_owned());
             };
-            let url = format!("http://{}{}", port.address(), with_slash(&self.path));
+            let url = format!("http://{address}{}", with_slash(&self.path));
             // A connection of its own, so that the check is never answered by what is
             // left of the process before.
             get(fresh(), &url, &self.expected).await

@@ -1,11 +1,9 @@
 //! When a service counts as ready.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::system::service::{ReadyCheck, ServiceProcess};
+use crate::system::service::{Answer, ReadyCheck, Unit};
 
 /// How to see that a service is ready: made from [`http`](crate::http), [`tcp`] or
 /// [`log_line`].
@@ -23,8 +21,6 @@ impl Ready {
         Self(Arc::new(check))
     }
 }
-
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 /// Ready when all its ports accept a connection. That is the default.
 #[derive(Debug, Clone, Copy)]
@@ -54,12 +50,12 @@ impl ReadyCheck for AllPorts {
         "waiting for all its ports to accept a connection".to_owned()
     }
 
-    fn check<'a>(&'a self, service: &'a ServiceProcess) -> Answer<'a> {
+    fn check<'a>(&'a self, service: &'a dyn Unit) -> Answer<'a, Result<(), String>> {
         Box::pin(async move {
-            for (_, port) in service.ports() {
-                super::tcp::connect(&port.address().to_string())
+            for (_, address) in service.endpoints() {
+                super::tcp::connect(&address.to_string())
                     .await
-                    .map_err(|why| format!("port {}: {why}", port.port()))?;
+                    .map_err(|why| format!("port {}: {why}", address.port()))?;
             }
             Ok(())
         })
@@ -94,7 +90,7 @@ impl ReadyCheck for LogLine {
         format!("waiting for the line `{}`", self.text)
     }
 
-    fn check<'a>(&'a self, service: &'a ServiceProcess) -> Answer<'a> {
+    fn check<'a>(&'a self, service: &'a dyn Unit) -> Answer<'a, Result<(), String>> {
         Box::pin(async move { service.has_printed(&self.text) })
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::error::{Error, Kind};
 use crate::system::Ledger;
 use crate::system::ports::ReservedPort;
-use crate::system::service::{Launch, ServiceProcess};
+use crate::system::service::Unit;
+use crate::system::service::process::{Launch, ServiceProcess};
 
 use super::inner::Inner;
 use super::program::{Filled, Plan, Program};
@@ -45,7 +46,8 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
     let launch = launch(inner, name, &plan, path, ports).map_err(failed)?;
     let ledger: Arc<dyn Ledger> = inner.recorder.clone();
     let process = Arc::new(ServiceProcess::new(launch, Arc::downgrade(&ledger)));
-    inner.world.add_service(Arc::clone(&process));
+    let unit: Arc<dyn Unit> = process.clone();
+    inner.world.add_service(unit);
     let started = tokio::select! {
         started = process.start() => started,
         ended = inner.until_ended() => Err(ended),
@@ -56,10 +58,10 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
         return Err(error);
     }
     let mut links = Vec::new();
-    for (known, port) in process.ports() {
-        let link = inner.open_link(link_name(EVERYBODY, name, *known), port.address())?;
+    for (known, address) in process.endpoints() {
+        let link = inner.open_link(link_name(EVERYBODY, name, known), address)?;
         inner.world.add_link(name, link.clone()).await;
-        links.push((*known, link));
+        links.push((known, link));
     }
     Ok(Service {
         name: name.into(),

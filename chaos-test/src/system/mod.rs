@@ -20,7 +20,6 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 mod reach;
 pub(crate) mod service;
-mod service_log;
 pub(crate) mod state_dir;
 pub(crate) mod stem;
 pub(crate) mod terminal;

@@ -45,9 +45,9 @@ impl ReadOnlySystem {
     ///
     /// # Errors
     ///
-    /// If the context has no such service.
+    /// If the context has no such service, or it is no process.
     pub fn process_state(&self, service: &str) -> Result<ProcessState, Error> {
-        Ok(self.world.service(service)?.state())
+        Ok(self.world.service(service)?.as_process()?.state())
     }
 
     /// The numbers of the processes that are left of a service: its own, all in its session
@@ -57,7 +57,7 @@ impl ReadOnlySystem {
     ///
     /// If the context has no such service.
     pub fn leftover_processes(&self, service: &str) -> Result<Vec<u32>, Error> {
-        Ok(self.world.service(service)?.leftovers())
+        Ok(self.world.service(service)?.as_process()?.leftovers())
     }
 
     /// How long a service may take to end once it was asked to.
@@ -78,14 +78,22 @@ impl ReadOnlySystem {
         Ok(self.world.service(service)?.undo_running())
     }
 
-    /// The process number of a service; `None` while none was started.
+    /// The undo that has the process of a service go on after a stop.
     ///
     /// # Errors
     ///
-    /// If the context has no such service.
-    pub fn process_id(&self, service: &str) -> Result<Option<u32>, Error> {
-        let process = self.world.service(service)?.process();
-        Ok(process.map(|process| process.pid))
+    /// If the context has no such service, or it is no process.
+    pub fn undo_stopping(&self, service: &str) -> Result<Undo, Error> {
+        Ok(self.world.service(service)?.as_process()?.undo_stopping())
+    }
+
+    /// How often the process of a service was started.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service, or it is no process.
+    pub fn process_starts(&self, service: &str) -> Result<u32, Error> {
+        Ok(self.world.service(service)?.as_process()?.starts())
     }
 
     /// Which process a service runs in, for an undo; `None` while none was started.
@@ -94,7 +102,7 @@ impl ReadOnlySystem {
     ///
     /// If the context has no such service.
     pub fn process_identity(&self, service: &str) -> Result<Option<ProcessIdentity>, Error> {
-        Ok(self.world.service(service)?.process())
+        Ok(self.world.service(service)?.as_process()?.identity())
     }
 
     /// Whether every process of a service's group is stopped.
@@ -103,8 +111,8 @@ impl ReadOnlySystem {
     ///
     /// If the context has no such service.
     pub fn group_is_stopped(&self, service: &str) -> Result<bool, Error> {
-        let process = self.world.service(service)?.process();
-        Ok(process.is_some_and(|process| super::process::group_is_stopped(&process)))
+        let unit = self.world.service(service)?;
+        Ok(unit.as_process()?.is_wholly_stopped())
     }
 
     /// Where a service itself listens, without a link in between.
@@ -113,10 +121,10 @@ impl ReadOnlySystem {
     ///
     /// If the context has no such service, or it has no port.
     pub fn address_behind_link(&self, service: &str) -> Result<SocketAddr, Error> {
-        let process = self.world.service(service)?;
-        match process.ports() {
-            [(_, port), ..] => Ok(port.address()),
-            [] => Err(Error::new(
+        let endpoints = self.world.service(service)?.endpoints();
+        match endpoints.first() {
+            Some((_, address)) => Ok(*address),
+            None => Err(Error::new(
                 Kind::Usage,
                 format!("service `{service}` has no port"),
             )),
@@ -216,8 +224,8 @@ impl System {
     /// or nothing of it runs.
     pub async fn signal(&self, service: &str, signal: Signal) -> Result<(), Error> {
         self.may_touch(&Target::Service(service.to_owned()))?;
-        let process = self.world.service(service)?;
-        match process.signal(signal) {
+        let unit = self.world.service(service)?;
+        match unit.as_process()?.signal(signal) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::new(
                 Kind::Service,
@@ -238,7 +246,8 @@ impl System {
     ///
     /// If the context has no such service.
     pub async fn process_exits(&self, service: &str, limit: Duration) -> Result<bool, Error> {
-        Ok(self.world.service(service)?.exits_within(limit).await)
+        let unit = self.world.service(service)?;
+        Ok(unit.as_process()?.exits_within(limit).await)
     }
 
     /// Ends the process of a service: asks first (SIGTERM, with the service's grace period)
@@ -250,7 +259,9 @@ impl System {
     /// or it cannot be ended.
     pub async fn end_process(&self, service: &str, ask_first: bool) -> Result<(), Error> {
         self.may_touch(&Target::Service(service.to_owned()))?;
-        self.world.service(service)?.end(ask_first).await
+        let unit = self.world.service(service)?;
+        unit.as_process()?;
+        unit.end(ask_first).await
     }
 
     /// Starts the process of a service again, without waiting for it to be ready. `held`
@@ -262,7 +273,8 @@ impl System {
     /// or its program cannot be started.
     pub async fn start_process(&self, service: &str, held: bool) -> Result<(), Error> {
         self.may_touch(&Target::Service(service.to_owned()))?;
-        self.world.service(service)?.start_unready(held).await
+        let unit = self.world.service(service)?;
+        unit.as_process()?.start_unready(held).await
     }
 
     /// Adds a toxic to the links of a target: to one, or to all of a service, those made

@@ -1,32 +1,23 @@
-//! One service that is a process: started at the gate, restarted, killed, watched.
+//! Services: what the rooms above need of one, whatever it runs in.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+pub(crate) mod log;
+pub(crate) mod process;
+
 use std::future::Future;
-use std::io;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Weak, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::watch;
-
-use super::gate::{self, Gate, Limits};
-use super::identity;
-use super::lock::lock;
-use super::ports::ReservedPort;
-use super::process::{self, ProcessState, Signal, TOKEN};
-use super::service_log::SinceStart;
-use super::world::Ledger;
+use super::process::{ProcessState, Signal};
 use crate::error::{Error, Kind};
-use crate::model::event::Event;
 use crate::model::identity::ProcessIdentity;
 use crate::model::undo::Undo;
-use crate::model::units::human;
 
-pub(crate) use super::service_log::last_lines;
+pub(crate) use log::last_lines;
+
+/// What a unit answers once it has done its work.
+pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Says whether a service is ready: asked again and again until it is.
 pub(crate) trait ReadyCheck: Send + Sync {
@@ -34,466 +25,84 @@ pub(crate) trait ReadyCheck: Send + Sync {
     fn describe(&self) -> String;
 
     /// Asked once; the error says what was seen instead.
-    fn check<'a>(
-        &'a self,
-        service: &'a ServiceProcess,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+    fn check<'a>(&'a self, service: &'a dyn Unit) -> Answer<'a, Result<(), String>>;
 }
 
-/// How a service's process is started, each time.
-pub(crate) struct Launch {
-    pub(crate) name: String,
-    pub(crate) program: PathBuf,
-    pub(crate) args: Vec<OsString>,
-    pub(crate) env: BTreeMap<OsString, Option<OsString>>,
-    pub(crate) folder: Option<PathBuf>,
-    pub(crate) log: PathBuf,
-    pub(crate) limits: Limits,
-    pub(crate) token: String,
-    pub(crate) ports: Vec<(u16, ReservedPort)>,
-    pub(crate) ready: Arc<dyn ReadyCheck>,
-    pub(crate) start_timeout: Duration,
-    pub(crate) grace: Duration,
-}
+/// One service, whether it runs at the moment or not: the same thing under its name from
+/// its first start until its context ends.
+pub(crate) trait Unit: Send + Sync {
+    fn name(&self) -> &str;
 
-/// A service, whether its process runs at the moment or not.
-pub(crate) struct ServiceProcess {
-    launch: Launch,
-    ledger: Weak<dyn Ledger>,
-    running: Mutex<Option<Running>>,
-    starts: AtomicU32,
-    since_start: Mutex<SinceStart>,
-    /// One change at a time; a fault and a restart must not cross.
-    changing: tokio::sync::Mutex<()>,
-}
+    /// Where its output goes.
+    fn log(&self) -> &Path;
 
-type Exit = watch::Receiver<Option<ExitStatus>>;
-
-struct Running {
-    process: ProcessIdentity,
-    entry: u64,
-    /// Held while the process waits at the gate.
-    gate: Option<Gate>,
-    exit: Exit,
-    /// Set once we ended it ourselves.
-    expected: Arc<AtomicBool>,
-}
-
-impl ServiceProcess {
-    pub(crate) fn new(launch: Launch, ledger: Weak<dyn Ledger>) -> Self {
-        Self {
-            launch,
-            ledger,
-            running: Mutex::new(None),
-            starts: AtomicU32::new(0),
-            since_start: Mutex::default(),
-            changing: tokio::sync::Mutex::new(()),
-        }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.launch.name
-    }
-
-    pub(crate) fn log(&self) -> &std::path::Path {
-        &self.launch.log
-    }
-
-    /// Where the service itself listens, by the port that its users know.
-    pub(crate) fn ports(&self) -> &[(u16, ReservedPort)] {
-        &self.launch.ports
-    }
+    /// Where it itself listens now, by the port that its users know.
+    fn endpoints(&self) -> Vec<(u16, SocketAddr)>;
 
     /// How long it may take to end once it was asked to.
-    pub(crate) fn grace(&self) -> Duration {
-        self.launch.grace
-    }
+    fn grace(&self) -> Duration;
 
-    /// The undo that has it run and be ready again, with the time that this may take.
-    pub(crate) fn undo_running(&self) -> Undo {
-        let limit = self.launch.start_timeout.saturating_add(self.launch.grace);
-        Undo::RunService {
-            service: self.launch.name.clone(),
-            start_ms: millis(limit),
-        }
-    }
+    /// How long it may take to become ready.
+    fn start_timeout(&self) -> Duration;
 
     /// Whether it has printed this text since its latest start, always asked with the same
     /// one; the error says what was seen instead.
-    pub(crate) fn has_printed(&self, text: &str) -> Result<(), String> {
-        let mut since = lock(&self.since_start);
-        match since.holds(&self.launch.log, text) {
-            Ok(true) => Ok(()),
-            Ok(false) if since.is_silent() => Err("it has printed nothing".to_owned()),
-            Ok(false) => {
-                let last = last_lines(&self.launch.log, 1);
-                Err(format!("the last line is `{}`", last.concat()))
-            }
-            Err(error) => Err(format!("its log cannot be read: {error}")),
-        }
-    }
-
-    /// The process that runs now, if one was started and not yet ended by us.
-    pub(crate) fn process(&self) -> Option<ProcessIdentity> {
-        self.with_running(|running| running.map(|running| running.process.clone()))
-    }
-
-    pub(crate) fn state(&self) -> ProcessState {
-        self.with_running(|running| match running {
-            None => ProcessState::Gone,
-            Some(running) if running.exit.borrow().is_some() => ProcessState::Gone,
-            Some(running) => match process::state(&running.process) {
-                ProcessState::Running if running.gate.is_some() => ProcessState::HeldAtStart,
-                state => state,
-            },
-        })
-    }
-
-    /// Sends a signal to the whole group, SIGKILL to all that the service started. `false`
-    /// where nothing runs.
-    pub(crate) fn signal(&self, signal: Signal) -> io::Result<bool> {
-        let Some(process) = self.with_running(|running| {
-            let running = running?;
-            if !matches!(signal, Signal::Stop | Signal::Continue) {
-                running.expect_end();
-            }
-            Some(running.process.clone())
-        }) else {
-            return Ok(false);
-        };
-        match signal {
-            // A crash takes what has left the group, too.
-            Signal::Kill => process::kill_all(&process, &self.launch.token),
-            _ => process::signal_group(&process, signal),
-        }
-    }
-
-    /// The numbers of all that is left of its latest process and of what that started.
-    pub(crate) fn leftovers(&self) -> Vec<u32> {
-        let Some(process) = self.process() else {
-            return Vec::new();
-        };
-        let left = process::survivors(&process, &self.launch.token);
-        left.iter().map(|one| one.pid).collect()
-    }
-
-    /// Starts the process and waits until it is ready.
-    pub(crate) async fn start(&self) -> Result<(), Error> {
-        let _change = self.changing.lock().await;
-        self.spawn(false)?;
-        self.until_ready().await
-    }
-
-    /// Starts the process without waiting for it to be ready; `held`: it stays at the gate.
-    pub(crate) async fn start_unready(&self, held: bool) -> Result<(), Error> {
-        let _change = self.changing.lock().await;
-        self.spawn(held)
-    }
+    fn has_printed(&self, text: &str) -> Result<(), String>;
 
     /// Has it run and be ready, whatever state it is in. Nothing happens where it already
     /// does.
-    pub(crate) async fn ensure_running(&self) -> Result<(), Error> {
-        let _change = self.changing.lock().await;
-        match self.state() {
-            ProcessState::Running => {}
-            ProcessState::Stopped => {
-                self.signal(Signal::Continue)
-                    .map_err(|error| self.error("could not be continued").because(error))?;
-            }
-            ProcessState::HeldAtStart => self.open_gate()?,
-            ProcessState::Gone => {
-                self.clear().await?;
-                self.spawn(false)?;
-            }
-        }
-        self.until_ready().await
-    }
+    fn ensure_running(&self) -> Answer<'_, Result<(), Error>>;
 
-    /// Ends the process: asks first, and kills what is still there after the grace period.
-    pub(crate) async fn end(&self, ask_first: bool) -> Result<(), Error> {
-        let _change = self.changing.lock().await;
-        if ask_first && self.state() == ProcessState::Running {
-            let _ = self.signal(Signal::Term);
-            self.exits_within(self.launch.grace).await;
-        }
-        self.clear().await
-    }
+    /// Ends it: asks first, and kills what is still there after the grace period.
+    fn end(&self, ask_first: bool) -> Answer<'_, Result<(), Error>>;
 
-    /// Waits for the process to be gone.
-    pub(crate) async fn exits_within(&self, limit: Duration) -> bool {
-        let Some(mut exit) =
-            self.with_running(|running| running.map(|running| running.exit.clone()))
-        else {
-            return true;
-        };
-        let gone = exit.wait_for(Option::is_some);
-        tokio::time::timeout(limit, gone)
-            .await
-            .is_ok_and(|gone| gone.is_ok())
-    }
+    /// Itself, where the faults on processes can act on it.
+    ///
+    /// # Errors
+    ///
+    /// Says what it is instead, and which faults it has.
+    fn as_process(&self) -> Result<&dyn ProcessUnit, Error>;
 
-    fn spawn(&self, held: bool) -> Result<(), Error> {
-        let ledger = self.ledger()?;
-        let started = Instant::now();
-        let expected = Arc::new(AtomicBool::new(false));
-        // First of all, so that there is no child yet where no thread can be had.
-        let (waiter, exit) = self.waiter(Arc::clone(&expected))?;
-        let (mut gate, child) = Gate::new()
-            .and_then(|(gate, stdin)| Ok((gate, self.command(stdin)?.spawn()?)))
-            .map_err(|error| self.error("could not be started").because(error))?;
-        let (entry, process) = match self.plan_and_meet(&*ledger, &child, &mut gate) {
-            Ok(planned) => planned,
-            Err(error) => {
-                drop(gate);
-                end_at_gate(child);
-                return Err(error);
-            }
-        };
-        // It ends only once it was given a child.
-        let _ = waiter.send(child);
-        *lock(&self.running) = Some(Running {
-            process: process.clone(),
-            entry,
-            gate: Some(gate),
-            exit,
-            expected,
-        });
-        if !held {
-            self.open_gate()?;
-        }
-        ledger.record(Event::ServiceStarted {
-            service: self.launch.name.clone(),
-            pid: process.pid,
-            ports: self
-                .launch
-                .ports
-                .iter()
-                .map(|(_, port)| port.port())
-                .collect(),
-            log: Some(self.launch.log.clone()),
-            took_us: micros(started.elapsed()),
-        });
-        Ok(())
-    }
-
-    /// Writes down who the child is, and waits until it leads its session.
-    fn plan_and_meet(
-        &self,
-        ledger: &dyn Ledger,
-        child: &Child,
-        gate: &mut Gate,
-    ) -> Result<(u64, ProcessIdentity), Error> {
-        let process = identity::of(child.id())
-            .map_err(|error| self.error("has no identity in /proc").because(error))?;
-        let undo = Undo::EndProcess {
-            service: self.launch.name.clone(),
-            process: process.clone(),
-            token: self.launch.token.clone(),
-            grace_ms: millis(self.launch.grace),
-        };
-        let what = format!("start process {} of `{}`", process.pid, self.launch.name);
-        let entry = ledger.plan(&what, undo, false)?;
-        gate.until_arrived().map_err(|error| {
-            // The caller ends it, and its undo has nothing left to do.
-            ledger.undone(entry);
-            self.error("did not reach its start").because(error)
-        })?;
-        Ok((entry, process))
-    }
-
-    fn command(&self, stdin: Stdio) -> io::Result<Command> {
-        let start = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
-        let mark = format!(
-            "--- chaos-test: start {start} of `{}` ---",
-            self.launch.name
-        );
-        let (log, since) = SinceStart::mark(&self.launch.log, &mark)?;
-        *lock(&self.since_start) = since;
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg(&self.launch.program)
-            .args(&self.launch.args)
-            .stdin(stdin)
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        for (name, value) in &self.launch.env {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command
-            .env(TOKEN, &self.launch.token)
-            .env(gate::VARIABLE, self.launch.limits.encode());
-        if let Some(folder) = &self.launch.folder {
-            command.current_dir(folder);
-        }
-        Ok(command)
-    }
-
-    fn open_gate(&self) -> Result<(), Error> {
-        let gate = self.with_running_mut(|running| running.and_then(|running| running.gate.take()));
-        match gate {
-            Some(gate) => gate
-                .open()
-                .map_err(|error| self.error("ended before its start").because(error)),
-            None => Ok(()),
+    /// The undo that has it run and be ready again, with the time that this may take.
+    fn undo_running(&self) -> Undo {
+        let limit = self.start_timeout().saturating_add(self.grace());
+        Undo::RunService {
+            service: self.name().to_owned(),
+            start_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
-    /// A thread that waits for the child that it is given: an end is seen at once and no
-    /// zombie stays.
-    fn waiter(&self, expected: Arc<AtomicBool>) -> Result<(mpsc::Sender<Child>, Exit), Error> {
-        let (report, exit) = watch::channel(None);
-        let (give, given) = mpsc::channel::<Child>();
-        let ledger = Weak::clone(&self.ledger);
-        let service = self.launch.name.clone();
-        std::thread::Builder::new()
-            .name(format!("chaos-wait-{service}"))
-            .stack_size(128 * 1024)
-            .spawn(move || {
-                let Ok(mut child) = given.recv() else { return };
-                let Ok(status) = child.wait() else { return };
-                if !expected.load(Ordering::SeqCst)
-                    && let Some(ledger) = ledger.upgrade()
-                {
-                    ledger.record(Event::ServiceDied {
-                        service,
-                        how: status.to_string(),
-                    });
-                }
-                report.send_replace(Some(status));
-            })
-            .map_err(|error| self.error("cannot be watched").because(error))?;
-        Ok((give, exit))
-    }
-
-    async fn until_ready(&self) -> Result<(), Error> {
-        let until = Instant::now() + self.launch.start_timeout;
-        let mut exit = self
-            .with_running(|running| running.map(|running| running.exit.clone()))
-            .ok_or_else(|| self.error("is not running"))?;
-        let mut pause = Duration::from_millis(1);
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let answer = tokio::select! {
-                biased;
-                // A service that ended can never become ready, even if somebody else
-                // answers at its port.
-                _ = exit.wait_for(Option::is_some) => return Err(self.ended()),
-                answer = tokio::time::timeout(left, self.launch.ready.check(self)) => answer,
-            };
-            let seen = match answer {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(seen)) => seen,
-                Err(_) => "no answer".to_owned(),
-            };
-            if Instant::now() >= until {
-                return Err(self
-                    .error(format!(
-                        "did not become ready within {} ({}): {seen}",
-                        human(self.launch.start_timeout),
-                        self.launch.ready.describe(),
-                    ))
-                    .help(self.log_help()));
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
-        }
-    }
-
-    fn ended(&self) -> Error {
-        let how = self
-            .with_running(|running| *running?.exit.borrow())
-            .map_or_else(|| "somehow".to_owned(), |status| status.to_string());
-        self.error(format!("ended before it was ready ({how})"))
-            .help(self.log_help())
-    }
-
-    /// Ends whatever is left of the process and says so in the journal.
-    async fn clear(&self) -> Result<(), Error> {
-        let Some((process, entry)) = self.with_running_mut(|running| {
-            let running = running?;
-            running.expect_end();
-            // A process that waits at the gate sees it close and ends.
-            running.gate = None;
-            Some((running.process.clone(), running.entry))
-        }) else {
-            return Ok(());
-        };
-        let token = self.launch.token.clone();
-        let ended = tokio::task::spawn_blocking(move || {
-            process::end(&process, &token, Duration::from_secs(8))
-        })
-        .await
-        .map_err(io::Error::other)
-        .flatten();
-        ended.map_err(|error| self.error("could not be ended").because(error))?;
-        self.exits_within(Duration::from_secs(5)).await;
-        *lock(&self.running) = None;
-        if let Ok(ledger) = self.ledger() {
-            ledger.undone(entry);
-        }
-        Ok(())
-    }
-
-    fn with_running<T>(&self, ask: impl FnOnce(Option<&Running>) -> T) -> T {
-        ask(lock(&self.running).as_ref())
-    }
-
-    fn with_running_mut<T>(&self, ask: impl FnOnce(Option<&mut Running>) -> T) -> T {
-        ask(lock(&self.running).as_mut())
-    }
-
-    fn ledger(&self) -> Result<Arc<dyn Ledger>, Error> {
-        self.ledger
-            .upgrade()
-            .ok_or_else(|| Error::new(Kind::Ended, "the context of this service has ended"))
-    }
-
-    fn error(&self, what: impl std::fmt::Display) -> Error {
-        Error::new(
-            Kind::Service,
-            format!("service `{}` {what}", self.launch.name),
-        )
-    }
-
-    /// The last lines of the log, where a person would look first.
-    fn log_help(&self) -> String {
-        let lines = last_lines(&self.launch.log, 8);
-        if lines.is_empty() {
-            return format!(
-                "it printed nothing; it was started as `{}`",
-                self.launch.program.display()
-            );
-        }
-        format!(
-            "its last lines, of {}:\n    {}",
-            self.launch.log.display(),
-            lines.join("\n    ")
-        )
+    fn error(&self, what: String) -> Error {
+        Error::new(Kind::Service, format!("service `{}` {what}", self.name()))
     }
 }
 
-impl Running {
-    fn expect_end(&self) {
-        self.expected.store(true, Ordering::SeqCst);
-    }
-}
+/// What the faults on processes need of a service.
+pub(crate) trait ProcessUnit: Send + Sync {
+    fn state(&self) -> ProcessState;
 
-/// Ends a child that never became its program, and leaves no zombie.
-fn end_at_gate(mut child: Child) {
-    let _ = child.kill();
-    let _ = child.wait();
-}
+    /// Which process it runs in, if that is one of its own that was started.
+    fn identity(&self) -> Option<ProcessIdentity>;
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
+    /// How often it was started.
+    fn starts(&self) -> u32;
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
+    /// Sends a signal to all of it. `false` where nothing runs.
+    fn signal(&self, signal: Signal) -> std::io::Result<bool>;
 
-#[cfg(test)]
-mod tests;
+    /// The undo that has it go on after a stop.
+    fn undo_stopping(&self) -> Undo;
+
+    /// Whether all of it is stopped.
+    fn is_wholly_stopped(&self) -> bool;
+
+    /// The numbers of all that is left of it and of what it started.
+    fn leftovers(&self) -> Vec<u32>;
+
+    /// Whether it is gone within a time.
+    fn exits_within(&self, limit: Duration) -> Answer<'_, bool>;
+
+    /// Starts it without waiting for it to be ready; `held`: it stays before its first
+    /// instruction.
+    fn start_unready(&self, held: bool) -> Answer<'_, Result<(), Error>>;
+}

@@ -55,7 +55,8 @@ async fn step(
         } => {
             // A live service is ended by its own room, which knows how to ask first.
             if let Some(service) = live.and_then(|world| world.service(service).ok())
-                && service.process().as_ref() == Some(process)
+                && let Ok(unit) = service.as_process()
+                && unit.identity().as_ref() == Some(process)
             {
                 return service.end(true).await;
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::lock::lock;
 use super::proxy::{Direction, Link, Toxic, ToxicId};
-use super::service::ServiceProcess;
+use super::service::Unit;
 use super::state_dir::StateDir;
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
@@ -43,7 +43,7 @@ pub(crate) struct World {
 
 #[derive(Default)]
 struct Made {
-    services: BTreeMap<String, Arc<ServiceProcess>>,
+    services: BTreeMap<String, Arc<dyn Unit>>,
     /// Names of services that are being started.
     claimed: BTreeSet<String>,
     links: Vec<MadeLink>,
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// Adds a service whose name was taken for it.
-    pub(crate) fn add_service(&self, service: Arc<ServiceProcess>) {
+    pub(crate) fn add_service(&self, service: Arc<dyn Unit>) {
         let name = service.name().to_owned();
         let mut made = self.made();
         made.claimed.remove(&name);
@@ -116,7 +116,7 @@ impl World {
         made.services.remove(name);
     }
 
-    pub(crate) fn service(&self, name: &str) -> Result<Arc<ServiceProcess>, Error> {
+    pub(crate) fn service(&self, name: &str) -> Result<Arc<dyn Unit>, Error> {
         let made = self.made();
         made.services.get(name).cloned().ok_or_else(|| {
             let known: Vec<_> = made.services.keys().map(String::as_str).collect();
@@ -281,7 +281,7 @@ impl World {
         made.services.keys().cloned().map(Target::Service).collect()
     }
 
-    pub(crate) fn services(&self) -> Vec<Arc<ServiceProcess>> {
+    pub(crate) fn services(&self) -> Vec<Arc<dyn Unit>> {
         self.made().services.values().cloned().collect()
     }
 

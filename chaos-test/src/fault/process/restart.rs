@@ -68,11 +68,11 @@ impl Fault for Restart {
     }
 
     async fn apply(&self, system: &System) -> Result<(), Error> {
-        let before = system.process_id(&self.service)?;
+        let before = system.process_starts(&self.service)?;
         system.end_process(&self.service, true).await?;
         tokio::time::sleep(self.down_for).await;
         system.start_process(&self.service, false).await?;
-        if system.process_id(&self.service)? == before {
+        if system.process_starts(&self.service)? == before {
             return Err(Error::msg(
                 "the process after the restart is the one before",
             ));

@@ -50,13 +50,9 @@ impl Fault for Stop {
     }
 
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
-        let process = system.process_identity(&self.service)?;
-        match (process, system.process_state(&self.service)?) {
-            (Some(process), ProcessState::Running) => Ok(Undo::ContinueProcess {
-                service: self.service.clone(),
-                process,
-            }),
-            (_, state) => Err(Error::new(
+        match system.process_state(&self.service)? {
+            ProcessState::Running => system.undo_stopping(&self.service),
+            state => Err(Error::new(
                 Kind::Inject,
                 format!("only a running process can be stopped, and it is {state}"),
             )),

@@ -42,10 +42,7 @@ impl ReadyCheck for Always {
         "always".to_owned()
     }
 
-    fn check<'a>(
-        &'a self,
-        _: &'a ServiceProcess,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+    fn check<'a>(&'a self, _: &'a dyn Unit) -> Answer<'a, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct SinceStart {
 
 impl SinceStart {
     /// Writes the line that marks a start, and opens the log for what follows it.
-    pub(super) fn mark(path: &Path, mark: &str) -> io::Result<(File, Self)> {
+    pub(in crate::system) fn mark(path: &Path, mark: &str) -> io::Result<(File, Self)> {
         let mut log = OpenOptions::new().create(true).append(true).open(path)?;
         // The process before may have ended in the middle of a line.
         let end = if ends_a_line(path)? { "" } else { "\n" };
@@ -42,7 +42,7 @@ impl SinceStart {
 
     /// Whether this text was printed since the start. What was looked at is not read
     /// again, so always ask for the same text.
-    pub(super) fn holds(&mut self, path: &Path, text: &str) -> io::Result<bool> {
+    pub(in crate::system) fn holds(&mut self, path: &Path, text: &str) -> io::Result<bool> {
         if self.found {
             return Ok(true);
         }
@@ -75,7 +75,7 @@ impl SinceStart {
     }
 
     /// Whether anything that was looked at was printed since the start.
-    pub(super) fn is_silent(&self) -> bool {
+    pub(in crate::system) fn is_silent(&self) -> bool {
         self.looked == self.start
     }
 }
