@@ -154,7 +154,7 @@ impl Service {
                 return Ok(link);
             }
             let link = inner.open_link(name, upstream)?;
-            inner.world.add_link(&service, link.clone()).await;
+            inner.world.add_link(&service, port, link.clone()).await;
             Ok::<_, Error>(link)
         })
         .await?;

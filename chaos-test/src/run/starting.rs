@@ -60,7 +60,7 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
     let mut links = Vec::new();
     for (known, address) in process.endpoints() {
         let link = inner.open_link(link_name(EVERYBODY, name, known), address)?;
-        inner.world.add_link(name, link.clone()).await;
+        inner.world.add_link(name, known, link.clone()).await;
         links.push((known, link));
     }
     Ok(Service {

@@ -1,10 +1,12 @@
 //! Everything that one context has made.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::lock::lock;
+use super::ports::ReservedPort;
 use super::proxy::{Direction, Link, Toxic, ToxicId};
 use super::service::Unit;
 use super::state_dir::StateDir;
@@ -47,6 +49,8 @@ struct Made {
     /// Names of services that are being started.
     claimed: BTreeSet<String>,
     links: Vec<MadeLink>,
+    /// Where links lead while their services are nowhere; it refuses at once.
+    nowhere: Option<ReservedPort>,
     /// Toxics that are in force on whole services: links that are made later get them too.
     wide: Vec<WideToxic>,
     copies: u64,
@@ -58,6 +62,8 @@ struct Made {
 #[derive(Clone)]
 struct MadeLink {
     service: String,
+    /// As users of the service know it.
+    port: u16,
     link: Link,
     toxics: Vec<(u64, ToxicId)>,
 }
@@ -68,6 +74,27 @@ struct WideToxic {
     service: String,
     toxic: Toxic,
     direction: Direction,
+}
+
+impl Made {
+    /// The links of a service, shared and per-client ones.
+    fn links_to(&self, service: &str) -> impl Iterator<Item = &MadeLink> {
+        self.links
+            .iter()
+            .filter(move |made| made.service == service)
+    }
+
+    /// An address that refuses every connection at once.
+    fn nowhere(&mut self) -> SocketAddr {
+        if self.nowhere.is_none() {
+            self.nowhere = ReservedPort::new(0).ok();
+        }
+        match &self.nowhere {
+            Some(port) => port.address(),
+            // Where no port can be had, one that hardly anybody listens on must do.
+            None => (Ipv4Addr::LOCALHOST, 1).into(),
+        }
+    }
 }
 
 impl World {
@@ -130,13 +157,18 @@ impl World {
         })
     }
 
-    /// Adds a link, with the toxics that are in force on its service.
-    pub(crate) async fn add_link(&self, service: &str, link: Link) {
+    /// Adds a link to a port of a service. It leads where the other links to that port lead
+    /// by now, and has the toxics that are in force on its service.
+    pub(crate) async fn add_link(&self, service: &str, port: u16, link: Link) {
         let _change = self.changing_links.lock().await;
         let wide: Vec<WideToxic> = {
             let mut made = self.made();
+            if let Some(other) = made.links_to(service).find(|other| other.port == port) {
+                link.set_upstream(other.link.upstream());
+            }
             made.links.push(MadeLink {
                 service: service.to_owned(),
+                port,
                 link: link.clone(),
                 toxics: Vec::new(),
             });
@@ -146,6 +178,29 @@ impl World {
         for wide in wide {
             self.add_to_link(wide.injection, &link, wide.toxic, wide.direction)
                 .await;
+        }
+    }
+
+    #[allow(dead_code, reason = "services that move come next")]
+    /// Has all links of a service lead to where its ports are now. A port that is not
+    /// named keeps its place.
+    pub(crate) fn lead_to(&self, service: &str, endpoints: &[(u16, SocketAddr)]) {
+        let made = self.made();
+        for one in made.links_to(service) {
+            let endpoint = endpoints.iter().find(|(known, _)| *known == one.port);
+            if let Some((_, address)) = endpoint {
+                one.link.set_upstream(*address);
+            }
+        }
+    }
+
+    #[allow(dead_code, reason = "services that move come next")]
+    /// Has all links of a service lead to where every connection is refused at once.
+    pub(crate) fn lead_nowhere(&self, service: &str) {
+        let mut made = self.made();
+        let nowhere = made.nowhere();
+        for one in made.links_to(service) {
+            one.link.set_upstream(nowhere);
         }
     }
 
@@ -381,13 +436,37 @@ mod tests {
         let (_folder, world) = world();
         let target = Target::Service("shop".into());
         let links = [link("first"), link("second")];
-        world.add_link("shop", links[0].clone()).await;
+        world.add_link("shop", 80, links[0].clone()).await;
         let toxic = world.add_toxic(1, &target, Toxic::Down, Direction::Both);
         toxic.await.unwrap();
-        world.add_link("shop", links[1].clone()).await;
+        world.add_link("shop", 80, links[1].clone()).await;
         assert!(links.iter().all(|link| link.active().len() == 1));
         world.clear_links(1).await;
         assert!(links.iter().all(|link| link.active().is_empty()));
+        world.close().await;
+    }
+
+    #[tokio::test]
+    async fn all_links_of_a_port_lead_to_the_same_place() {
+        let (_folder, world) = world();
+        let address = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let [shared, mine, admin, other, late] =
+            ["any", "mine", "admin", "other", "late"].map(link);
+        world.add_link("shop", 80, shared.clone()).await;
+        world.add_link("shop", 81, admin.clone()).await;
+        world.add_link("cache", 80, other.clone()).await;
+        world.add_link("shop", 80, mine.clone()).await;
+        world.lead_to("shop", &[(80, address(4000)), (82, address(4002))]);
+        // It was made while its service went elsewhere.
+        world.add_link("shop", 80, late.clone()).await;
+        let upstreams = || [&shared, &mine, &late, &admin, &other].map(Link::upstream);
+        assert_eq!(upstreams(), [4000, 4000, 4000, 9, 9].map(address));
+        world.lead_nowhere("shop");
+        let nowhere = shared.upstream();
+        assert_eq!(upstreams()[..4], [nowhere; 4]);
+        assert_eq!(other.upstream(), address(9));
+        let refused = std::net::TcpStream::connect(nowhere).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
         world.close().await;
     }
 
@@ -404,15 +483,15 @@ mod tests {
         }
         let (_folder, world) = world();
         let target = Target::Service("shop".into());
-        world.add_link("shop", link("first")).await;
+        world.add_link("shop", 80, link("first")).await;
         let held = world.changing_links.lock().await;
         let toxic = || world.add_toxic(1, &target, Toxic::Down, Direction::Both);
-        assert!(!is_over_at_once(world.add_link("shop", link("second"))).await);
+        assert!(!is_over_at_once(world.add_link("shop", 80, link("second"))).await);
         assert!(!is_over_at_once(toxic()).await);
         assert!(!is_over_at_once(world.clear_links(1)).await);
         assert_eq!(world.links_of(&target).len(), 1);
         drop(held);
-        assert!(is_over_at_once(world.add_link("shop", link("second"))).await);
+        assert!(is_over_at_once(world.add_link("shop", 80, link("second"))).await);
         assert!(is_over_at_once(toxic()).await);
         assert!(is_over_at_once(world.clear_links(1)).await);
         world.close().await;

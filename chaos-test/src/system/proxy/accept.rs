@@ -6,7 +6,7 @@
 use std::{
     future::poll_fn,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
@@ -32,11 +32,14 @@ struct State {
 }
 
 impl Door {
-    /// Listens on a port of 127.0.0.1 that the kernel chooses.
-    pub(super) fn open(handle: &Handle) -> io::Result<(Door, SocketAddr)> {
+    /// Listens on an address; on a port that the kernel chooses where it names none.
+    pub(super) fn open(handle: &Handle, address: SocketAddr) -> io::Result<(Door, SocketAddr)> {
         let _runtime = handle.enter();
-        let socket = TcpSocket::new_v4()?;
-        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
         let state = State {
@@ -77,7 +80,7 @@ impl Door {
 
 /// Accepts clients until the door is closed.
 pub(super) async fn accept(doorman: Doorman) {
-    let door = &doorman.link.door;
+    let door = &doorman.door;
     while let Some(accepted) = poll_fn(|cx| door.poll_accept(cx)).await {
         match accepted {
             Ok(client) => doorman.link.admit(client),
@@ -93,13 +96,15 @@ pub(super) async fn accept(doorman: Doorman) {
 /// then nobody is left to accept, so the port must not look alive.
 pub(super) struct Doorman {
     link: Arc<Shared>,
+    door: Arc<Door>,
     _alive: watch::Receiver<()>,
 }
 
 impl Doorman {
-    pub(super) fn new(link: &Arc<Shared>) -> Doorman {
+    pub(super) fn new(link: &Arc<Shared>, door: &Arc<Door>) -> Doorman {
         Doorman {
             link: Arc::clone(link),
+            door: Arc::clone(door),
             _alive: link.alive.subscribe(),
         }
     }

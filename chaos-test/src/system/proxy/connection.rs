@@ -67,11 +67,11 @@ type Dial = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 impl Connection {
     /// Takes over an accepted client with the stages that it meets; None if a
-    /// stage refuses it, and then it has been reset.
+    /// stage refuses it, and then it has been reset. Without an upstream it is
+    /// refused as by a service that does not listen.
     pub(super) fn admit(
         client: TcpStream,
-        upstream: SocketAddr,
-        link: SocketAddr,
+        upstream: Option<SocketAddr>,
         stages: impl Iterator<Item = (ToxicId, Way, Box<dyn Stage>)>,
     ) -> Option<Connection> {
         // This fails only for a client that is gone already.
@@ -80,7 +80,7 @@ impl Connection {
             waker: None,
             sockets: Sockets::Dialling {
                 client,
-                dial: Box::pin(dial(upstream, link)),
+                dial: Box::pin(dial(upstream)),
             },
             up: Flow::default(),
             down: Flow::default(),
@@ -282,11 +282,8 @@ pub(super) fn reset(stream: &TcpStream) {
     let _ = set_socket_linger(stream, Some(Duration::ZERO));
 }
 
-async fn dial(upstream: SocketAddr, link: SocketAddr) -> io::Result<TcpStream> {
-    // A link that dials itself would eat up all descriptors in no time.
-    if upstream == link {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
+async fn dial(upstream: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let upstream = upstream.ok_or(io::ErrorKind::ConnectionRefused)?;
     let socket = match upstream {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,

@@ -9,7 +9,7 @@ use std::{
     fmt,
     future::poll_fn,
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     task::Waker,
 };
@@ -34,7 +34,7 @@ pub struct LinkConfig {
     pub seed: u64,
 }
 
-/// A listening address on 127.0.0.1 that forwards TCP connections to an
+/// A listening address on 127.0.0.1, and further ones on request, that forwards TCP connections to an
 /// upstream, through toxics that can be added and removed at any time.
 ///
 /// The address stays the same for the life of the link. Clones are handles to
@@ -59,17 +59,18 @@ impl Link {
     ///
     /// If the runtime's I/O driver is not enabled.
     pub fn open(handle: &Handle, config: LinkConfig) -> io::Result<Link> {
-        let (door, address) = Door::open(handle)?;
+        let (door, address) = Door::open(handle, (Ipv4Addr::LOCALHOST, 0).into())?;
+        let door = Arc::new(door);
         let shared = Arc::new(Shared {
             name: config.name,
             address,
             seed: config.seed,
             handle: handle.clone(),
-            door,
             meters: Meters::default(),
             alive: watch::Sender::new(()),
             state: Mutex::new(State {
                 closed: false,
+                doors: vec![(address, Arc::clone(&door))],
                 upstream: config.upstream,
                 toxics: Vec::new(),
                 counters: BTreeMap::new(),
@@ -77,7 +78,7 @@ impl Link {
                 accepted: 0,
             }),
         });
-        handle.spawn(accept(Doorman::new(&shared)));
+        handle.spawn(accept(Doorman::new(&shared, &door)));
         Ok(Link(Arc::new(Owner(shared))))
     }
 
@@ -89,6 +90,19 @@ impl Link {
     /// Where clients connect to.
     pub fn address(&self) -> SocketAddr {
         self.shared().address
+    }
+
+    /// Accepts clients on a further local address, for example the gateway of
+    /// a container network: on the link's own port if that is free there, else
+    /// on one that the kernel chooses. Asked again for the same address, it is
+    /// the same port. All toxics and totals are those of the link.
+    ///
+    /// # Errors
+    ///
+    /// If the address is none of this machine's or stands for all of them
+    /// (0.0.0.0, ::), no port can be bound, or the link is closed.
+    pub fn listen_also(&self, ip: IpAddr) -> io::Result<SocketAddr> {
+        self.shared().listen_also(ip.to_canonical())
     }
 
     /// Where new connections are forwarded to.
@@ -140,7 +154,7 @@ impl Link {
         self.shared().meters.traffic(open)
     }
 
-    /// Frees the port, resets all connections and waits for the tasks to end.
+    /// Frees the ports, resets all connections and waits for the tasks to end.
     ///
     /// Open connections are reset rather than ended, because half of an answer
     /// with a clean end would look like a whole one. Closing again is fine.
@@ -180,7 +194,6 @@ pub(super) struct Shared {
     address: SocketAddr,
     seed: u64,
     handle: Handle,
-    pub(super) door: Door,
     meters: Meters,
     /// Every task holds a receiver; when the last is gone, all have ended.
     pub(super) alive: watch::Sender<()>,
@@ -190,6 +203,8 @@ pub(super) struct Shared {
 
 struct State {
     closed: bool,
+    /// By the addresses that they lie at; none once the link is closed.
+    doors: Vec<(SocketAddr, Arc<Door>)>,
     upstream: SocketAddr,
     toxics: Vec<Active>,
     /// Of all toxics that there ever were.
@@ -280,6 +295,38 @@ impl Shared {
         true
     }
 
+    fn listen_also(self: &Arc<Self>, ip: IpAddr) -> io::Result<SocketAddr> {
+        if ip.is_unspecified() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("a link listens on one address of this machine, never on all ({ip})"),
+            ));
+        }
+        let mut state = self.state();
+        if state.closed {
+            return Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                format!("link `{}` is closed", self.name),
+            ));
+        }
+        if let Some((address, _)) = state.doors.iter().find(|(address, _)| address.ip() == ip) {
+            return Ok(*address);
+        }
+        let open = |port| Door::open(&self.handle, (ip, port).into());
+        let (door, address) = match open(self.address.port()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => open(0)?,
+            opened => opened?,
+        };
+        let door = Arc::new(door);
+        let doorman = Doorman::new(self, &door);
+        state.doors.push((address, door));
+        drop(state);
+        // Unlocked, because a runtime that is shutting down drops the doorman
+        // at once, and the doorman locks.
+        self.handle.spawn(accept(doorman));
+        Ok(address)
+    }
+
     /// Takes over a client that has just been accepted.
     pub(super) fn admit(self: &Arc<Self>, client: TcpStream) {
         let mut state = self.state();
@@ -296,7 +343,10 @@ impl Shared {
                 .stages(self.seed, number, true)
                 .map(move |(way, stage)| (id, way, stage))
         });
-        let Some(connection) = Connection::admit(client, state.upstream, self.address, stages)
+        // A link that dials itself would eat up all descriptors in no time.
+        let upstream = state.upstream;
+        let itself = state.doors.iter().any(|(address, _)| *address == upstream);
+        let Some(connection) = Connection::admit(client, (!itself).then_some(upstream), stages)
         else {
             return;
         };
@@ -316,13 +366,14 @@ impl Shared {
         });
     }
 
-    /// Frees the port and resets all connections; their tasks end soon.
+    /// Frees the ports and resets all connections; their tasks end soon.
     pub(super) fn shut(&self) {
         let mut state = self.state();
         state.closed = true;
+        let doors = std::mem::take(&mut state.doors);
         let wakers = state.change_all(|_, connection| connection.reset());
         drop(state);
-        self.door.close();
+        doors.iter().for_each(|(_, door)| door.close());
         wakers.into_iter().for_each(Waker::wake);
     }
 

@@ -1,6 +1,11 @@
 //! Opening, closing and dropping links, from all kinds of places.
 
-use std::{net::TcpListener, process::Command, thread};
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, TcpListener},
+    process::Command,
+    thread,
+};
 
 use tokio::{
     io::AsyncWriteExt,
@@ -52,6 +57,72 @@ async fn dropping_the_last_handle_closes() {
     TcpListener::bind(address).expect("the port is free");
     expect_reset(&mut client).await;
     expect_reset(&mut server).await;
+}
+
+fn ip(ip: &str) -> IpAddr {
+    ip.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_further_address_is_the_same_link() {
+    let (listener, upstream) = listener().await;
+    let link = link_to(upstream);
+    let further = link.listen_also(ip("127.0.0.2")).unwrap();
+    assert_eq!(further.ip(), ip("127.0.0.2"));
+    assert_eq!(further.port(), link.address().port());
+    assert_eq!(link.listen_also(ip("127.0.0.2")).unwrap(), further);
+    assert_eq!(link.listen_also(ip("127.0.0.1")).unwrap(), link.address());
+    let mapped = link.listen_also(ip("::ffff:127.0.0.2")).unwrap();
+    assert_eq!(mapped, further);
+
+    let mut client = TcpStream::connect(further).await.unwrap();
+    let (mut server, _) = within(listener.accept()).await.unwrap();
+    round_trip(&mut client, &mut server).await;
+    assert_eq!(link.traffic().accepted, 1);
+    let down = link.add(Toxic::Down, Direction::Both).await;
+    expect_reset(&mut client).await;
+    assert_eq!(link.hits(down).reset, 1);
+    link.remove(down).await;
+
+    let mut client = TcpStream::connect(further).await.unwrap();
+    let (mut server, _) = within(listener.accept()).await.unwrap();
+    round_trip(&mut client, &mut server).await;
+    within(link.close()).await;
+    expect_reset(&mut client).await;
+    TcpListener::bind(further).expect("the port is free");
+    TcpListener::bind(link.address()).expect("the port is free");
+    let error = link.listen_also(ip("127.0.0.3")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotConnected, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_further_address_has_another_port_where_its_own_is_taken() {
+    let link = link_to(echo().await);
+    let taken = TcpListener::bind((ip("127.0.0.2"), link.address().port())).unwrap();
+    let further = link.listen_also(ip("127.0.0.2")).unwrap();
+    assert_ne!(further, taken.local_addr().unwrap());
+    assert_eq!(link.listen_also(ip("127.0.0.2")).unwrap(), further);
+    let mut client = TcpStream::connect(further).await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(read_all(&mut client).await, b"hello");
+}
+
+#[tokio::test]
+async fn a_further_address_is_one_of_this_machine_and_never_all() {
+    let link = link_to(nobody().await);
+    for all in ["0.0.0.0", "::", "::ffff:0.0.0.0"] {
+        let error = link.listen_also(ip(all)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{all}: {error}");
+    }
+    // For documentation (RFC 5737): no machine has it.
+    let error = link.listen_also(ip("192.0.2.1")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrNotAvailable, "{error}");
+    // A link that dials itself at another address would do so for ever.
+    let further = link.listen_also(ip("127.0.0.2")).unwrap();
+    link.set_upstream(further);
+    expect_refusal(&link).await;
+    assert_eq!(link.traffic().accepted, 1);
 }
 
 #[test]
