@@ -14,7 +14,9 @@ const SETTLE: Duration = Duration::from_millis(5);
 /// Connects to an address: good if the connection is accepted and not closed at once.
 ///
 /// A link accepts even when the service behind it is down, and then resets the connection.
-/// The probe therefore looks at the connection for 5 ms more, and its latency holds them.
+/// The probe therefore looks at the connection for 5 ms more, and its latency holds them. On
+/// a busy machine a reset may come later than that: a probe that waits for an answer, such
+/// as one over HTTP, sees it in any case.
 #[derive(Debug, Clone)]
 pub struct TcpProbe {
     pub(crate) name: String,
