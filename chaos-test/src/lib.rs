@@ -116,6 +116,8 @@ pub use decide::statistics::{Latency, Summary};
 pub use decide::statistics::{MAX, P50, P90, P95, P99, Percentile, percentile};
 pub use decide::tolerance::{BaselineSummary, Delta, Judgement, Tolerance};
 pub use error::{Error, Result, TestError, TestOutcome};
+#[cfg(feature = "containers")]
+pub use fault::container;
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
 pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Met, Record, Risk, Started};
 pub use model::identity::ProcessIdentity;
@@ -135,7 +137,14 @@ pub use run::{
     Address, Baseline, ChaosContext, During, EnvValue, Expectations, Fixture, Injection, Link,
     Moment, Monitor, Program, Recovers, Recovery, Samples, Service,
 };
+#[cfg(feature = "containers")]
+pub use run::{Container, IntoContainer};
+#[cfg(feature = "containers")]
+pub use system::ContainerState;
 pub use system::{Direction, Hits, ProcessState, ReadOnlySystem, Signal, System, Toxic, Traffic};
+#[cfg(feature = "containers")]
+#[doc(no_inline)]
+pub use testcontainers;
 
 /// What nearly every chaos test names: types, traits, tolerances and units, and no module,
 /// because a glob-imported module named like a crate makes that crate ambiguous.

@@ -4,6 +4,8 @@
 //! back. It never decides whether it may, and it never cleans up by itself.
 
 mod catalogue;
+#[cfg(feature = "containers")]
+pub mod container;
 pub mod link;
 pub mod process;
 

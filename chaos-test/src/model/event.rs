@@ -81,8 +81,11 @@ pub enum Event {
     ServiceStarted {
         /// Its name.
         service: String,
-        /// Its process number.
+        /// Its process number; 0 where it has no process of its own.
         pid: u32,
+        /// The name of its container, if it runs in one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        container: Option<String>,
         /// Where it listens itself, without a link in between.
         ports: Vec<u16>,
         /// Where its output goes.

@@ -50,6 +50,35 @@ pub enum Undo {
         #[serde(default)]
         start_ms: u64,
     },
+    /// Remove a container that we made, with its anonymous volumes.
+    RemoveContainer {
+        /// The service's name, for people.
+        service: String,
+        /// Where the engine is, as `DOCKER_HOST` spells it.
+        engine: String,
+        /// The container's name, chosen before it was made.
+        container: String,
+        /// The value of its label `chaos-test.token`: a namesake without it is not ours.
+        token: String,
+    },
+    /// Remove a network that we made.
+    RemoveNetwork {
+        /// Where the engine is, as `DOCKER_HOST` spells it.
+        engine: String,
+        /// The network's name, chosen before it was made.
+        network: String,
+        /// The value of its label `chaos-test.token`: a namesake without it is not ours.
+        token: String,
+    },
+    /// Put the container of a service back into its network, with the aliases and the
+    /// address that it had. In the journal of a dead run there is nothing to do, because
+    /// the container itself is removed by its own entry.
+    ConnectContainer {
+        /// The service's name.
+        service: String,
+        /// The network's name, for people.
+        network: String,
+    },
     /// Take the fault's toxics off the links of the context. Links live in the test's
     /// process and end with it.
     ClearLinks {
@@ -128,6 +157,10 @@ impl Undo {
             Self::EndProcess { grace_ms, .. } => longer(*grace_ms, 10),
             Self::RunService { start_ms, .. } => longer(*start_ms, 15),
             Self::RemoveScratch { .. } | Self::RestoreFile { .. } => Duration::from_secs(30),
+            // Two seconds of it for one that the engine may still be making.
+            Self::RemoveContainer { .. }
+            | Self::RemoveNetwork { .. }
+            | Self::ConnectContainer { .. } => Duration::from_secs(45),
             Self::Command { .. } | Self::Http { .. } => Duration::from_secs(30),
         }
     }
@@ -146,9 +179,16 @@ impl Undo {
     #[must_use]
     pub fn by_hand(&self) -> String {
         match self {
-            Self::Nothing | Self::RunService { .. } | Self::ClearLinks { .. } => {
-                "end the test's process".to_owned()
-            }
+            Self::Nothing
+            | Self::RunService { .. }
+            | Self::ConnectContainer { .. }
+            | Self::ClearLinks { .. } => "end the test's process".to_owned(),
+            Self::RemoveContainer {
+                engine, container, ..
+            } => format!("docker --host {engine} rm --force --volumes {container}"),
+            Self::RemoveNetwork {
+                engine, network, ..
+            } => format!("docker --host {engine} network rm {network}"),
             Self::EndProcess { process, .. } => format!("kill -KILL -- -{}", process.pid),
             Self::ContinueProcess { process, .. } => format!("kill -CONT -- -{}", process.pid),
             Self::RemoveScratch { name } => {
@@ -183,6 +223,13 @@ impl fmt::Display for Undo {
             }
             Self::ContinueProcess { service, process } => {
                 write!(f, "continue process {} of `{service}`", process.pid)
+            }
+            Self::RemoveContainer {
+                service, container, ..
+            } => write!(f, "remove container {container} of `{service}`"),
+            Self::RemoveNetwork { network, .. } => write!(f, "remove network {network}"),
+            Self::ConnectContainer { service, network } => {
+                write!(f, "put `{service}` back into network {network}")
             }
             Self::RunService { service, .. } => write!(f, "have `{service}` run again"),
             Self::ClearLinks { target } => write!(f, "clear {target}"),

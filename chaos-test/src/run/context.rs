@@ -163,6 +163,45 @@ impl ChaosContext {
         engine::run_on(engine::own(), starting::process(inner, name, program)).await
     }
 
+    /// Starts a container as a service and waits until it is ready. It is removed with the
+    /// context.
+    ///
+    /// Anything that testcontainers can start will do: an image of `testcontainers-modules`,
+    /// a `GenericImage`, one that `GenericBuildableImage` has built, or a request with
+    /// `with_env_var` and the like; [`Container`](crate::Container) adds what testcontainers
+    /// has no word for. The containers of a context share one private network, in which each
+    /// is reached under its service's name. Its ports are published for this machine only.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+    /// use chaos_test::testcontainers::{GenericImage, ImageExt, core::{IntoContainerPort, WaitFor}};
+    /// let image = GenericImage::new("redis", "7")
+    ///     .with_exposed_port(6379.tcp())
+    ///     .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"))
+    ///     .with_cmd(["redis-server", "--save", ""]);
+    /// let cache = chaos.container("cache", image).await?;
+    /// println!("redis://{}", cache.address(6379));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If no engine answers ([`Error::is_skip`]: the test counts as skipped, visibly), the
+    /// name is taken, the image cannot be had, or the container cannot be made, ends at once
+    /// or does not become ready (the message holds its last lines). Whatever was made is
+    /// removed again.
+    #[cfg(feature = "containers")]
+    pub async fn container<How>(
+        &self,
+        name: impl Into<String>,
+        container: impl super::container::IntoContainer<How>,
+    ) -> Result<Service, Error> {
+        let (inner, name) = (Arc::clone(&self.inner), name.into());
+        let container = container.into_container();
+        let started = super::container::container(inner, name, container);
+        engine::run_on(engine::own(), started).await
+    }
+
     /// Asks a probe at its pace, from now on until the context ends.
     ///
     /// ```no_run

@@ -3,6 +3,8 @@
 //! The body runs on a thread and a runtime of its own. The thread that libtest gave us
 //! waits for it within its time limit, rolls back on the engine, judges, and tells libtest.
 
+#[cfg(feature = "containers")]
+mod container;
 mod context;
 mod engine;
 mod finish;
@@ -38,6 +40,8 @@ use crate::model::target::Breakable;
 use crate::model::units::human;
 use crate::system::Ledger;
 
+#[cfg(feature = "containers")]
+pub use container::{Container, IntoContainer};
 pub use context::{ChaosContext, Moment};
 pub use fixtures::{Fixture, FixtureRun};
 pub use guard::{During, Injection};

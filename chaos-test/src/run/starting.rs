@@ -1,11 +1,13 @@
 //! Starts a program as a service: ports, links, scratch folder, process, ready.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind};
 use crate::system::Ledger;
 use crate::system::ports::ReservedPort;
+use crate::system::proxy;
 use crate::system::service::Unit;
 use crate::system::service::process::{Launch, ServiceProcess};
 
@@ -57,20 +59,34 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
         let _ = process.end(false).await;
         return Err(error);
     }
+    let links = open_links(inner, name, &process.endpoints()).await?;
+    Ok(service(inner, name, links))
+}
+
+/// The links of a service that has just been started, one for each port.
+pub(super) async fn open_links(
+    inner: &Arc<Inner>,
+    name: &str,
+    endpoints: &[(u16, SocketAddr)],
+) -> Result<Vec<(u16, proxy::Link)>, Error> {
     let mut links = Vec::new();
-    for (known, address) in process.endpoints() {
+    for &(known, address) in endpoints {
         let link = inner.open_link(link_name(EVERYBODY, name, known), address)?;
         inner.world.add_link(name, known, link.clone()).await;
         links.push((known, link));
     }
-    Ok(Service {
+    Ok(links)
+}
+
+pub(super) fn service(inner: &Arc<Inner>, name: &str, links: Vec<(u16, proxy::Link)>) -> Service {
+    Service {
         name: name.into(),
         ports: links.into(),
         inner: Arc::clone(inner),
-    })
+    }
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
         return Err(Error::new(
@@ -125,6 +141,26 @@ fn launch(
         ports: &real,
         scratch: scratch.as_deref(),
     };
+    let log = log(inner, name)?;
+    Ok(Launch {
+        name: name.to_owned(),
+        // The gate may run in another folder than we do.
+        program: std::path::absolute(&program).unwrap_or(program),
+        args: plan.args(&filled)?,
+        env: plan.env(&filled)?,
+        folder,
+        log,
+        limits: plan.limits(),
+        token: format!("{}-{name}", inner.world.prefix),
+        ports,
+        ready: plan.ready().0,
+        start_timeout: plan.start_timeout(),
+        grace: plan.grace(),
+    })
+}
+
+/// Where a service's output goes.
+pub(super) fn log(inner: &Inner, name: &str) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(&inner.logs).map_err(|error| {
         Error::new(
             Kind::State,
@@ -135,19 +171,5 @@ fn launch(
         )
         .because(error)
     })?;
-    Ok(Launch {
-        name: name.to_owned(),
-        // The gate may run in another folder than we do.
-        program: std::path::absolute(&program).unwrap_or(program),
-        args: plan.args(&filled)?,
-        env: plan.env(&filled)?,
-        folder,
-        log: inner.logs.join(format!("{name}.log")),
-        limits: plan.limits(),
-        token: format!("{}-{name}", inner.world.prefix),
-        ports,
-        ready: plan.ready().0,
-        start_timeout: plan.start_timeout(),
-        grace: plan.grace(),
-    })
+    Ok(inner.logs.join(format!("{name}.log")))
 }

@@ -21,15 +21,7 @@ pub(crate) async fn check(requirement: Requirement) -> Result<(), String> {
 
 #[cfg(feature = "containers")]
 async fn docker() -> Result<(), String> {
-    let no_engine = |why: String| format!("no container engine answers ({why})");
-    let client = testcontainers::core::client::docker_client_instance()
-        .await
-        .map_err(|error| no_engine(error.to_string()))?;
-    client
-        .ping()
-        .await
-        .map(drop)
-        .map_err(|error| no_engine(crate::error::with_causes(&error)))
+    super::container::Engine::find().await.map(drop)
 }
 
 #[cfg(not(feature = "containers"))]

@@ -4,6 +4,8 @@
 
 pub(crate) mod at_exit;
 pub(crate) mod capability;
+#[cfg(feature = "containers")]
+pub(crate) mod container;
 pub(crate) mod gate;
 mod hook;
 pub(crate) mod identity;
@@ -26,6 +28,8 @@ pub(crate) mod terminal;
 pub(crate) mod undo;
 mod world;
 
+#[cfg(feature = "containers")]
+pub use container::ContainerState;
 pub use process::{ProcessState, Signal};
 pub use proxy::{Direction, Hits, Toxic, Traffic};
 pub use reach::{ReadOnlySystem, System};

@@ -2,6 +2,9 @@
 //!
 //! They look at everything and change only what the fault named as its targets.
 
+#[cfg(feature = "containers")]
+mod containers;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;

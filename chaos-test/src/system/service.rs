@@ -63,6 +63,20 @@ pub(crate) trait Unit: Send + Sync {
     /// Says what it is instead, and which faults it has.
     fn as_process(&self) -> Result<&dyn ProcessUnit, Error>;
 
+    /// Itself, where the faults on containers can act on it.
+    ///
+    /// # Errors
+    ///
+    /// Says what it is instead, and which faults it has.
+    #[cfg(feature = "containers")]
+    fn as_container(&self) -> Result<&super::container::ServiceContainer, Error> {
+        Err(Error::new(
+            Kind::Usage,
+            format!("service `{}` does not run in a container", self.name()),
+        )
+        .help("the faults on processes are in `chaos_test::process`"))
+    }
+
     /// The undo that has it run and be ready again, with the time that this may take.
     fn undo_running(&self) -> Undo {
         let limit = self.start_timeout().saturating_add(self.grace());

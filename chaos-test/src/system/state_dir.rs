@@ -114,6 +114,16 @@ impl StateDir {
         .collect()
     }
 
+    /// The folder with one lock for each container that may run at once.
+    #[cfg(feature = "containers")]
+    pub(crate) fn slots(&self) -> io::Result<PathBuf> {
+        let path = self.path.join("slots");
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(path),
+        }
+    }
+
     /// Creates a new private folder for scratch files.
     pub(crate) fn create_scratch(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.scratch(name)?;

@@ -67,6 +67,18 @@ async fn step(
             let process = process.clone();
             blocking(move || process::continue_group(&process)).await
         }
+        Undo::RemoveContainer {
+            service,
+            engine,
+            container,
+            token,
+        } => remove_container(live, service, engine, container, token).await,
+        Undo::RemoveNetwork {
+            engine,
+            network,
+            token,
+        } => remove_network(engine, network, token).await,
+        Undo::ConnectContainer { service, .. } => connect(live, service).await,
         Undo::RunService { service, .. } => match live {
             Some(world) => world.service(service)?.ensure_running().await,
             None => Ok(()),
@@ -137,6 +149,62 @@ async fn command(argv: &[String]) -> Result<(), Error> {
         said.trim()
     )))
 }
+
+#[cfg(feature = "containers")]
+async fn remove_container(
+    live: Option<&World>,
+    service: &str,
+    engine: &str,
+    container: &str,
+    token: &str,
+) -> Result<(), Error> {
+    // A live one knows that its end is expected, and that it was made.
+    if let Some(unit) = live.and_then(|world| world.service(service).ok())
+        && let Ok(unit) = unit.as_container()
+        && unit.container() == container
+    {
+        return unit.remove().await;
+    }
+    super::container::remove_container(engine, container, token).await
+}
+
+#[cfg(feature = "containers")]
+async fn remove_network(engine: &str, network: &str, token: &str) -> Result<(), Error> {
+    super::container::remove_network(engine, network, token).await
+}
+
+#[cfg(feature = "containers")]
+async fn connect(live: Option<&World>, service: &str) -> Result<(), Error> {
+    match live {
+        Some(world) => world.service(service)?.as_container()?.connect().await,
+        // The container is removed by its own entry.
+        None => Ok(()),
+    }
+}
+
+#[cfg(not(feature = "containers"))]
+async fn remove_container(
+    _: Option<&World>,
+    _: &str,
+    _: &str,
+    container: &str,
+    _: &str,
+) -> Result<(), Error> {
+    Err(failed(format!("container {container}: {NEEDS_CONTAINERS}")))
+}
+
+#[cfg(not(feature = "containers"))]
+async fn remove_network(_: &str, network: &str, _: &str) -> Result<(), Error> {
+    Err(failed(format!("network {network}: {NEEDS_CONTAINERS}")))
+}
+
+#[cfg(not(feature = "containers"))]
+async fn connect(_: Option<&World>, service: &str) -> Result<(), Error> {
+    Err(failed(format!("service {service}: {NEEDS_CONTAINERS}")))
+}
+
+#[cfg(not(feature = "containers"))]
+const NEEDS_CONTAINERS: &str = "it needs chaos-test with the feature `containers`";
 
 #[cfg(feature = "http")]
 async fn http(method: &str, url: &str, body: Option<&str>) -> Result<(), Error> {

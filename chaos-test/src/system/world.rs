@@ -37,6 +37,9 @@ pub(crate) struct World {
     pub(crate) state: StateDir,
     /// Begins the names of our files below the state directory.
     pub(crate) prefix: String,
+    /// The context's private network of containers, once there is one.
+    #[cfg(feature = "containers")]
+    pub(crate) network: tokio::sync::OnceCell<Arc<super::container::Network>>,
     made: Mutex<Made>,
     /// One change of links and their toxics at a time: a link that is made while a fault
     /// comes or goes has the fault's toxics exactly as long as the others.
@@ -102,6 +105,8 @@ impl World {
         Self {
             state,
             prefix,
+            #[cfg(feature = "containers")]
+            network: tokio::sync::OnceCell::new(),
             made: Mutex::default(),
             changing_links: tokio::sync::Mutex::default(),
         }
@@ -338,6 +343,14 @@ impl World {
 
     pub(crate) fn services(&self) -> Vec<Arc<dyn Unit>> {
         self.made().services.values().cloned().collect()
+    }
+
+    /// Whether it holds places for containers.
+    #[cfg(feature = "containers")]
+    pub(crate) fn has_slots(&self) -> bool {
+        let made = self.made();
+        let mut services = made.services.values();
+        services.any(|service| service.as_container().is_ok())
     }
 
     /// Closes all links, forgets the services, and removes the copies that were for nothing.

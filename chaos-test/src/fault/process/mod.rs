@@ -16,7 +16,7 @@ pub use stop::{Stop, stop};
 
 /// The service that a fault acts on; made from a `&Service`.
 #[derive(Debug, Clone)]
-pub struct ServiceName(String);
+pub struct ServiceName(pub(in crate::fault) String);
 
 impl ServiceName {
     pub(crate) fn new(name: &str) -> Self {

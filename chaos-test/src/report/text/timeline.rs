@@ -146,12 +146,17 @@ fn text(event: &Event) -> Option<String> {
         Event::ServiceStarted {
             service,
             pid,
+            container,
             ports,
             took_us,
             ..
         } => {
             let ports: String = ports.iter().map(|port| format!(", port {port}")).collect();
-            format!("{service} started (pid {pid}{ports}, {})", micros(took_us))
+            let runs_in = match container {
+                Some(container) => format!("container {container}"),
+                None => format!("pid {pid}"),
+            };
+            format!("{service} started ({runs_in}{ports}, {})", micros(took_us))
         }
         Event::ServiceDied { service, how } => format!("! {service} died: {how}"),
         Event::Injected { fault, took_us, .. } => format!("{fault} injected ({})", micros(took_us)),

@@ -116,6 +116,7 @@ impl ServiceProcess {
         ledger.record(Event::ServiceStarted {
             service: self.launch.name.clone(),
             pid: process.pid,
+            container: None,
             ports: self
                 .launch
                 .ports

@@ -51,6 +51,7 @@ pub(super) fn service(service: &str, pid: u32, port: u16) -> Event {
     Event::ServiceStarted {
         service: service.into(),
         pid,
+        container: None,
         ports: vec![port],
         log: None,
         took_us: 84_000,

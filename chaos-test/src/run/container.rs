@@ -1,0 +1,274 @@
+//! How a container is described, and how it becomes a service.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use testcontainers::{ContainerRequest, Image};
+
+use crate::error::{Error, Kind};
+use crate::model::event::Event;
+use crate::model::undo::Undo;
+use crate::probe::Ready;
+use crate::system::Ledger;
+use crate::system::container::{
+    Engine, Made, Network, Recipe, ServiceContainer, Slot, TOKEN_LABEL, make_network,
+};
+use crate::system::service::Unit;
+
+use super::inner::Inner;
+use super::service::Service;
+use super::starting;
+
+/// How long what a run left on an engine may live before any later run may remove it.
+const TIME_TO_LIVE: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// A container to run as a service, made from anything that `testcontainers` can start, with
+/// what testcontainers has no word for.
+///
+/// ```
+/// use chaos_test::testcontainers::{GenericImage, core::{IntoContainerPort, WaitFor}};
+/// use chaos_test::{Container, secs};
+/// let image = GenericImage::new("redis", "7")
+///     .with_exposed_port(6379.tcp())
+///     .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"));
+/// let cache = Container::new(image).alias("redis").grace(secs(2));
+/// ```
+///
+/// Everything that a request of testcontainers says is taken over: environment, command,
+/// mounts, files to copy, conditions, commands, capabilities. What testcontainers keeps to
+/// itself is an error when the container is started and names what to write instead:
+/// `with_ulimit`, `with_device_requests`, `with_exposed_host_port`, `with_reuse`. Log
+/// consumers are not called: the log is kept with the report.
+#[must_use = "a container runs once it is passed to `chaos.container(..)`"]
+pub struct Container {
+    recipe: Result<Recipe, Error>,
+}
+
+impl Debug for Container {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Container");
+        match &self.recipe {
+            Ok(recipe) => shown.field("image", &recipe.image()),
+            Err(error) => shown.field("error", &error.to_string()),
+        };
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl Container {
+    /// From an image of testcontainers, or a request that was made of one (`with_env_var`,
+    /// `with_cmd`, ...).
+    pub fn new<I: Image + Debug + 'static>(request: impl Into<ContainerRequest<I>>) -> Self {
+        Self {
+            recipe: Recipe::of(request.into()),
+        }
+    }
+
+    /// One more name under which other containers of the context reach it directly, besides
+    /// the service's own.
+    pub fn alias(self, alias: impl Into<String>) -> Self {
+        self.with(|recipe| recipe.aliases.push(alias.into()))
+    }
+
+    /// How to see that it is ready, instead of its image's own conditions: asked after every
+    /// start.
+    pub fn ready(self, check: impl Into<Ready>) -> Self {
+        self.with(|recipe| recipe.ready = Some(check.into().0))
+    }
+
+    /// How long it may take to become ready, at its first start and at every later one; 60
+    /// seconds by default, or what `with_startup_timeout` said.
+    pub fn start_timeout(self, limit: Duration) -> Self {
+        self.with(|recipe| recipe.start_timeout = limit)
+    }
+
+    /// How long it may take to end after it was asked to before it is killed; 10 seconds by
+    /// default. Engines count it in whole seconds, rounded up.
+    pub fn grace(self, limit: Duration) -> Self {
+        self.with(|recipe| recipe.grace = limit)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Recipe)) -> Self {
+        if let Ok(recipe) = &mut self.recipe {
+            change(recipe);
+        }
+        self
+    }
+}
+
+/// What [`ChaosContext::container`](crate::ChaosContext::container) starts: a [`Container`],
+/// an image of testcontainers or a request that was made of one.
+pub trait IntoContainer<How> {
+    /// The container that it describes.
+    fn into_container(self) -> Container;
+}
+
+impl IntoContainer<()> for Container {
+    fn into_container(self) -> Container {
+        self
+    }
+}
+
+impl<I, T> IntoContainer<ContainerRequest<I>> for T
+where
+    I: Image + Debug + 'static,
+    T: Into<ContainerRequest<I>>,
+{
+    fn into_container(self) -> Container {
+        Container::new(self)
+    }
+}
+
+pub(super) async fn container(
+    inner: Arc<Inner>,
+    name: String,
+    container: Container,
+) -> Result<Service, Error> {
+    let _call = inner.enter().await?;
+    starting::check_name(&name)?;
+    if !name.is_ascii() {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("`{name}` cannot be a container's name: ASCII letters and digits can"),
+        ));
+    }
+    let recipe = container.recipe.map_err(|error| {
+        let kind = error.kind().clone();
+        Error::new(kind, format!("service `{name}` cannot be a container")).because(error)
+    })?;
+    inner.world.claim_service(&name)?;
+    let started = start(&inner, &name, recipe).await;
+    if started.is_err() {
+        inner.world.forget_service(&name);
+    }
+    started
+}
+
+async fn start(inner: &Arc<Inner>, name: &str, recipe: Recipe) -> Result<Service, Error> {
+    let engine = Engine::find().await.map_err(|why| {
+        let capability = Some("docker".to_owned());
+        Error::new(
+            Kind::Skip { capability },
+            format!("service `{name}` needs docker: {why}"),
+        )
+    })?;
+    let slot = slot(inner, name).await?;
+    let network = network(inner, &engine).await?;
+    let token = format!("{}-{name}", inner.world.prefix);
+    let chosen = recipe.chosen_name().map(str::to_owned);
+    let made = Made {
+        service: name.to_owned(),
+        container: chosen.unwrap_or_else(|| format!("chaos-{token}")),
+        labels: labels(inner, &token),
+        token,
+        log: starting::log(inner, name)?,
+        network,
+        _slot: slot,
+    };
+    let ledger: Arc<dyn Ledger> = inner.recorder.clone();
+    let unit = Arc::new(ServiceContainer::new(
+        engine,
+        recipe,
+        made,
+        Arc::downgrade(&inner.world),
+        Arc::downgrade(&ledger),
+    ));
+    let as_unit: Arc<dyn Unit> = unit.clone();
+    inner.world.add_service(as_unit);
+    let started = tokio::select! {
+        started = unit.start() => started,
+        ended = inner.until_ended() => Err(ended),
+    };
+    if let Err(error) = started {
+        // Nobody has a handle to it: what was made goes now, not with the context.
+        return Err(match unit.end(false).await {
+            Ok(()) => error,
+            Err(left) => error.help(format!("nor could it be removed: {left}")),
+        });
+    }
+    let links = starting::open_links(inner, name, &unit.endpoints()).await?;
+    Ok(starting::service(inner, name, links))
+}
+
+/// A place among the containers that may run at once. A context that has one already goes
+/// on without: waiting while holding could last for ever.
+async fn slot(inner: &Arc<Inner>, name: &str) -> Result<Option<Slot>, Error> {
+    let state = inner.world.state.clone();
+    let may_wait = !inner.world.has_slots();
+    let taken = tokio::select! {
+        taken = Slot::take(&state, may_wait, name) => taken,
+        ended = inner.until_ended() => return Err(ended),
+    };
+    let taken = taken.map_err(|error| {
+        Error::new(Kind::State, "the places for containers cannot be counted").because(error)
+    })?;
+    if taken.waited >= Duration::from_millis(100) {
+        inner.recorder.record(Event::Note {
+            text: format!(
+                "{name} waited {:.1} s for other tests' containers to end",
+                taken.waited.as_secs_f64()
+            ),
+        });
+    }
+    if taken.slot.is_none() {
+        inner.recorder.record(Event::Note {
+            text: format!("{name} is one container more than may run at once"),
+        });
+    }
+    Ok(taken.slot)
+}
+
+/// The private network of the context, made when it is first needed.
+async fn network(inner: &Arc<Inner>, engine: &Arc<Engine>) -> Result<Arc<Network>, Error> {
+    let make = || async {
+        let name = format!("chaos-{}", inner.world.prefix);
+        let token = inner.world.prefix.clone();
+        let undo = Undo::RemoveNetwork {
+            engine: engine.url().to_owned(),
+            network: name.clone(),
+            token: token.clone(),
+        };
+        inner
+            .recorder
+            .plan(&format!("make network {name}"), undo, false)?;
+        make_network(engine, &name, &labels(inner, &token))
+            .await
+            .map(Arc::new)
+            .map_err(|why| {
+                Error::new(
+                    Kind::Service,
+                    format!("the context's network could not be made: {why}"),
+                )
+            })
+    };
+    inner.world.network.get_or_try_init(make).await.cloned()
+}
+
+/// How whatever we make on an engine is marked, for people and for later runs.
+fn labels(inner: &Inner, token: &str) -> HashMap<String, String> {
+    let run = &inner.identity.run;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let process = &run.process;
+    [
+        (TOKEN_LABEL, token.to_owned()),
+        ("chaos-test.run", run.id.clone()),
+        ("chaos-test.test", inner.identity.name.clone()),
+        ("chaos-test.pid", process.pid.to_string()),
+        ("chaos-test.start-time", process.start_time.to_string()),
+        ("chaos-test.boot", process.boot_id.clone()),
+        ("chaos-test.pid-namespace", process.namespace.to_string()),
+        (
+            "chaos-test.expires",
+            (now + TIME_TO_LIVE).as_secs().to_string(),
+        ),
+        // By this label testcontainers finds what it did not make itself.
+        ("org.testcontainers.managed-by", "testcontainers".to_owned()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}

@@ -1,0 +1,21 @@
+//! Containers: the engine, the context's network, and services that are containers.
+
+mod archive;
+mod debug_form;
+mod engine;
+mod image;
+mod network;
+mod output;
+mod readiness;
+mod recipe;
+mod remove;
+mod slots;
+mod unit;
+
+pub(crate) use engine::Engine;
+pub(crate) use network::{Network, make_network};
+pub(crate) use recipe::Recipe;
+pub(crate) use remove::{TOKEN_LABEL, remove_container, remove_network};
+pub(crate) use slots::Slot;
+pub use unit::ContainerState;
+pub(crate) use unit::{Made, ServiceContainer};

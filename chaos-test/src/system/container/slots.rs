@@ -1,0 +1,136 @@
+//! How many containers may run at once on this machine, for all tests of this user.
+//!
+//! A place is a locked file below the state directory: it is free again as soon as whoever
+//! holds it is gone, however that happened.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::system::state_dir::StateDir;
+use crate::system::terminal::say;
+
+/// How many there are, where the number that the machine is good for is not wanted.
+const VARIABLE: &str = "CHAOS_MAX_CONTAINERS";
+/// How often a place is looked for while there is none.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Waiting is told after this time, and then as often.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// How much memory one container is given in the count.
+const MEMORY: u64 = 512 * 1024 * 1024;
+
+/// A place for one container.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// Locked as long as it is open.
+    _file: File,
+}
+
+/// What came of asking for a place.
+pub(crate) struct Taken {
+    /// `None`: there was none, and waiting was not allowed.
+    pub(crate) slot: Option<Slot>,
+    pub(crate) waited: Duration,
+}
+
+impl Slot {
+    /// Takes a place; where there is none, waits for one, if it may.
+    pub(crate) async fn take(state: &StateDir, may_wait: bool, who: &str) -> io::Result<Taken> {
+        let folder = state.slots()?;
+        let most = most()?;
+        let began = Instant::now();
+        let mut told = began;
+        loop {
+            let slot = try_take(&folder, most)?;
+            let waited = began.elapsed();
+            if slot.is_some() || !may_wait {
+                return Ok(Taken { slot, waited });
+            }
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                say(&format!(
+                    "chaos-test: {who} waits for one of {most} containers to end, for {:.0} s now \
+                     ({VARIABLE} changes how many may run at once)",
+                    waited.as_secs_f64()
+                ));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+fn try_take(folder: &Path, most: usize) -> io::Result<Option<Slot>> {
+    for number in 0..most {
+        let path = folder.join(format!("container-{number}"));
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(Slot { _file: file })),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn most() -> io::Result<usize> {
+    match std::env::var(VARIABLE) {
+        Ok(text) => match text.trim().parse() {
+            Ok(number) if number > 0 => Ok(number),
+            _ => Err(io::Error::other(format!(
+                "{VARIABLE} is `{text}`; it must be a number above 0"
+            ))),
+        },
+        Err(_) => Ok(good_for(cores(), memory())),
+    }
+}
+
+/// Four for each core, as far as there is memory for them, and two in any case.
+fn good_for(cores: usize, memory: u64) -> usize {
+    let by_memory = usize::try_from(memory / MEMORY).unwrap_or(usize::MAX);
+    (cores * 4).min(by_memory).max(2)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Memory of the machine in bytes (proc_meminfo(5)).
+fn memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    total.unwrap_or_default() * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_places_goes_by_cores_and_memory() {
+        const GIB: u64 = 1024 * 1024 * 1024;
+        assert_eq!(good_for(2, 24 * GIB), 8);
+        assert_eq!(good_for(8, 4 * GIB), 8);
+        assert_eq!(good_for(16, 64 * GIB), 64);
+        assert_eq!(good_for(1, 0), 2);
+        assert!(memory() > GIB / 4);
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_again_once_it_is_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = try_take(folder.path(), 2).unwrap().unwrap();
+        let second = try_take(folder.path(), 2).unwrap();
+        assert!(second.is_some());
+        assert!(try_take(folder.path(), 2).unwrap().is_none());
+        drop(first);
+        assert!(try_take(folder.path(), 2).unwrap().is_some());
+    }
+}

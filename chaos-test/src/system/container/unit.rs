@@ -1,0 +1,774 @@
+//! One service that is a container: made, started, watched, restarted, removed.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use testcontainers::bollard::errors::Error as EngineError;
+use testcontainers::bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
+    NetworkConnectRequest, NetworkDisconnectRequest, NetworkingConfig, PortBinding,
+};
+use testcontainers::bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, StopContainerOptionsBuilder,
+    WaitContainerOptionsBuilder,
+};
+use testcontainers::core::ContainerPort;
+use tokio::sync::watch;
+
+use super::engine::{Engine, Refusal};
+use super::network::{NETWORK_LIMIT, Network};
+use super::output::Output;
+use super::recipe::{Recipe, port_key};
+use super::slots::Slot;
+use super::{archive, image, readiness, remove};
+use crate::error::{Error, Kind};
+use crate::model::event::Event;
+use crate::model::undo::Undo;
+use crate::model::units::human;
+use crate::system::lock::lock;
+use crate::system::process::Signal;
+use crate::system::service::log::{SinceStart, last_lines};
+use crate::system::service::{Answer, ProcessUnit, Unit};
+use crate::system::world::{Ledger, World};
+
+/// How long the engine may take to make a container.
+const CREATE_LIMIT: Duration = Duration::from_secs(60);
+/// How long it may take to start one.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long it may take to do anything else, besides what it is told to wait for.
+pub(super) const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// How long an exit may take to be told once the engine knows of it.
+const EXIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a container is made under, each time.
+pub(crate) struct Made {
+    /// The service's name.
+    pub(crate) service: String,
+    /// Its name on the engine.
+    pub(crate) container: String,
+    /// Tells it from a namesake that is not ours.
+    pub(crate) token: String,
+    pub(crate) labels: HashMap<String, String>,
+    pub(crate) log: PathBuf,
+    pub(crate) network: Arc<Network>,
+    /// Its place among the containers that may run at once.
+    pub(crate) _slot: Option<Slot>,
+}
+
+/// What a container is doing, as the engine says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContainerState {
+    /// It runs.
+    Running,
+    /// It runs and is paused: it is there and does nothing.
+    Paused,
+    /// It does not run.
+    Exited,
+    /// It was made and never started.
+    Created,
+    /// The engine is starting it again by itself.
+    Restarting,
+    /// Somebody is removing it, or has.
+    Gone,
+}
+
+impl std::fmt::Display for ContainerState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Exited => "not running",
+            Self::Created => "not started",
+            Self::Restarting => "being restarted by the engine",
+            Self::Gone => "gone",
+        })
+    }
+}
+
+type Exit = watch::Receiver<Option<String>>;
+
+/// A service in a container, whether that runs at the moment or not.
+pub(crate) struct ServiceContainer {
+    engine: Arc<Engine>,
+    recipe: Recipe,
+    made: Made,
+    world: Weak<World>,
+    ledger: Weak<dyn Ledger>,
+    live: Mutex<Live>,
+    starts: AtomicU32,
+    /// One change at a time; a fault and a restart must not cross.
+    changing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Live {
+    entry: Option<u64>,
+    /// TCP ports that users know, those that were declared first in front.
+    known: Vec<u16>,
+    endpoints: Vec<(u16, SocketAddr)>,
+    exit: Option<Exit>,
+    /// Set once we ended it ourselves.
+    expected: Arc<AtomicBool>,
+    since_start: SinceStart,
+    /// How it is connected to its network, to be connected in the same way again.
+    endpoint: Option<EndpointSettings>,
+}
+
+impl ServiceContainer {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        recipe: Recipe,
+        made: Made,
+        world: Weak<World>,
+        ledger: Weak<dyn Ledger>,
+    ) -> Self {
+        Self {
+            engine,
+            recipe,
+            made,
+            world,
+            ledger,
+            live: Mutex::default(),
+            starts: AtomicU32::new(0),
+            changing: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(super) fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Its name on the engine.
+    pub(crate) fn container(&self) -> &str {
+        &self.made.container
+    }
+
+    pub(super) fn labels(&self) -> &HashMap<String, String> {
+        &self.made.labels
+    }
+
+    /// Makes the container, starts it and waits until it is ready. Where that fails, the
+    /// container is removed.
+    pub(crate) async fn start(&self) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        let entry = self.create().await?;
+        lock(&self.live).entry = Some(entry);
+        self.boot(true).await
+    }
+
+    /// Makes the container; its removal is on disk before that.
+    async fn create(&self) -> Result<u64, Error> {
+        let failed = |why: &dyn std::fmt::Display| {
+            self.error(format!(
+                "could not be made from image {}: {why}",
+                self.recipe.image
+            ))
+        };
+        let declared = image::present(&self.engine, &self.recipe)
+            .await
+            .map_err(|why| failed(&why))?;
+        let ports = self.ports(declared);
+        let ledger = self.ledger()?;
+        let what = format!(
+            "make container {} of `{}`",
+            self.made.container,
+            self.name()
+        );
+        let entry = ledger.plan(&what, self.undo_existing(), false)?;
+        let platform = self.recipe.platform.clone();
+        let options = CreateContainerOptionsBuilder::default()
+            .name(&self.made.container)
+            .platform(platform.as_deref().unwrap_or_default())
+            .build();
+        let body = self.body(&ports);
+        let made = self.engine.docker().create_container(Some(options), body);
+        let made = self.engine.ask("making the container", CREATE_LIMIT, made);
+        let made = match made.await {
+            Ok(_) => archive::copy(&self.engine, &self.made.container, &self.recipe.copies).await,
+            Err(refusal) => Err(refusal),
+        };
+        let Err(refusal) = made else {
+            lock(&self.live).known = tcp_ports(&ports);
+            return Ok(entry);
+        };
+        // An answer says that there is none; without one there may be, or will be.
+        self.put_away(entry, !matches!(refusal, Refusal::Silent(_)))
+            .await?;
+        Err(match &refusal {
+            Refusal::Conflict(why) => failed(why).help(
+                "another container has that name; leave `with_container_name` out and give it \
+                 an alias, or remove the other one",
+            ),
+            refusal => failed(refusal),
+        })
+    }
+
+    /// Removes what was made of it, and says so in the journal.
+    async fn put_away(&self, entry: u64, acknowledged: bool) -> Result<(), Error> {
+        remove::container(
+            &self.engine,
+            &self.made.container,
+            &self.made.token,
+            !acknowledged,
+        )
+        .await
+        .map_err(|refusal| Error::new(Kind::Undo, refusal.to_string()))?;
+        self.ledger()?.undone(entry);
+        lock(&self.live).entry = None;
+        Ok(())
+    }
+
+    /// Everything that it listens on: what its image declares, what the request adds, and
+    /// what is mapped.
+    fn ports(&self, declared: Vec<ContainerPort>) -> Vec<ContainerPort> {
+        let mut ports: Vec<ContainerPort> = Vec::new();
+        let mapped = self.recipe.mapped.iter().map(|(_, port)| *port);
+        let own = self.recipe.ports.iter().copied();
+        for port in own.chain(mapped).chain(declared) {
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
+        ports
+    }
+
+    fn body(&self, ports: &[ContainerPort]) -> ContainerCreateBody {
+        let mut body = self.recipe.body.clone();
+        body.image = Some(self.recipe.image.clone());
+        body.labels
+            .get_or_insert_default()
+            .extend(self.made.labels.clone());
+        body.exposed_ports = Some(ports.iter().map(|port| port_key(*port)).collect());
+        let mut host = body.host_config.take().unwrap_or_default();
+        let published = self.engine.publishes_on().to_string();
+        let bindings = ports.iter().map(|port| {
+            let mapped = self.recipe.mapped.iter().find(|(_, known)| known == port);
+            let binding = PortBinding {
+                host_ip: Some(published.clone()),
+                host_port: mapped.map(|(host, _)| host.to_string()),
+            };
+            (port_key(*port), Some(vec![binding]))
+        });
+        match &self.recipe.network {
+            None => {
+                let mut aliases = vec![self.made.service.clone()];
+                aliases.extend(self.recipe.aliases.iter().cloned());
+                let endpoint = self.made.network.endpoint(&aliases);
+                lock(&self.live).endpoint = Some(endpoint.clone());
+                let name = self.made.network.name.clone();
+                host.network_mode = Some(name.clone());
+                host.port_bindings = Some(bindings.collect());
+                body.networking_config = Some(NetworkingConfig {
+                    endpoints_config: Some(HashMap::from([(name, endpoint)])),
+                });
+            }
+            Some(network) => {
+                host.network_mode = Some(network.clone());
+                if !network.starts_with("container:") && network != "host" {
+                    host.port_bindings = Some(bindings.collect());
+                }
+            }
+        }
+        if let Some(modify) = &self.recipe.modifier {
+            modify(&mut host);
+        }
+        body.host_config = Some(host);
+        body
+    }
+
+    /// Starts the container that exists and waits until it is ready.
+    async fn boot(&self, first: bool) -> Result<(), Error> {
+        let began = Instant::now();
+        let output = self.launch(first).await?;
+        let ready = readiness::until_ready(self, output, first);
+        match tokio::time::timeout(self.recipe.start_timeout, ready).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => return Err(self.error(why).help(self.log_help())),
+            Err(_) => {
+                return Err(self
+                    .error(format!(
+                        "did not become ready within {} ({})",
+                        human(self.recipe.start_timeout),
+                        readiness::describe(&self.recipe)
+                    ))
+                    .help(self.log_help()));
+            }
+        }
+        self.started(began).await
+    }
+
+    /// Has the container run and its output read, and its links lead there.
+    async fn launch(&self, first: bool) -> Result<Output, Error> {
+        let start = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
+        let mark = format!("--- chaos-test: start {start} of `{}` ---", self.name());
+        let failed = |refusal: Refusal| {
+            let why = self.error(format!("could not be started: {refusal}"));
+            match refusal {
+                Refusal::Missing(_) if !first => why.help(
+                    "its container is gone: somebody else removed it, and what was in it cannot \
+                     be had again",
+                ),
+                _ => why,
+            }
+        };
+        let (output, since) = Output::attach(
+            &self.engine,
+            &self.made.container,
+            &self.made.log,
+            &mark,
+            &self.recipe.conditions,
+            !first,
+        )
+        .await
+        .map_err(failed)?;
+        lock(&self.live).since_start = since;
+        let docker = self.engine.docker();
+        let start = docker.start_container(&self.made.container, None);
+        self.engine
+            .ask("starting the container", START_LIMIT, start)
+            .await
+            .map_err(failed)?;
+        self.watch();
+        self.find_ports().await?;
+        Ok(output)
+    }
+
+    /// Waits for the container's end beside everything else: it is seen at once.
+    fn watch(&self) {
+        let (report, exit) = watch::channel(None);
+        let expected = Arc::new(AtomicBool::new(false));
+        {
+            let mut live = lock(&self.live);
+            live.exit = Some(exit);
+            live.expected = Arc::clone(&expected);
+        }
+        let (engine, container) = (Arc::clone(&self.engine), self.made.container.clone());
+        let (ledger, world) = (Weak::clone(&self.ledger), Weak::clone(&self.world));
+        let service = self.made.service.clone();
+        tokio::spawn(async move {
+            let how = wait_for_exit(&engine, &container).await;
+            if let Some(world) = world.upgrade() {
+                // The engine may give its ports to another container.
+                world.lead_nowhere(&service);
+            }
+            if !expected.load(Ordering::SeqCst)
+                && let Some(ledger) = ledger.upgrade()
+            {
+                let how = how.clone();
+                ledger.record(Event::ServiceDied { service, how });
+            }
+            report.send_replace(Some(how));
+        });
+    }
+
+    /// Where its ports are published now: another place after each start.
+    async fn find_ports(&self) -> Result<(), Error> {
+        let known = lock(&self.live).known.clone();
+        let found = self
+            .inspect()
+            .await
+            .map_err(|why| self.error(why.to_string()))?;
+        let endpoints = if self.recipe.network.as_deref() == Some("host") {
+            let host = self.engine.host();
+            known
+                .iter()
+                .map(|port| (*port, SocketAddr::new(host, *port)))
+                .collect()
+        } else {
+            published(&found, &known, self.engine.host())
+        };
+        lock(&self.live).endpoints.clone_from(&endpoints);
+        if let Some(world) = self.world.upgrade() {
+            world.lead_to(&self.made.service, &endpoints);
+        }
+        Ok(())
+    }
+
+    async fn started(&self, began: Instant) -> Result<(), Error> {
+        let found = self
+            .inspect()
+            .await
+            .map_err(|why| self.error(why.to_string()))?;
+        let pid = found.state.and_then(|state| state.pid).unwrap_or_default();
+        let endpoints = self.endpoints();
+        self.ledger()?.record(Event::ServiceStarted {
+            service: self.made.service.clone(),
+            pid: u32::try_from(pid).unwrap_or_default(),
+            container: Some(self.made.container.clone()),
+            ports: endpoints
+                .iter()
+                .map(|(_, address)| address.port())
+                .collect(),
+            log: Some(self.made.log.clone()),
+            took_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        });
+        Ok(())
+    }
+
+    pub(super) async fn inspect(&self) -> Result<ContainerInspectResponse, Refusal> {
+        let docker = self.engine.docker();
+        let asked = docker.inspect_container(&self.made.container, None);
+        self.engine
+            .ask("looking at the container", ASK_LIMIT, asked)
+            .await
+    }
+
+    /// What it is doing, as the engine says now.
+    pub(crate) async fn state(&self) -> Result<ContainerState, Error> {
+        let found = match self.inspect().await {
+            Ok(found) => found,
+            Err(refusal) if refusal.is_missing() => return Ok(ContainerState::Gone),
+            Err(refusal) => return Err(self.error(refusal.to_string())),
+        };
+        let status = found.state.and_then(|state| state.status);
+        Ok(match status {
+            Some(ContainerStateStatusEnum::RUNNING) => ContainerState::Running,
+            Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
+            Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting,
+            Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
+            Some(ContainerStateStatusEnum::REMOVING) => ContainerState::Gone,
+            _ => ContainerState::Exited,
+        })
+    }
+
+    /// How often it was started.
+    pub(crate) fn starts(&self) -> u32 {
+        self.starts.load(Ordering::SeqCst)
+    }
+
+    /// Sends a signal to its first process.
+    pub(crate) async fn kill(&self, signal: Signal) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        self.expect_end(true);
+        let options = KillContainerOptionsBuilder::default()
+            .signal(&signal.to_string())
+            .build();
+        let docker = self.engine.docker();
+        let sent = docker.kill_container(&self.made.container, Some(options));
+        self.engine
+            .ask(&format!("sending {signal}"), ASK_LIMIT, sent)
+            .await
+            .map_err(|why| {
+                self.expect_end(false);
+                self.error(why.to_string())
+            })
+    }
+
+    /// Asks it to end and has it killed after its grace period, in whole seconds.
+    pub(crate) async fn stop(&self, grace: Duration) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        self.expect_end(true);
+        let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        let limit = grace.saturating_add(START_LIMIT);
+        let docker = self.engine.docker();
+        let stopped = docker.stop_container(&self.made.container, Some(options));
+        match self
+            .engine
+            .ask("stopping the container", limit, stopped)
+            .await
+        {
+            Ok(()) => {}
+            Err(why) => {
+                self.expect_end(false);
+                return Err(self.error(why.to_string()));
+            }
+        }
+        self.exits_within(EXIT_LIMIT).await;
+        Ok(())
+    }
+
+    pub(crate) async fn pause(&self) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        let docker = self.engine.docker();
+        let paused = docker.pause_container(&self.made.container);
+        self.engine
+            .ask("pausing the container", ASK_LIMIT, paused)
+            .await
+            .map_err(|why| self.error(why.to_string()))
+    }
+
+    /// Starts it again without waiting for it to be ready.
+    pub(crate) async fn start_unready(&self) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        let began = Instant::now();
+        self.launch(false).await?;
+        self.started(began).await
+    }
+
+    /// Waits until it does not run any more; `false` where it still does after a time.
+    pub(crate) async fn exits_within(&self, limit: Duration) -> bool {
+        let exit = lock(&self.live).exit.clone();
+        let Some(mut exit) = exit else { return true };
+        let gone = exit.wait_for(Option::is_some);
+        tokio::time::timeout(limit, gone)
+            .await
+            .is_ok_and(|gone| gone.is_ok())
+    }
+
+    /// Its end, for whoever waits for it beside something else.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        lock(&self.live).exit.clone()
+    }
+
+    /// Whether it is in its network.
+    pub(crate) async fn is_connected(&self) -> Result<bool, Error> {
+        let found = self
+            .inspect()
+            .await
+            .map_err(|why| self.error(why.to_string()))?;
+        let networks = found
+            .network_settings
+            .and_then(|settings| settings.networks);
+        Ok(networks.is_some_and(|networks| networks.contains_key(&self.network_name())))
+    }
+
+    /// The network that faults take it out of.
+    pub(crate) fn network_name(&self) -> String {
+        let own = || self.made.network.name.clone();
+        self.recipe.network.clone().unwrap_or_else(own)
+    }
+
+    pub(crate) async fn disconnect(&self) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        let docker = self.engine.docker();
+        let request = NetworkDisconnectRequest {
+            container: self.made.container.clone(),
+            force: Some(false),
+        };
+        let network = self.network_name();
+        let done = docker.disconnect_network(&network, request);
+        self.engine
+            .ask("taking it out of its network", NETWORK_LIMIT, done)
+            .await
+            .map_err(|why| self.error(why.to_string()))
+    }
+
+    /// Puts it into its network again, with the aliases and the address that it had.
+    pub(crate) async fn connect(&self) -> Result<(), Error> {
+        let _change = self.changing.lock().await;
+        if self.is_connected().await? {
+            return Ok(());
+        }
+        let request = NetworkConnectRequest {
+            container: self.made.container.clone(),
+            endpoint_config: lock(&self.live).endpoint.clone(),
+        };
+        let docker = self.engine.docker();
+        let network = self.network_name();
+        let done = docker.connect_network(&network, request);
+        self.engine
+            .ask("putting it into its network", NETWORK_LIMIT, done)
+            .await
+            .map_err(|why| self.error(why.to_string()))?;
+        self.find_ports().await
+    }
+
+    /// Removes it for good: the end of its life. It is killed, because nobody needs what it
+    /// would write down.
+    pub(crate) async fn remove(&self) -> Result<(), Error> {
+        self.expect_end(true);
+        remove::container(&self.engine, &self.made.container, &self.made.token, false)
+            .await
+            .map_err(|refusal| Error::new(Kind::Undo, refusal.to_string()))
+    }
+
+    /// The undo of its existence.
+    fn undo_existing(&self) -> Undo {
+        Undo::RemoveContainer {
+            service: self.made.service.clone(),
+            engine: self.engine.url().to_owned(),
+            container: self.made.container.clone(),
+            token: self.made.token.clone(),
+        }
+    }
+
+    fn expect_end(&self, expected: bool) {
+        let live = lock(&self.live);
+        live.expected.store(expected, Ordering::SeqCst);
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn Ledger>, Error> {
+        self.ledger
+            .upgrade()
+            .ok_or_else(|| Error::new(Kind::Ended, "the context of this service has ended"))
+    }
+
+    /// Writes a note into the journal.
+    pub(super) fn note(&self, text: String) {
+        if let Some(ledger) = self.ledger.upgrade() {
+            ledger.record(Event::Note { text });
+        }
+    }
+
+    fn log_help(&self) -> String {
+        let lines = last_lines(&self.made.log, 8);
+        let printed = lines
+            .iter()
+            .any(|line| !line.starts_with("--- chaos-test:"));
+        if !printed {
+            return format!("container {} printed nothing", self.made.container);
+        }
+        format!(
+            "its last lines, of {}:\n    {}",
+            self.made.log.display(),
+            lines.join("\n    ")
+        )
+    }
+}
+
+impl Unit for ServiceContainer {
+    fn name(&self) -> &str {
+        &self.made.service
+    }
+
+    fn log(&self) -> &Path {
+        &self.made.log
+    }
+
+    fn endpoints(&self) -> Vec<(u16, SocketAddr)> {
+        lock(&self.live).endpoints.clone()
+    }
+
+    fn grace(&self) -> Duration {
+        self.recipe.grace
+    }
+
+    fn start_timeout(&self) -> Duration {
+        self.recipe.start_timeout
+    }
+
+    fn has_printed(&self, text: &str) -> Result<(), String> {
+        let mut live = lock(&self.live);
+        match live.since_start.holds(&self.made.log, text) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("it has not printed that".to_owned()),
+            Err(error) => Err(format!("its log cannot be read: {error}")),
+        }
+    }
+
+    fn ensure_running(&self) -> Answer<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let _change = self.changing.lock().await;
+            match self.state().await? {
+                ContainerState::Running => {
+                    // It may have been restarted a moment ago.
+                    let output = None;
+                    return readiness::still_ready(self, output).await;
+                }
+                ContainerState::Paused => {
+                    let docker = self.engine.docker();
+                    let done = docker.unpause_container(&self.made.container);
+                    self.engine
+                        .ask("having the container go on", ASK_LIMIT, done)
+                        .await
+                        .map_err(|why| self.error(why.to_string()))?;
+                    return readiness::still_ready(self, None).await;
+                }
+                ContainerState::Gone => {
+                    return Err(self
+                        .error(format!("has lost its container {}", self.made.container))
+                        .help("somebody else removed it, and what was in it cannot be had again"));
+                }
+                ContainerState::Restarting | ContainerState::Created | ContainerState::Exited => {}
+            }
+            self.boot(false).await
+        })
+    }
+
+    fn end(&self, ask_first: bool) -> Answer<'_, Result<(), Error>> {
+        Box::pin(async move {
+            if ask_first && self.state().await? == ContainerState::Running {
+                self.stop(self.recipe.grace).await?;
+            }
+            let entry = lock(&self.live).entry;
+            match entry {
+                Some(entry) => {
+                    self.expect_end(true);
+                    self.put_away(entry, true).await
+                }
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn as_process(&self) -> Result<&dyn ProcessUnit, Error> {
+        Err(Error::new(
+            Kind::Usage,
+            format!("service `{}` is a container, not a process", self.name()),
+        )
+        .help("the faults on containers are in `chaos_test::container`"))
+    }
+
+    fn as_container(&self) -> Result<&ServiceContainer, Error> {
+        Ok(self)
+    }
+}
+
+/// How a container ended, once it has.
+async fn wait_for_exit(engine: &Engine, container: &str) -> String {
+    let options = WaitContainerOptionsBuilder::default()
+        .condition("not-running")
+        .build();
+    let mut answers = engine.docker().wait_container(container, Some(options));
+    let code = match answers.next().await {
+        Some(Ok(answer)) => answer.status_code,
+        // Every code but 0 comes as an error.
+        Some(Err(EngineError::DockerContainerWaitError { code, .. })) => code,
+        Some(Err(error)) => return format!("the engine lost it: {error}"),
+        None => return "the engine lost it".to_owned(),
+    };
+    let found = engine.docker().inspect_container(container, None);
+    let found = tokio::time::timeout(ASK_LIMIT, found).await;
+    let memory = found.is_ok_and(|found| {
+        let state = found.ok().and_then(|found| found.state);
+        state.and_then(|state| state.oom_killed).unwrap_or_default()
+    });
+    let signal = match code {
+        137 => ", SIGKILL",
+        143 => ", SIGTERM",
+        139 => ", SIGSEGV",
+        _ => "",
+    };
+    format!(
+        "exit code {code}{signal}{}",
+        if memory { ", out of memory" } else { "" }
+    )
+}
+
+/// Where ports are published, in the order in which users know them.
+fn published(
+    found: &ContainerInspectResponse,
+    known: &[u16],
+    host: IpAddr,
+) -> Vec<(u16, SocketAddr)> {
+    let settings = found.network_settings.as_ref();
+    let Some(ports) = settings.and_then(|settings| settings.ports.as_ref()) else {
+        return Vec::new();
+    };
+    known
+        .iter()
+        .filter_map(|port| {
+            let bindings = ports.get(&format!("{port}/tcp"))?.as_ref()?;
+            let mut numbers = bindings
+                .iter()
+                .filter_map(|binding| binding.host_port.as_ref());
+            let number = numbers.find_map(|number| number.parse().ok())?;
+            Some((*port, SocketAddr::new(host, number)))
+        })
+        .collect()
+}
+
+fn tcp_ports(ports: &[ContainerPort]) -> Vec<u16> {
+    let tcp = ports.iter().filter_map(|port| match port {
+        ContainerPort::Tcp(port) => Some(*port),
+        _ => None,
+    });
+    tcp.collect()
+}
