@@ -4,6 +4,7 @@
 //! by a plain run; the other rooms run them as children and look at how they end.
 
 mod bad_input;
+mod containers;
 mod contract;
 mod death;
 mod fixtures;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::model::event::Risk;
 
 use super::ErasedFault;
+#[cfg(feature = "containers")]
+use super::container;
 use super::link::{self, Links};
 use super::process::{self, ServiceName};
 use crate::model::target::Target;
@@ -25,6 +27,15 @@ pub struct Entry {
     pub risk: Risk,
     /// One with usual parameters, on a service.
     pub(crate) example: fn(&str) -> Arc<dyn ErasedFault>,
+}
+
+impl Entry {
+    /// What kind of thing it acts on: the first part of its name, such as `process` or
+    /// `link`.
+    #[must_use]
+    pub fn family(&self) -> &'static str {
+        self.name.split("::").next().unwrap_or_default()
+    }
 }
 
 impl std::fmt::Debug for Entry {
@@ -68,6 +79,51 @@ pub const CATALOGUE: &[Entry] = &[
         lifting: "lets it go on, waits until it is ready",
         risk: Risk::Medium,
         example: |service| Arc::new(process::hang_at_start(ServiceName::new(service))),
+    },
+    #[cfg(feature = "containers")]
+    Entry {
+        name: "container::kill",
+        does: "ends the container of a service with a signal, SIGKILL by default",
+        parameters: "`.with(Signal)`",
+        lifting: "starts the same container again, waits until it is ready",
+        risk: Risk::Medium,
+        example: |service| Arc::new(container::kill(ServiceName::new(service))),
+    },
+    #[cfg(feature = "containers")]
+    Entry {
+        name: "container::stop",
+        does: "ends the container in order: its stop signal, SIGKILL after a grace period",
+        parameters: "`.grace(Duration)`",
+        lifting: "starts the same container again, waits until it is ready",
+        risk: Risk::Medium,
+        example: |service| Arc::new(container::stop(ServiceName::new(service))),
+    },
+    #[cfg(feature = "containers")]
+    Entry {
+        name: "container::pause",
+        does: "freezes the container: it is there and answers nothing",
+        parameters: "",
+        lifting: "has it go on",
+        risk: Risk::Medium,
+        example: |service| Arc::new(container::pause(ServiceName::new(service))),
+    },
+    #[cfg(feature = "containers")]
+    Entry {
+        name: "container::restart",
+        does: "ends the container in order and starts it again",
+        parameters: "`.down_for(Duration)`",
+        lifting: "waits until it is ready",
+        risk: Risk::Medium,
+        example: |service| Arc::new(container::restart(ServiceName::new(service)).down_for(ms(50))),
+    },
+    #[cfg(feature = "containers")]
+    Entry {
+        name: "container::disconnect",
+        does: "takes the container out of its network; it runs on",
+        parameters: "",
+        lifting: "puts it back under its aliases and its address",
+        risk: Risk::Medium,
+        example: |service| Arc::new(container::disconnect(ServiceName::new(service))),
     },
     Entry {
         name: "link::latency",

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,7 @@ use crate::system::Ledger;
 use crate::system::container::{
     Engine, Made, Network, Recipe, ServiceContainer, Slot, TOKEN_LABEL, make_network,
 };
+use crate::system::proxy;
 use crate::system::service::Unit;
 
 use super::inner::Inner;
@@ -244,6 +246,42 @@ async fn network(inner: &Arc<Inner>, engine: &Arc<Engine>) -> Result<Arc<Network
             })
     };
     inner.world.network.get_or_try_init(make).await.cloned()
+}
+
+/// A second address of a link, for containers of the context: on the gateway of its network.
+pub(super) async fn address_for_containers(
+    inner: Arc<Inner>,
+    link: proxy::Link,
+) -> Result<SocketAddr, Error> {
+    let _call = inner.enter().await?;
+    let engine = Engine::find().await.map_err(|why| {
+        let capability = Some("docker".to_owned());
+        Error::new(Kind::Skip { capability }, format!("it needs docker: {why}"))
+    })?;
+    let failed = |why: String| {
+        Error::new(
+            Kind::Service,
+            format!(
+                "link `{}` has no address for containers: {why}",
+                link.name()
+            ),
+        )
+    };
+    const REACH: &str = "containers reach each other under their names, without a link in between";
+    if let Some(why) = engine.why_unreachable() {
+        return Err(failed(why).help(REACH));
+    }
+    let network = network(&inner, &engine).await?;
+    let Some(gateway) = network.gateway() else {
+        return Err(failed("the context's network has no gateway".to_owned()));
+    };
+    link.listen_also(gateway.into()).map_err(|error| {
+        failed(format!(
+            "nothing can listen on {gateway}, the gateway of the context's network ({error}): \
+             the engine runs in a network that is not this process's, as rootless ones do"
+        ))
+        .help(REACH)
+    })
 }
 
 /// How whatever we make on an engine is marked, for people and for later runs.

@@ -102,6 +102,33 @@ impl Service {
         Address(self.first().1.address())
     }
 
+    /// The stable address of a port for containers of the same context: the same link as
+    /// [`address`](Self::address), which listens on the gateway of their private network,
+    /// too. So a fault on the link meets them as it meets processes.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::testcontainers::{GenericImage, ImageExt};
+    /// let cache = cache.address_for_containers(6379).await?;
+    /// let shop = GenericImage::new("shop", "1").with_env_var("CACHE", cache.to_string());
+    /// chaos.container("shop", shop).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If no engine answers ([`Error::is_skip`]), or its containers cannot reach this
+    /// process: it runs on another machine, beside the container that the test runs in, or
+    /// in a network of its own (rootless).
+    ///
+    /// # Panics
+    ///
+    /// If it has no such port; the message lists those that it has.
+    #[cfg(feature = "containers")]
+    pub async fn address_for_containers(&self, port: u16) -> Result<Address, Error> {
+        for_containers(&self.inner, self.link_at(port)).await
+    }
+
     /// `http://<first address><path>`.
     ///
     /// # Panics
@@ -146,6 +173,8 @@ impl Service {
         upstream: SocketAddr,
     ) -> Result<Link, Error> {
         let inner = Arc::clone(&self.inner);
+        #[cfg(feature = "containers")]
+        let of = Arc::clone(&inner);
         let service = Arc::clone(&self.name);
         let name = link_name(client, &service, port);
         let link = engine::run_on(engine::own(), async move {
@@ -161,6 +190,8 @@ impl Service {
         Ok(Link {
             service: Arc::clone(&self.name),
             link,
+            #[cfg(feature = "containers")]
+            inner: of,
         })
     }
 
@@ -241,6 +272,8 @@ impl Breakable for Service {
 pub struct Link {
     service: Arc<str>,
     link: proxy::Link,
+    #[cfg(feature = "containers")]
+    inner: Arc<Inner>,
 }
 
 impl std::fmt::Debug for Link {
@@ -265,6 +298,17 @@ impl Link {
         Address(self.link.address())
     }
 
+    /// The stable address that a client in a container of the same context is to use; see
+    /// [`Service::address_for_containers`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Service::address_for_containers`].
+    #[cfg(feature = "containers")]
+    pub async fn address_for_containers(&self) -> Result<Address, Error> {
+        for_containers(&self.inner, &self.link).await
+    }
+
     /// What has passed through it.
     #[must_use]
     pub fn traffic(&self) -> crate::system::Traffic {
@@ -283,6 +327,13 @@ impl Breakable for Link {
     fn targets(&self) -> Vec<Target> {
         vec![self.target()]
     }
+}
+
+#[cfg(feature = "containers")]
+async fn for_containers(inner: &Arc<Inner>, link: &proxy::Link) -> Result<Address, Error> {
+    let (inner, link) = (Arc::clone(inner), link.clone());
+    let opened = super::container::address_for_containers(inner, link);
+    engine::run_on(engine::own(), opened).await.map(Address)
 }
 
 /// How a link is called: who uses it, what it leads to, and by which port.
