@@ -198,9 +198,15 @@ async fn start(inner: &Arc<Inner>, name: &str, recipe: Recipe) -> Result<Service
 /// on without: waiting while holding could last for ever.
 async fn slot(inner: &Arc<Inner>, name: &str) -> Result<Option<Slot>, Error> {
     let state = inner.world.state.clone();
-    let may_wait = !inner.world.has_slots();
+    let take = async {
+        // The second one looks only once the first one has its place.
+        let mut has_slots = inner.world.has_slots.lock().await;
+        let taken = Slot::take(&state, !*has_slots, name).await;
+        *has_slots = true;
+        taken
+    };
     let taken = tokio::select! {
-        taken = Slot::take(&state, may_wait, name) => taken,
+        taken = take => taken,
         ended = inner.until_ended() => return Err(ended),
     };
     let taken = taken.map_err(|error| {

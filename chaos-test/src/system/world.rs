@@ -40,6 +40,9 @@ pub(crate) struct World {
     /// The context's private network of containers, once there is one.
     #[cfg(feature = "containers")]
     pub(crate) network: tokio::sync::OnceCell<Arc<super::container::Network>>,
+    /// Whether it has asked for a place for a container before; locked while it waits.
+    #[cfg(feature = "containers")]
+    pub(crate) has_slots: tokio::sync::Mutex<bool>,
     made: Mutex<Made>,
     /// One change of links and their toxics at a time: a link that is made while a fault
     /// comes or goes has the fault's toxics exactly as long as the others.
@@ -107,6 +110,8 @@ impl World {
             prefix,
             #[cfg(feature = "containers")]
             network: tokio::sync::OnceCell::new(),
+            #[cfg(feature = "containers")]
+            has_slots: tokio::sync::Mutex::new(false),
             made: Mutex::default(),
             changing_links: tokio::sync::Mutex::default(),
         }
@@ -343,14 +348,6 @@ impl World {
 
     pub(crate) fn services(&self) -> Vec<Arc<dyn Unit>> {
         self.made().services.values().cloned().collect()
-    }
-
-    /// Whether it holds places for containers.
-    #[cfg(feature = "containers")]
-    pub(crate) fn has_slots(&self) -> bool {
-        let made = self.made();
-        let mut services = made.services.values();
-        services.any(|service| service.as_container().is_ok())
     }
 
     /// Closes all links, forgets the services, and removes the copies that were for nothing.
