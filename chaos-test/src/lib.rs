@@ -60,7 +60,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | start services | [`ChaosContext::process`], [`Program`], [`Service`] |
+//! | start services | [`ChaosContext::process`], [`Program`], [`ChaosContext::in_process`], [`Service`] |
 //! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
 //! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
 //! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`] |
@@ -132,8 +132,8 @@ pub use probe::{
     IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
 };
 pub use run::{
-    Address, Baseline, ChaosContext, During, EnvValue, Expectations, Fixture, Injection, Link,
-    Moment, Monitor, Program, Recovers, Recovery, Samples, Service,
+    Address, Baseline, ChaosContext, During, EnvValue, Expectations, Fixture, InProcess, Injection,
+    Link, Moment, Monitor, Program, Recovers, Recovery, Samples, Served, Service,
 };
 pub use system::{Direction, Hits, ProcessState, ReadOnlySystem, Signal, System, Toxic, Traffic};
 

@@ -9,6 +9,7 @@ mod death;
 mod fixtures;
 mod green_means_chaos;
 mod hostile;
+mod in_process;
 mod journal_safety;
 mod measuring;
 mod ordinary;

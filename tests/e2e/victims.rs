@@ -2,6 +2,8 @@
 
 use chaos_test::http;
 use chaos_test::prelude::*;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 
 /// A real HTTP service.
 pub fn inventory_program() -> Program {
@@ -37,4 +39,13 @@ pub fn processes_with(text: &str) -> Vec<u32> {
             String::from_utf8_lossy(&environment).contains(text) && runs(*pid)
         })
         .collect()
+}
+
+/// Accepts clients until one has sent something.
+pub async fn until_asked(listener: TcpListener) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        if client.read_u8().await.is_ok() {
+            return;
+        }
+    }
 }

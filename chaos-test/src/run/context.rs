@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+
 use crate::error::{Error, Kind, TestError};
 use crate::fault::{Entry, ErasedFault, Fault};
 use crate::model::event::Event;
@@ -20,6 +22,7 @@ use super::engine;
 use super::finish::{self, Ending};
 use super::fixtures::{Chain, Fixture};
 use super::guard::{During, Injection};
+use super::in_process::{InProcess, Served};
 use super::injecting;
 use super::inner::Inner;
 use super::monitor::{Monitor, Watcher};
@@ -161,6 +164,37 @@ impl ChaosContext {
     ) -> Result<Service, Error> {
         let (inner, name) = (Arc::clone(&self.inner), name.into());
         engine::run_on(engine::own(), starting::process(inner, name, program)).await
+    }
+
+    /// Starts code of the test's own process as a service, and waits until it is ready: no
+    /// program is built and none is started, and it can share state with the test. Awaiting
+    /// what this returns starts it; see [`InProcess`] for how it runs and what the faults on
+    /// processes do to it. It ends with the context.
+    ///
+    /// The closure is called for each start, with a listener on the same port of 127.0.0.1.
+    /// It may return nothing or any `Result` whose error can be shown; that it returns at all
+    /// is the service's death.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+    /// # mod axum { pub async fn serve(_: tokio::net::TcpListener, _: String) -> std::io::Result<()> { Ok(()) } }
+    /// # fn app(cache: chaos_test::Address) -> String { cache.to_string() }
+    /// let cache = cache.address(6379);
+    /// let orders = chaos
+    ///     .in_process("orders", async move |listener| axum::serve(listener, app(cache)).await)
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When it is awaited: if the name is taken, or it ends at once or does not become ready.
+    pub fn in_process<F, O>(&self, name: impl Into<String>, serve: F) -> InProcess
+    where
+        F: AsyncFn(TcpListener) -> O + Send + Sync + 'static,
+        O: Served + 'static,
+    {
+        InProcess::new(Arc::clone(&self.inner), name.into(), serve)
     }
 
     /// Asks a probe at its pace, from now on until the context ends.

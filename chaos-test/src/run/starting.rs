@@ -1,11 +1,13 @@
 //! Starts a program as a service: ports, links, scratch folder, process, ready.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind};
 use crate::system::Ledger;
 use crate::system::ports::ReservedPort;
+use crate::system::proxy;
 use crate::system::service::Unit;
 use crate::system::service::process::{Launch, ServiceProcess};
 
@@ -44,7 +46,7 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
     let path = plan.find().map_err(failed)?;
     let ports = reserve(&plan).map_err(failed)?;
     let launch = launch(inner, name, &plan, path, ports).map_err(failed)?;
-    let ledger: Arc<dyn Ledger> = inner.recorder.clone();
+    let ledger = ledger(inner);
     let process = Arc::new(ServiceProcess::new(launch, Arc::downgrade(&ledger)));
     let unit: Arc<dyn Unit> = process.clone();
     inner.world.add_service(unit);
@@ -57,20 +59,73 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
         let _ = process.end(false).await;
         return Err(error);
     }
-    let mut links = Vec::new();
-    for (known, address) in process.endpoints() {
-        let link = inner.open_link(link_name(EVERYBODY, name, known), address)?;
-        inner.world.add_link(name, known, link.clone()).await;
-        links.push((known, link));
-    }
+    in_front_of(inner, &*process).await
+}
+
+/// The handle of a unit that runs, with the links in front of it.
+pub(super) async fn in_front_of(inner: &Arc<Inner>, unit: &dyn Unit) -> Result<Service, Error> {
+    let links = open_links(inner, unit.name(), &unit.endpoints()).await?;
     Ok(Service {
-        name: name.into(),
+        name: unit.name().into(),
         ports: links.into(),
         inner: Arc::clone(inner),
     })
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+/// The links that everybody shares, by the ports of a service that runs.
+pub(super) async fn open_links(
+    inner: &Inner,
+    name: &str,
+    endpoints: &[(u16, SocketAddr)],
+) -> Result<Vec<(u16, proxy::Link)>, Error> {
+    let mut links = Vec::new();
+    for &(known, address) in endpoints {
+        let link = inner.open_link(link_name(EVERYBODY, name, known), address)?;
+        inner.world.add_link(name, known, link.clone()).await;
+        links.push((known, link));
+    }
+    Ok(links)
+}
+
+/// Where a service writes down what happens to it.
+pub(super) fn ledger(inner: &Inner) -> Arc<dyn Ledger> {
+    inner.recorder.clone()
+}
+
+/// A port of 127.0.0.1 for a service; any free one (0) or one in particular.
+pub(super) fn reserve_port(wanted: u16) -> Result<ReservedPort, Error> {
+    ReservedPort::new(wanted).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            Error::new(
+                Kind::Service,
+                format!("port {wanted} of 127.0.0.1 is in use"),
+            )
+            .help(format!(
+                "`ss -ltnp 'sport = :{wanted}'` shows by whom; declare the port with \
+                 `.listens({wanted})` and `{{port}}` to have a free one chosen"
+            ))
+        } else {
+            Error::new(Kind::Service, "no port could be reserved").because(error)
+        }
+    })
+}
+
+/// The log of a service, in a folder that is there.
+pub(super) fn log_of(inner: &Inner, name: &str) -> Result<PathBuf, Error> {
+    std::fs::create_dir_all(&inner.logs).map_err(|error| {
+        Error::new(
+            Kind::State,
+            format!(
+                "the folder for logs {} cannot be made",
+                inner.logs.display()
+            ),
+        )
+        .because(error)
+    })?;
+    Ok(inner.logs.join(format!("{name}.log")))
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
         return Err(Error::new(
@@ -84,20 +139,7 @@ fn check_name(name: &str) -> Result<(), Error> {
 fn reserve(plan: &Plan<'_>) -> Result<Vec<(u16, ReservedPort)>, Error> {
     plan.ports
         .iter()
-        .map(|&(known, wanted)| match ReservedPort::new(wanted) {
-            Ok(port) => Ok((known, port)),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(Error::new(
-                Kind::Service,
-                format!("port {wanted} of 127.0.0.1 is in use"),
-            )
-            .help(format!(
-                "`ss -ltnp 'sport = :{wanted}'` shows by whom; declare the port with \
-                 `.listens({wanted})` and `{{port}}` to have a free one chosen"
-            ))),
-            Err(error) => {
-                Err(Error::new(Kind::Service, "no port could be reserved").because(error))
-            }
-        })
+        .map(|&(known, wanted)| Ok((known, reserve_port(wanted)?)))
         .collect()
 }
 
@@ -125,16 +167,6 @@ fn launch(
         ports: &real,
         scratch: scratch.as_deref(),
     };
-    std::fs::create_dir_all(&inner.logs).map_err(|error| {
-        Error::new(
-            Kind::State,
-            format!(
-                "the folder for logs {} cannot be made",
-                inner.logs.display()
-            ),
-        )
-        .because(error)
-    })?;
     Ok(Launch {
         name: name.to_owned(),
         // The gate may run in another folder than we do.
@@ -142,7 +174,7 @@ fn launch(
         args: plan.args(&filled)?,
         env: plan.env(&filled)?,
         folder,
-        log: inner.logs.join(format!("{name}.log")),
+        log: log_of(inner, name)?,
         limits: plan.limits(),
         token: format!("{}-{name}", inner.world.prefix),
         ports,
