@@ -61,6 +61,7 @@
 //! | | |
 //! |---|---|
 //! | start services | [`ChaosContext::process`], [`Program`], [`ChaosContext::in_process`], [`Service`] |
+//! | know a service's address before it starts | [`ChaosContext::reserve`] |
 //! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
 //! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
 //! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`] |
@@ -133,7 +134,8 @@ pub use probe::{
 };
 pub use run::{
     Address, Baseline, ChaosContext, During, EnvValue, Expectations, Fixture, InProcess, Injection,
-    Link, Moment, Monitor, Program, Recovers, Recovery, Samples, Served, Service,
+    Link, Moment, Monitor, Ports, Program, Recovers, Recovery, Reserved, Samples, Served, Service,
+    Slot,
 };
 pub use system::{Direction, Hits, ProcessState, ReadOnlySystem, Signal, System, Toxic, Traffic};
 

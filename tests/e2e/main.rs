@@ -14,6 +14,7 @@ mod journal_safety;
 mod measuring;
 mod ordinary;
 mod programs;
+mod reserved;
 mod stubborn;
 mod subjects;
 mod victims;

@@ -28,6 +28,7 @@ use super::inner::Inner;
 use super::monitor::{Monitor, Watcher};
 use super::process_run::{self, TestIdentity};
 use super::program::Program;
+use super::reserving::{self, Ports, Reserved, Slot};
 use super::rollback::Closure;
 use super::service::Service;
 use super::starting;
@@ -154,16 +155,41 @@ impl ChaosContext {
     ///
     /// # Errors
     ///
-    /// If the name is taken, the program is missing, exits at once or does not become
+    /// If the name is taken, a port was reserved that it does not declare, the program is
+    /// missing, exits at once or does not become
     /// ready (the message holds its last lines), or a fixed port is in use. Whatever was
     /// started is ended again.
-    pub async fn process(
+    pub async fn process(&self, name: impl Into<Slot>, program: Program) -> Result<Service, Error> {
+        let (inner, slot) = (Arc::clone(&self.inner), name.into());
+        engine::run_on(engine::own(), starting::process(inner, slot, program)).await
+    }
+
+    /// Takes a name and stable addresses for a service before it starts, for one that tells
+    /// its clients where they find it: a broker, the members of a cluster, a sentinel. Told
+    /// the address of its link, its clients come through the link, and faults on links meet
+    /// them.
+    ///
+    /// A program that declares no port has the reserved ones.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+    /// use chaos_test::Program;
+    /// let broker = chaos.reserve("broker", 9092).await?;
+    /// let program = Program::new("broker").env("ADVERTISED", broker.address(9092));
+    /// let broker = chaos.process(broker, program).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the name is taken, no port is named, or one twice, or it is 0.
+    pub async fn reserve(
         &self,
         name: impl Into<String>,
-        program: Program,
-    ) -> Result<Service, Error> {
-        let (inner, name) = (Arc::clone(&self.inner), name.into());
-        engine::run_on(engine::own(), starting::process(inner, name, program)).await
+        ports: impl Into<Ports>,
+    ) -> Result<Reserved, Error> {
+        let (inner, name, ports) = (Arc::clone(&self.inner), name.into(), ports.into());
+        engine::run_on(engine::own(), reserving::reserve(inner, name, ports)).await
     }
 
     /// Starts code of the test's own process as a service, and waits until it is ready: no
@@ -189,7 +215,7 @@ impl ChaosContext {
     /// # Errors
     ///
     /// When it is awaited: if the name is taken, or it ends at once or does not become ready.
-    pub fn in_process<F, O>(&self, name: impl Into<String>, serve: F) -> InProcess
+    pub fn in_process<F, O>(&self, name: impl Into<Slot>, serve: F) -> InProcess
     where
         F: AsyncFn(TcpListener) -> O + Send + Sync + 'static,
         O: Served + 'static,

@@ -18,9 +18,10 @@ use crate::system::service::task::{Code, Serve, ServiceTask};
 
 use super::engine;
 use super::inner::Inner;
+use super::reserving::Slot;
 use super::rollback::Closure;
 use super::service::{DEFAULT_PORT, Service};
-use super::starting::{check_name, in_front_of, ledger, log_of, reserve_port};
+use super::starting::{in_front_of, lead_reserved, ledger, log_of, reserve_port};
 
 /// Code of the test's own process that is about to be started as a service; made by
 /// [`ChaosContext::in_process`](crate::ChaosContext::in_process), started when it is awaited.
@@ -50,7 +51,7 @@ use super::starting::{check_name, in_front_of, ledger, log_of, reserve_port};
 #[must_use = "it starts when it is awaited"]
 pub struct InProcess {
     inner: Arc<Inner>,
-    name: String,
+    slot: Slot,
     serve: Serve,
     ready: Option<Ready>,
     start_timeout: Duration,
@@ -59,13 +60,13 @@ pub struct InProcess {
 impl fmt::Debug for InProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InProcess")
-            .field("name", &self.name)
+            .field("slot", &self.slot)
             .finish_non_exhaustive()
     }
 }
 
 impl InProcess {
-    pub(super) fn new<F, O>(inner: Arc<Inner>, name: String, serve: F) -> Self
+    pub(super) fn new<F, O>(inner: Arc<Inner>, slot: Slot, serve: F) -> Self
     where
         F: AsyncFn(TcpListener) -> O + Send + Sync + 'static,
         O: Served + 'static,
@@ -73,7 +74,7 @@ impl InProcess {
         let serve = Arc::new(serve);
         Self {
             inner,
-            name,
+            slot,
             serve: Arc::new(move |listener| {
                 let serve = Arc::clone(&serve);
                 Box::pin(async move { serve(listener).await.into_served() })
@@ -115,31 +116,54 @@ impl IntoFuture for InProcess {
 }
 
 async fn start_named(described: InProcess) -> Result<Service, Error> {
-    let inner = Arc::clone(&described.inner);
+    let InProcess {
+        inner,
+        slot,
+        serve,
+        ready,
+        start_timeout,
+    } = described;
     let _call = inner.enter().await?;
-    let name = described.name.clone();
-    check_name(&name)?;
-    inner.world.claim_service(&name)?;
-    let started = start(&inner, described).await;
+    let name = slot.claim(&inner)?;
+    let code = code(&inner, &name, serve, ready, start_timeout);
+    let started = match code {
+        Ok(code) => start(&inner, code).await,
+        Err(error) => Err(error),
+    };
     if started.is_err() {
         inner.world.forget_service(&name);
     }
     started
 }
 
+fn code(
+    inner: &Inner,
+    name: &str,
+    serve: Serve,
+    ready: Option<Ready>,
+    start_timeout: Duration,
+) -> Result<Code, Error> {
+    // Its users know its port by the number that was reserved, if there is one.
+    let known = inner.world.linked_ports(name);
+    Ok(Code {
+        name: name.to_owned(),
+        serve,
+        port: (
+            known.first().copied().unwrap_or(DEFAULT_PORT),
+            reserve_port(0)?,
+        ),
+        log: log_of(inner, name)?,
+        ready: ready.unwrap_or_else(|| Ready::new(AllPorts)).0,
+        start_timeout,
+    })
+}
+
 /// Starts a service whose name is taken for it.
-async fn start(inner: &Arc<Inner>, described: InProcess) -> Result<Service, Error> {
-    let name = described.name;
-    let code = Code {
-        log: log_of(inner, &name)?,
-        name: name.clone(),
-        serve: described.serve,
-        port: (DEFAULT_PORT, reserve_port(0)?),
-        ready: described.ready.unwrap_or_else(|| Ready::new(AllPorts)).0,
-        start_timeout: described.start_timeout,
-    };
+async fn start(inner: &Arc<Inner>, code: Code) -> Result<Service, Error> {
+    let name = code.name.clone();
     let ledger = ledger(inner);
     let task = Arc::new(ServiceTask::new(code, Arc::downgrade(&ledger)));
+    lead_reserved(inner, &name, &task.endpoints())?;
     // Its place in the rollback is that of its first start; nothing of it outlives us.
     let what = format!("start `{name}` in the test's process");
     let entry = inner.recorder.plan(&what, Undo::Nothing, false)?;

@@ -17,6 +17,7 @@ mod program;
 mod recorder;
 mod reports;
 mod requirements;
+mod reserving;
 mod rollback;
 mod service;
 mod slots;
@@ -45,6 +46,7 @@ pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
 pub use monitor::Monitor;
 pub use program::{EnvValue, Program};
+pub use reserving::{Ports, Reserved, Slot};
 pub use service::{Address, Link, Service};
 pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
 

@@ -13,19 +13,19 @@ use crate::system::service::process::{Launch, ServiceProcess};
 
 use super::inner::Inner;
 use super::program::{Filled, Plan, Program};
-use super::service::{Service, link_name};
+use super::reserving::Slot;
+use super::service::{DEFAULT_PORT, Service, link_name};
 
 /// The client's name of the link that everybody shares.
-const EVERYBODY: &str = "any";
+pub(super) const EVERYBODY: &str = "any";
 
 pub(super) async fn process(
     inner: Arc<Inner>,
-    name: String,
+    slot: Slot,
     program: Program,
 ) -> Result<Service, Error> {
     let _call = inner.enter().await?;
-    check_name(&name)?;
-    inner.world.claim_service(&name)?;
+    let name = slot.claim(&inner)?;
     let started = start(&inner, &name, &program).await;
     if started.is_err() {
         inner.world.forget_service(&name);
@@ -42,12 +42,14 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
         )
         .because(error)
     };
-    let plan = program.plan();
+    let mut plan = program.plan();
+    plan.take_ports(inner.world.linked_ports(name));
     let path = plan.find().map_err(failed)?;
     let ports = reserve(&plan).map_err(failed)?;
     let launch = launch(inner, name, &plan, path, ports).map_err(failed)?;
     let ledger = ledger(inner);
     let process = Arc::new(ServiceProcess::new(launch, Arc::downgrade(&ledger)));
+    lead_reserved(inner, name, &process.endpoints())?;
     let unit: Arc<dyn Unit> = process.clone();
     inner.world.add_service(unit);
     let started = tokio::select! {
@@ -72,16 +74,60 @@ pub(super) async fn in_front_of(inner: &Arc<Inner>, unit: &dyn Unit) -> Result<S
     })
 }
 
-/// The links that everybody shares, by the ports of a service that runs.
+/// Has the links that were reserved for a service lead to it: it may come to itself through
+/// them before it is ready.
+pub(super) fn lead_reserved(
+    inner: &Inner,
+    name: &str,
+    endpoints: &[(u16, SocketAddr)],
+) -> Result<(), Error> {
+    let missing = inner.world.linked_ports(name).into_iter();
+    let mut missing = missing.filter(|port| endpoints.iter().all(|(known, _)| known != port));
+    if let Some(port) = missing.next() {
+        let known: Vec<_> = endpoints
+            .iter()
+            .map(|(known, _)| match *known {
+                DEFAULT_PORT => "one without a number".to_owned(),
+                known => known.to_string(),
+            })
+            .collect();
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "port {port} was reserved for service `{name}`, which does not declare it; it has: \
+                 {}",
+                if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                }
+            ),
+        )
+        .help("declare the port, or do not reserve it"));
+    }
+    inner.world.lead_to(name, endpoints);
+    Ok(())
+}
+
+/// The links that everybody shares, by the ports of a service that runs: those that were
+/// reserved, and new ones.
 pub(super) async fn open_links(
     inner: &Inner,
     name: &str,
     endpoints: &[(u16, SocketAddr)],
 ) -> Result<Vec<(u16, proxy::Link)>, Error> {
+    lead_reserved(inner, name, endpoints)?;
     let mut links = Vec::new();
     for &(known, address) in endpoints {
-        let link = inner.open_link(link_name(EVERYBODY, name, known), address)?;
-        inner.world.add_link(name, known, link.clone()).await;
+        let called = link_name(EVERYBODY, name, known);
+        let link = match inner.world.link(&called) {
+            Some(reserved) => reserved,
+            None => {
+                let link = inner.open_link(called, address)?;
+                inner.world.add_link(name, known, link.clone()).await;
+                link
+            }
+        };
         links.push((known, link));
     }
     Ok(links)
