@@ -3,6 +3,8 @@
 //!
 //! It must never end or stop anything but that thread, and never wait for it without limit.
 
+mod remote;
+
 use std::any::Any;
 use std::fs::OpenOptions;
 use std::future::Future;
@@ -12,12 +14,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::log::{SinceStart, last_lines};
 use super::{Answer, NotReady, ProcessUnit, ReadyCheck, Unit, until_ready};
@@ -30,6 +32,8 @@ use crate::system::lock::lock;
 use crate::system::ports::ReservedPort;
 use crate::system::process::{ProcessState, Signal};
 use crate::system::world::Ledger;
+
+use remote::{Order, Remote};
 
 /// How long its thread may take to end: what it runs must come to an await for that.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -145,7 +149,7 @@ impl ServiceTask {
             .ok_or_else(|| self.error("is not running".into()))?;
         // The kernel accepts connections for it as soon as it listens, so that is no sign
         // that it does not give up at once. One that blocks here is asked like any other.
-        let mut stepped = remote.stepped.subscribe();
+        let mut stepped = remote.stepped();
         tokio::select! {
             _ = stepped.wait_for(|stepped| *stepped) => {}
             _ = exit.wait_for(Option::is_some) => {}
@@ -376,10 +380,9 @@ impl Code {
         let mut serving = pin!(async { (self.serve)(listener).await });
         let stepped = std::future::poll_fn(|cx| {
             let polled = serving.as_mut().poll(cx);
-            let goes_on = polled.is_pending();
-            remote
-                .stepped
-                .send_if_modified(|stepped| goes_on && !std::mem::replace(stepped, true));
+            if polled.is_pending() {
+                remote.step();
+            }
             polled
         });
         tokio::select! {
@@ -413,97 +416,6 @@ fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without words")
-}
-
-/// What a service's thread is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    /// Wait before its start.
-    Hold,
-    Run,
-    /// Wait where it is, with everything that runs on it.
-    Stop,
-    End,
-}
-
-/// Between a service's thread and those that order it about.
-struct Remote {
-    orders: Mutex<Orders>,
-    changed: Condvar,
-    /// Wakes the thread where it waits for anything else.
-    woken: Notify,
-    /// Whether what it runs has come through its first step and goes on.
-    stepped: watch::Sender<bool>,
-}
-
-struct Orders {
-    wanted: Order,
-    obeyed: Order,
-}
-
-impl Remote {
-    fn new(order: Order) -> Self {
-        Self {
-            orders: Mutex::new(Orders {
-                wanted: order,
-                obeyed: order,
-            }),
-            changed: Condvar::new(),
-            woken: Notify::new(),
-            stepped: watch::Sender::new(false),
-        }
-    }
-
-    fn wanted(&self) -> Order {
-        lock(&self.orders).wanted
-    }
-
-    fn state(&self) -> ProcessState {
-        match lock(&self.orders).obeyed {
-            Order::Hold => ProcessState::HeldAtStart,
-            Order::Stop => ProcessState::Stopped,
-            Order::Run | Order::End => ProcessState::Running,
-        }
-    }
-
-    /// Nothing comes after an end.
-    fn order(&self, order: Order) {
-        let mut orders = lock(&self.orders);
-        if orders.wanted == Order::End {
-            return;
-        }
-        orders.wanted = order;
-        if order == Order::Run {
-            // It can go on from now on, whenever the kernel lets it.
-            orders.obeyed = order;
-        }
-        drop(orders);
-        self.changed.notify_all();
-        self.woken.notify_one();
-    }
-
-    /// Blocks the thread for as long as it is to wait; then what it is to do.
-    fn obey(&self) -> Order {
-        let mut orders = lock(&self.orders);
-        loop {
-            orders.obeyed = orders.wanted;
-            match orders.wanted {
-                Order::Hold | Order::Stop => {
-                    let woken = self.changed.wait(orders);
-                    orders = woken.unwrap_or_else(PoisonError::into_inner);
-                }
-                Order::Run | Order::End => return orders.wanted,
-            }
-        }
-    }
-
-    /// Resolves when it is to end. While it is to stop, this blocks the thread, and with it
-    /// everything that runs on it.
-    async fn until_ended(&self) {
-        while self.obey() != Order::End {
-            self.woken.notified().await;
-        }
-    }
 }
 
 #[cfg(test)]
