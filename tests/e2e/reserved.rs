@@ -9,7 +9,7 @@ use chaos_test::{Error, Reserved, link, process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::victims::{inventory_program, watch};
+use crate::victims::{come_in, inventory_program, watch};
 
 /// A broker in small: tells each client where to find it, and sends back what it gets.
 async fn broker(listener: TcpListener, announced: SocketAddr) -> std::io::Result<()> {
@@ -114,6 +114,7 @@ async fn it_finds_itself_before_it_is_ready(chaos: &ChaosContext) -> chaos_test:
         })
         .await?;
     let restart = chaos.inject(process::restart(&service)).await?;
+    come_in(&service).await?;
     restart.lift().await?;
     ask(announced).await?;
     Ok(())

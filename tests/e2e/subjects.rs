@@ -5,7 +5,7 @@ use chaos_test::{link, process, tcp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::victims::{inventory, inventory_program, until_asked, watch};
+use crate::victims::{come_in, inventory, inventory_program, until_asked, watch};
 
 macro_rules! subject {
     ($(#[$($argument_of:tt)*])* $name:ident($($argument:ident: $type:ty),*) $body:block) => {
@@ -293,7 +293,7 @@ async fn break_one_in_this_process(chaos: &ChaosContext) -> chaos_test::Result {
     let service = chaos.in_process("here", until_asked);
     let service = service.await?;
     std::mem::forget(chaos.inject(process::stop(&service)).await?);
-    TcpStream::connect(service.first_address().socket()).await?;
+    come_in(&service).await?;
     Ok(())
 }
 

@@ -81,7 +81,7 @@ pub enum Event {
     ServiceStarted {
         /// Its name.
         service: String,
-        /// Its process number.
+        /// Its process number; that of the test where it runs in the test's own process.
         pid: u32,
         /// Where it listens itself, without a link in between.
         ports: Vec<u16>,
