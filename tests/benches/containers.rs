@@ -5,6 +5,8 @@
 //! compared is measured in turns, because only the ratio means anything on a machine that
 //! does other work, too.
 
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+
 use std::future::Future;
 use std::time::{Duration, Instant};
 
