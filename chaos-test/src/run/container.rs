@@ -133,7 +133,9 @@ pub(super) async fn container(
     if !name.is_ascii() {
         return Err(Error::new(
             Kind::Usage,
-            format!("`{name}` cannot be a container's name: ASCII letters and digits can"),
+            format!(
+                "`{name}` cannot be a container's name: ASCII letters, digits, `-`, `_` and `.` can"
+            ),
         ));
     }
     let recipe = container.recipe.map_err(|error| {
@@ -187,7 +189,7 @@ async fn start(inner: &Arc<Inner>, name: &str, recipe: Recipe) -> Result<Service
         // Nobody has a handle to it: what was made goes now, not with the context.
         return Err(match unit.end(false).await {
             Ok(()) => error,
-            Err(left) => error.help(format!("nor could it be removed: {left}")),
+            Err(left) => error.help(unit.left(&left)),
         });
     }
     let links = starting::open_links(inner, name, &unit.endpoints()).await?;
@@ -198,7 +200,8 @@ async fn start(inner: &Arc<Inner>, name: &str, recipe: Recipe) -> Result<Service
 /// on without: waiting while holding could last for ever.
 async fn slot(inner: &Arc<Inner>, name: &str) -> Result<Option<Slot>, Error> {
     let state = inner.world.state.clone();
-    let may_wait = !inner.world.has_slots();
+    // Another one of the context may get a place meanwhile.
+    let may_wait = || !inner.world.has_slots();
     let taken = tokio::select! {
         taken = Slot::take(&state, may_wait, name) => taken,
         ended = inner.until_ended() => return Err(ended),
@@ -225,7 +228,14 @@ async fn slot(inner: &Arc<Inner>, name: &str) -> Result<Option<Slot>, Error> {
 /// The private network of the context, made when it is first needed.
 async fn network(inner: &Arc<Inner>, engine: &Arc<Engine>) -> Result<Arc<Network>, Error> {
     let make = || async {
-        let name = format!("chaos-{}", inner.world.prefix);
+        // One that was asked for and not acknowledged may be there, or will be: a second one
+        // of its name would be taken for it.
+        let earlier = inner.recorder.pending().into_iter();
+        let earlier = earlier.filter(|step| matches!(step.undo, Undo::RemoveNetwork { .. }));
+        let name = match earlier.count() {
+            0 => format!("chaos-{}", inner.world.prefix),
+            number => format!("chaos-{}-{number}", inner.world.prefix),
+        };
         let token = inner.world.prefix.clone();
         let undo = Undo::RemoveNetwork {
             engine: engine.url().to_owned(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use testcontainers::bollard::models::Health;
 use testcontainers::core::{ContainerState as TcState, ExecCommand, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt, ReuseDirective, TestcontainersError};
@@ -172,18 +173,32 @@ async fn until_healthy(unit: &ServiceContainer) -> Result<(), String> {
     loop {
         let found = unit.inspect().await.map_err(|why| why.to_string())?;
         let health = found.state.and_then(|state| state.health);
-        match health.and_then(|health| health.status) {
+        let health = health.unwrap_or_default();
+        match health.status {
             Some(HEALTHY) => return Ok(()),
             Some(STARTING) => tokio::time::sleep(HEALTH_PAUSE).await,
-            Some(UNHEALTHY) => return Err("is unhealthy".to_owned()),
+            Some(UNHEALTHY) => return Err(unhealthy(&health)),
             _ => {
                 return Err(
                     "is to be ready once it is healthy, and neither it nor its image has a \
-                     health check"
+                     health check: give it one with `with_health_check`, or another condition"
                         .to_owned(),
                 );
             }
         }
+    }
+}
+
+/// What its health check saw last.
+fn unhealthy(health: &Health) -> String {
+    let last = health.log.as_ref().and_then(|log| log.last());
+    match last {
+        Some(last) => format!(
+            "is unhealthy: its health check ended with exit code {} and printed `{}`",
+            last.exit_code.unwrap_or_default(),
+            last.output.as_deref().unwrap_or_default().trim()
+        ),
+        None => "is unhealthy".to_owned(),
     }
 }
 

@@ -35,8 +35,12 @@ pub(crate) struct Taken {
 }
 
 impl Slot {
-    /// Takes a place; where there is none, waits for one, if it may.
-    pub(crate) async fn take(state: &StateDir, may_wait: bool, who: &str) -> io::Result<Taken> {
+    /// Takes a place; where there is none, waits for one, as long as it may.
+    pub(crate) async fn take(
+        state: &StateDir,
+        may_wait: impl Fn() -> bool,
+        who: &str,
+    ) -> io::Result<Taken> {
         let folder = state.slots()?;
         let most = most()?;
         let began = Instant::now();
@@ -44,7 +48,7 @@ impl Slot {
         loop {
             let slot = try_take(&folder, most)?;
             let waited = began.elapsed();
-            if slot.is_some() || !may_wait {
+            if slot.is_some() || !may_wait() {
                 return Ok(Taken { slot, waited });
             }
             if told.elapsed() >= TELL_EVERY {

@@ -25,7 +25,7 @@ use super::network::{NETWORK_LIMIT, Network};
 use super::output::Output;
 use super::recipe::{Recipe, port_key};
 use super::slots::Slot;
-use super::{archive, image, readiness, remove};
+use super::{advice, archive, image, readiness, remove};
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::model::undo::Undo;
@@ -40,10 +40,16 @@ use crate::system::world::{Ledger, World};
 const CREATE_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to start one.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// How long it may take to do anything else, besides what it is told to wait for.
-pub(super) const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take to do anything else, besides what it is told to wait for: less than
+/// a fault may take to look, so that it is the engine that is named.
+pub(super) const ASK_LIMIT: Duration = Duration::from_secs(8);
 /// How long an exit may take to be told once the engine knows of it.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long nobody asks for an exit after the engine could not be asked.
+const LOST_PAUSE: Duration = Duration::from_millis(200);
+/// How a container ended that is not there any more, unless we removed it.
+const REMOVED: &str = "somebody removed it";
 
 /// What a container is made under, each time.
 pub(crate) struct Made {
@@ -164,15 +170,15 @@ impl ServiceContainer {
 
     /// Makes the container; its removal is on disk before that.
     async fn create(&self) -> Result<u64, Error> {
-        let failed = |why: &dyn std::fmt::Display| {
-            self.error(format!(
-                "could not be made from image {}: {why}",
-                self.recipe.image
-            ))
+        let failed = |why: Error| {
+            let image = &self.recipe.image;
+            self.error(format!("could not be made from image `{image}`"))
+                .because(why)
         };
+        archive::refuse_hidden(&self.recipe.copies, &self.recipe.body).map_err(failed)?;
         let declared = image::present(&self.engine, &self.recipe)
             .await
-            .map_err(|why| failed(&why))?;
+            .map_err(failed)?;
         let ports = self.ports(declared);
         let ledger = self.ledger()?;
         let what = format!(
@@ -198,15 +204,21 @@ impl ServiceContainer {
             return Ok(entry);
         };
         // An answer says that there is none; without one there may be, or will be.
-        self.put_away(entry, !matches!(refusal, Refusal::Silent(_)))
-            .await?;
-        Err(match &refusal {
-            Refusal::Conflict(why) => failed(why).help(
-                "another container has that name; leave `with_container_name` out and give it \
-                 an alias, or remove the other one",
-            ),
-            refusal => failed(refusal),
+        let acknowledged = !matches!(refusal, Refusal::Silent(_));
+        let error = failed(advice::not_made(&refusal));
+        Err(match self.put_away(entry, acknowledged).await {
+            Ok(()) => error,
+            Err(left) => error.help(self.left(&left)),
         })
+    }
+
+    /// What a person can do where what was made of it could not be removed.
+    pub(crate) fn left(&self, why: &Error) -> String {
+        format!(
+            "nor could it be removed ({why}); the end of the test tries again, and `{}` does it \
+             by hand",
+            self.undo_existing().by_hand()
+        )
     }
 
     /// Removes what was made of it, and says so in the journal.
@@ -291,13 +303,16 @@ impl ServiceContainer {
             Ok(Ok(())) => {}
             Ok(Err(why)) => return Err(self.error(why).help(self.log_help())),
             Err(_) => {
-                return Err(self
-                    .error(format!(
-                        "did not become ready within {} ({})",
-                        human(self.recipe.start_timeout),
-                        readiness::describe(&self.recipe)
-                    ))
-                    .help(self.log_help()));
+                let waited = format!(
+                    "did not become ready within {} ({})",
+                    human(self.recipe.start_timeout),
+                    readiness::describe(&self.recipe)
+                );
+                // Its readiness may be nobody's fault but the engine's.
+                return Err(match self.inspect().await {
+                    Err(why @ Refusal::Silent(_)) => self.error(format!("{waited}: {why}")),
+                    _ => self.error(waited).help(self.log_help()),
+                });
             }
         }
         self.started(began).await
@@ -308,14 +323,8 @@ impl ServiceContainer {
         let start = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
         let mark = format!("--- chaos-test: start {start} of `{}` ---", self.name());
         let failed = |refusal: Refusal| {
-            let why = self.error(format!("could not be started: {refusal}"));
-            match refusal {
-                Refusal::Missing(_) if !first => why.help(
-                    "its container is gone: somebody else removed it, and what was in it cannot \
-                     be had again",
-                ),
-                _ => why,
-            }
+            self.error("could not be started".to_owned())
+                .because(advice::not_started(&refusal))
         };
         let (output, since) = Output::attach(
             &self.engine,
@@ -352,7 +361,16 @@ impl ServiceContainer {
         let (ledger, world) = (Weak::clone(&self.ledger), Weak::clone(&self.world));
         let service = self.made.service.clone();
         tokio::spawn(async move {
-            let how = wait_for_exit(&engine, &container).await;
+            let how = loop {
+                if let Some(how) = wait_for_exit(&engine, &container).await {
+                    break how;
+                }
+                // A connection that broke says nothing about the container.
+                if world.strong_count() == 0 {
+                    return;
+                }
+                tokio::time::sleep(LOST_PAUSE).await;
+            };
             if let Some(world) = world.upgrade() {
                 // The engine may give its ports to another container.
                 world.lead_nowhere(&service);
@@ -432,7 +450,9 @@ impl ServiceContainer {
             Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
             Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting,
             Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
-            Some(ContainerStateStatusEnum::REMOVING) => ContainerState::Gone,
+            Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {
+                ContainerState::Gone
+            }
             _ => ContainerState::Exited,
         })
     }
@@ -658,6 +678,13 @@ impl Unit for ServiceContainer {
             let _change = self.changing.lock().await;
             match self.state().await? {
                 ContainerState::Running => {
+                    // It has survived what was to end it, if anything was.
+                    self.expect_end(false);
+                    if self.exit().is_some_and(|exit| exit.borrow().is_some()) {
+                        // Somebody else started it again: with other ports.
+                        self.watch();
+                        self.find_ports().await?;
+                    }
                     // It may have been restarted a moment ago.
                     let output = None;
                     return readiness::still_ready(self, output).await;
@@ -674,7 +701,7 @@ impl Unit for ServiceContainer {
                 ContainerState::Gone => {
                     return Err(self
                         .error(format!("has lost its container {}", self.made.container))
-                        .help("somebody else removed it, and what was in it cannot be had again"));
+                        .help(advice::REMOVED));
                 }
                 ContainerState::Restarting | ContainerState::Created | ContainerState::Exited => {}
             }
@@ -711,34 +738,50 @@ impl Unit for ServiceContainer {
     }
 }
 
-/// How a container ended, once it has.
-async fn wait_for_exit(engine: &Engine, container: &str) -> String {
+/// How a container ended, once it has; `None` where the engine cannot be asked any more.
+async fn wait_for_exit(engine: &Engine, container: &str) -> Option<String> {
     let options = WaitContainerOptionsBuilder::default()
         .condition("not-running")
         .build();
     let mut answers = engine.docker().wait_container(container, Some(options));
-    let code = match answers.next().await {
-        Some(Ok(answer)) => answer.status_code,
+    let code = match answers.next().await? {
+        Ok(answer) => answer.status_code,
         // Every code but 0 comes as an error.
-        Some(Err(EngineError::DockerContainerWaitError { code, .. })) => code,
-        Some(Err(error)) => return format!("the engine lost it: {error}"),
-        None => return "the engine lost it".to_owned(),
+        Err(EngineError::DockerContainerWaitError { code, .. }) => code,
+        Err(EngineError::DockerResponseServerError {
+            status_code: 404, ..
+        }) => return Some(REMOVED.to_owned()),
+        Err(_) => return None,
     };
     let found = engine.docker().inspect_container(container, None);
-    let found = tokio::time::timeout(ASK_LIMIT, found).await;
-    let memory = found.is_ok_and(|found| {
-        let state = found.ok().and_then(|found| found.state);
-        state.and_then(|state| state.oom_killed).unwrap_or_default()
-    });
+    let found = engine.ask("looking at its end", ASK_LIMIT, found).await;
+    let removed = match &found {
+        Ok(found) => is_gone(found),
+        Err(refusal) => refusal.is_missing(),
+    };
+    let state = found.ok().and_then(|found| found.state);
+    let memory = state.and_then(|state| state.oom_killed).unwrap_or_default();
     let signal = match code {
         137 => ", SIGKILL",
         143 => ", SIGTERM",
         139 => ", SIGSEGV",
         _ => "",
     };
-    format!(
-        "exit code {code}{signal}{}",
-        if memory { ", out of memory" } else { "" }
+    let memory = if memory { ", out of memory" } else { "" };
+    let removed = if removed {
+        format!(", {REMOVED}")
+    } else {
+        String::new()
+    };
+    Some(format!("exit code {code}{signal}{memory}{removed}"))
+}
+
+/// Whether somebody is removing it.
+fn is_gone(found: &ContainerInspectResponse) -> bool {
+    let status = found.state.as_ref().and_then(|state| state.status);
+    matches!(
+        status,
+        Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD)
     )
 }
 
