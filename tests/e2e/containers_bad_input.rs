@@ -148,6 +148,13 @@ async fn works(chaos: &ChaosContext, name: &str) -> chaos_test::Result {
     is_felt(chaos, &redis).await
 }
 
+/// Uses a service while a fault is in force on it.
+async fn meets(service: &Service) {
+    let address = service.address(6379);
+    let met = tokio::time::timeout(ms(100), ask(address, "PING")).await;
+    println!("{address} in the fault: {met:?}");
+}
+
 async fn is_felt(chaos: &ChaosContext, redis: &Service) -> chaos_test::Result {
     let slow = chaos.inject(link::latency(redis, ms(1))).await?;
     assert_eq!(ask(redis.address(6379), "PING").await?, "+PONG");

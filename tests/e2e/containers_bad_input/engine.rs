@@ -2,12 +2,14 @@
 //! middle.
 
 use chaos_test::prelude::*;
+use chaos_test::testcontainers::ImageExt;
+use chaos_test::testcontainers::core::WaitFor;
 use chaos_test::{Container, container};
 use chaos_test_fixtures::images;
 use chaos_test_fixtures::rerun::{Ended, Folder, Rerun};
 
 use super::forwarder::{Forwarder, old_engine, order};
-use super::{containers, fails, is_felt, left_on_engine, path, run_as, says, works};
+use super::{containers, is_felt, left_on_engine, meets, path, run_as, says, script, works};
 use crate::bad_input::nothing_left;
 use crate::victims::{inventory, processes_with};
 
@@ -106,6 +108,7 @@ subject!(it_pauses(chaos: &ChaosContext) {
     let redis = chaos.container("redis", image).await?;
     pause_of_the_engine();
     let hang = chaos.inject(container::pause(&redis)).await?;
+    meets(&redis).await;
     pause_of_the_engine();
     hang.lift().await?;
     is_felt(chaos, &redis).await?;
@@ -147,15 +150,15 @@ subject!(#[timeout = "120s"] silent_in_an_injection(chaos: &ChaosContext) {
     order("/pause");
     let error = chaos.inject(container::pause(&redis)).await.map(drop).unwrap_err();
     says(&error, &[
-        "pause container redis could not be injected: service `redis` the container engine did \
-         not answer within 8.0 s: pausing the container",
+        "pause container redis could not be injected: service `redis`: the container engine did \
+         not answer within 8 s: pausing the container",
         "help: nor could it be put back: ",
     ]);
     order("silent");
     let error = chaos.inject(container::kill(&redis)).await.map(drop).unwrap_err();
     says(&error, &[
         "kill container redis could not be prepared: ",
-        "the container engine did not answer within 8.0 s: looking at the container",
+        "the container engine did not answer within 8 s: looking at the container",
     ]);
     // Now the engine gets what it was asked for, too late.
     order("open");
@@ -217,34 +220,23 @@ subject!(silent_in_the_rollback(chaos: &ChaosContext, inventory: &Service) {
     Ok(())
 });
 
-/// What a message may not look like, for whoever asks for a container that is there.
 #[test]
-fn an_engine_that_goes_away_for_good_in_a_wait_is_named() {
-    let forwarder = Forwarder::start();
-    let subject = path("engine::silent_in_a_wait");
-    passes_with(&forwarder, &subject);
-}
-
-fn passes_with(forwarder: &Forwarder, subject: &str) {
-    let child = behind(forwarder, subject, Folder::default());
-    if let Some(ended) = run_as(child) {
-        assert!(ended.status.success(), "{}", ended.output());
-    }
+fn an_engine_that_falls_silent_in_a_wait_is_what_is_named() {
+    passes_behind_a_forwarder(&path("engine::silent_in_a_wait"));
 }
 
 subject!(#[timeout = "120s"] silent_in_a_wait(chaos: &ChaosContext) {
-    let late = super::script("sleep 3; echo up; exec sleep 600").await?;
-    let up = chaos_test::testcontainers::core::WaitFor::message_on_stdout("up");
-    let late = chaos_test::testcontainers::ImageExt::with_ready_conditions(late, vec![up]);
-    // Its start is the last thing that the engine answers before it is asked for the ports.
-    order("/json");
-    let opens = std::thread::spawn(|| {
-        std::thread::sleep(secs(12));
-        order("open");
-    });
-    fails(chaos, "late", Container::new(late).start_timeout(secs(4)), &[
-        "the container engine did not answer within",
-    ]).await;
-    opens.join().unwrap();
-    works(chaos, "redis").await
+    let never = vec![WaitFor::message_on_stdout("never")];
+    let never = script("exec sleep 600").await?.with_ready_conditions(never);
+    // What it is asked for once the container runs.
+    order("/containers/json?");
+    let never = Container::new(never).start_timeout(secs(2));
+    let error = chaos.container("redis", never).await.unwrap_err();
+    says(&error, &[
+        "service `redis` did not become ready within 2 s (waiting for it to print `never`): the \
+         container engine did not answer within 8 s: looking at the container",
+        " rm --force --volumes chaos-",
+    ]);
+    order("open");
+    works(chaos, "another").await
 });

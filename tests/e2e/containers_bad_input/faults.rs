@@ -11,7 +11,7 @@ use chaos_test::testcontainers::bollard::query_parameters::{
 use chaos_test::{Container, Fault, Signal, container, log_line, process};
 use chaos_test_fixtures::images;
 
-use super::{containers, docker, is_felt, passes, run, says, script, works};
+use super::{containers, docker, is_felt, meets, passes, run, says, script, works};
 use crate::bad_input::nothing_left;
 use crate::victims::inventory;
 
@@ -90,6 +90,7 @@ subject!(wrong_states(chaos: &ChaosContext) {
         help,
     ])
     .await;
+    meets(&redis).await;
     hang.lift().await?;
     is_felt(chaos, &redis).await?;
 
@@ -100,6 +101,7 @@ subject!(wrong_states(chaos: &ChaosContext) {
         help,
     ])
     .await;
+    meets(&redis).await;
     outage.lift().await?;
     is_felt(chaos, &redis).await?;
 
@@ -109,6 +111,7 @@ subject!(wrong_states(chaos: &ChaosContext) {
         "help: lift the fault that took it out first",
     ])
     .await;
+    meets(&redis).await;
     cut.lift().await?;
     is_felt(chaos, &redis).await
 });
@@ -125,6 +128,7 @@ subject!(no_grace(chaos: &ChaosContext) {
     let asked = std::time::Instant::now();
     let outage = chaos.inject(container::stop(&stubborn).grace(Duration::ZERO)).await?;
     assert!(asked.elapsed() < secs(9), "{:?}", asked.elapsed());
+    meets(&stubborn).await;
     outage.lift().await?;
     works(chaos, "redis").await
 });
@@ -224,12 +228,14 @@ subject!(#[timeout = "120s"] other_hands(chaos: &ChaosContext) {
     // Somebody else has it go on while it is paused by us.
     let hang = chaos.inject(container::pause(&service)).await?;
     docker.unpause_container(&name).await?;
+    meets(&service).await;
     hang.lift().await?;
     is_felt(chaos, &service).await?;
 
     // Somebody else starts what was killed by us: with another port.
     let outage = chaos.inject(container::kill(&service)).await?;
     docker.start_container(&name, None::<StartContainerOptions>).await?;
+    meets(&service).await;
     outage.lift().await?;
     is_felt(chaos, &service).await?;
 
@@ -275,6 +281,7 @@ subject!(the_network_is_removed(chaos: &ChaosContext) {
     let network = networks.into_iter().flatten().map(|(name, _)| name).next().unwrap();
     let outage = chaos.inject(container::kill(&service)).await?;
     docker().remove_network(&network).await?;
+    meets(&service).await;
     outage.lift().await?;
     Ok(())
 });

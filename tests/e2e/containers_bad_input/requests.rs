@@ -138,7 +138,7 @@ subject!(bad_conditions(chaos: &ChaosContext) {
     let godot = vec![WaitFor::message_on_stdout("godot has come")];
     let late = Container::new(script(WAITING).await?.with_ready_conditions(godot)).start_timeout(secs(2));
     fails(chaos, "vladimir", late, &[
-        "service `vladimir` did not become ready within 2.0 s (waiting for it to print `godot has \
+        "service `vladimir` did not become ready within 2 s (waiting for it to print `godot has \
          come`)",
         "help: its last lines, of ",
         "    waiting for godot",
@@ -232,8 +232,9 @@ fn a_folder_is_copied_as_it_is() {
 }
 
 subject!(a_folder_to_copy(chaos: &ChaosContext) {
-    let folder = chaos.scratch_dir()?;
-    std::fs::create_dir(folder.join("inner"))?;
+    // Open to the container's own user.
+    let folder = chaos.scratch_dir()?.join("outer");
+    std::fs::create_dir_all(folder.join("inner"))?;
     std::fs::write(folder.join("inner/line"), "copied as it is\n")?;
     let reads = script("cat /in/inner/line; exec sleep 600").await?;
     let reads = reads.with_copy_to("/in", folder);

@@ -90,7 +90,7 @@ pub(super) async fn still_ready(
 }
 
 async fn conditions(unit: &ServiceContainer, output: Output, first: bool) -> Result<(), String> {
-    let failed = |error: TestcontainersError| with_causes(&error);
+    let failed = |error: TestcontainersError| unasked(with_causes(&error));
     let handle = handle(unit).await.map_err(failed)?;
     let hooks = &unit.recipe().hooks;
     if first {
@@ -171,7 +171,7 @@ async fn until_printed(
 async fn until_healthy(unit: &ServiceContainer) -> Result<(), String> {
     use testcontainers::bollard::models::HealthStatusEnum::{HEALTHY, STARTING, UNHEALTHY};
     loop {
-        let found = unit.inspect().await.map_err(|why| why.to_string())?;
+        let found = unit.inspect().await.map_err(unasked)?;
         let health = found.state.and_then(|state| state.health);
         let health = health.unwrap_or_default();
         match health.status {
@@ -207,7 +207,7 @@ async fn until_exited(unit: &ServiceContainer, expected: Option<i64>) -> Result<
         // The sender lives as long as the container runs.
         let _ = exit.wait_for(Option::is_some).await;
     }
-    let found = unit.inspect().await.map_err(|why| why.to_string())?;
+    let found = unit.inspect().await.map_err(unasked)?;
     let code = found.state.and_then(|state| state.exit_code);
     match (expected, code) {
         (Some(expected), Some(code)) if expected != code => {
@@ -217,12 +217,19 @@ async fn until_exited(unit: &ServiceContainer, expected: Option<i64>) -> Result<
     }
 }
 
+/// Whether it is ready could not be seen.
+fn unasked(why: impl std::fmt::Display) -> String {
+    format!("did not become ready: {why}")
+}
+
 /// A condition that only testcontainers can ask: it waits for it behind a command, and
 /// which one that is does not matter.
 async fn foreign(handle: &ContainerAsync<GenericImage>, condition: WaitFor) -> Result<(), String> {
     let command = ExecCommand::new(["true"]).with_container_ready_conditions(vec![condition]);
     let waited = handle.exec(command).await;
-    waited.map(drop).map_err(|error| with_causes(&error))
+    waited
+        .map(drop)
+        .map_err(|error| unasked(with_causes(&error)))
 }
 
 /// Asks a check of ours until it is content.

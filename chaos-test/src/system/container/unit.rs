@@ -388,10 +388,7 @@ impl ServiceContainer {
     /// Where its ports are published now: another place after each start.
     async fn find_ports(&self) -> Result<(), Error> {
         let known = lock(&self.live).known.clone();
-        let found = self
-            .inspect()
-            .await
-            .map_err(|why| self.error(why.to_string()))?;
+        let found = self.inspect().await.map_err(|why| self.refused(&why))?;
         let endpoints = if self.recipe.network.as_deref() == Some("host") {
             let host = self.engine.host();
             known
@@ -409,10 +406,7 @@ impl ServiceContainer {
     }
 
     async fn started(&self, began: Instant) -> Result<(), Error> {
-        let found = self
-            .inspect()
-            .await
-            .map_err(|why| self.error(why.to_string()))?;
+        let found = self.inspect().await.map_err(|why| self.refused(&why))?;
         let pid = found.state.and_then(|state| state.pid).unwrap_or_default();
         let endpoints = self.endpoints();
         self.ledger()?.record(Event::ServiceStarted {
@@ -442,7 +436,7 @@ impl ServiceContainer {
         let found = match self.inspect().await {
             Ok(found) => found,
             Err(refusal) if refusal.is_missing() => return Ok(ContainerState::Gone),
-            Err(refusal) => return Err(self.error(refusal.to_string())),
+            Err(refusal) => return Err(self.refused(&refusal)),
         };
         let status = found.state.and_then(|state| state.status);
         Ok(match status {
@@ -476,7 +470,7 @@ impl ServiceContainer {
             .await
             .map_err(|why| {
                 self.expect_end(false);
-                self.error(why.to_string())
+                self.refused(&why)
             })
     }
 
@@ -497,7 +491,7 @@ impl ServiceContainer {
             Ok(()) => {}
             Err(why) => {
                 self.expect_end(false);
-                return Err(self.error(why.to_string()));
+                return Err(self.refused(&why));
             }
         }
         self.exits_within(EXIT_LIMIT).await;
@@ -511,7 +505,7 @@ impl ServiceContainer {
         self.engine
             .ask("pausing the container", ASK_LIMIT, paused)
             .await
-            .map_err(|why| self.error(why.to_string()))
+            .map_err(|why| self.refused(&why))
     }
 
     /// Starts it again without waiting for it to be ready.
@@ -539,10 +533,7 @@ impl ServiceContainer {
 
     /// Whether it is in its network.
     pub(crate) async fn is_connected(&self) -> Result<bool, Error> {
-        let found = self
-            .inspect()
-            .await
-            .map_err(|why| self.error(why.to_string()))?;
+        let found = self.inspect().await.map_err(|why| self.refused(&why))?;
         let networks = found
             .network_settings
             .and_then(|settings| settings.networks);
@@ -567,7 +558,7 @@ impl ServiceContainer {
         self.engine
             .ask("taking it out of its network", NETWORK_LIMIT, done)
             .await
-            .map_err(|why| self.error(why.to_string()))
+            .map_err(|why| self.refused(&why))
     }
 
     /// Puts it into its network again, with the aliases and the address that it had.
@@ -586,7 +577,7 @@ impl ServiceContainer {
         self.engine
             .ask("putting it into its network", NETWORK_LIMIT, done)
             .await
-            .map_err(|why| self.error(why.to_string()))?;
+            .map_err(|why| self.refused(&why))?;
         self.find_ports().await
     }
 
@@ -614,6 +605,14 @@ impl ServiceContainer {
         live.expected.store(expected, Ordering::SeqCst);
     }
 
+    /// The engine did not do what it was asked for.
+    fn refused(&self, refusal: &Refusal) -> Error {
+        Error::new(
+            Kind::Service,
+            format!("service `{}`: {refusal}", self.name()),
+        )
+    }
+
     fn ledger(&self) -> Result<Arc<dyn Ledger>, Error> {
         self.ledger
             .upgrade()
@@ -627,12 +626,14 @@ impl ServiceContainer {
         }
     }
 
+    /// What it has printed since its latest start.
     fn log_help(&self) -> String {
         let lines = last_lines(&self.made.log, 8);
-        let printed = lines
+        let start = lines
             .iter()
-            .any(|line| !line.starts_with("--- chaos-test:"));
-        if !printed {
+            .rposition(|line| line.starts_with("--- chaos-test:"));
+        let lines = &lines[start.map_or(0, |mark| mark + 1)..];
+        if lines.is_empty() {
             return format!("container {} printed nothing", self.made.container);
         }
         format!(
@@ -695,7 +696,7 @@ impl Unit for ServiceContainer {
                     self.engine
                         .ask("having the container go on", ASK_LIMIT, done)
                         .await
-                        .map_err(|why| self.error(why.to_string()))?;
+                        .map_err(|why| self.refused(&why))?;
                     return readiness::still_ready(self, None).await;
                 }
                 ContainerState::Gone => {
