@@ -24,6 +24,9 @@ use std::collections::HashMap;
 use chaos_test::link;
 use chaos_test::prelude::*;
 use chaos_test::testcontainers::bollard::Docker;
+use chaos_test::testcontainers::bollard::models::{
+    HostConfig, Mount, MountType, MountVolumeOptions,
+};
 use chaos_test::testcontainers::bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
 };
@@ -101,7 +104,7 @@ async fn on_engine(pid: u32) -> Vec<String> {
     containers.chain(networks).chain(volumes).collect()
 }
 
-/// The containers that this process has on the engine.
+/// The containers that this process has on the engine; their names begin with a slash.
 async fn containers() -> Vec<String> {
     let names = on_engine(std::process::id()).await.into_iter();
     names.filter(|name| name.starts_with('/')).collect()
@@ -112,10 +115,24 @@ fn docker() -> Docker {
     Docker::connect_with_defaults().unwrap()
 }
 
-/// A container that runs a script.
+/// A container that runs a script. It has an anonymous volume, which is to go with it.
 async fn script(text: &str) -> Result<ContainerRequest<GenericImage>, TestError> {
     let image = images::redis().await?.with_entrypoint("bash");
-    Ok(image.with_cmd(["-c", text]).with_ready_conditions(vec![]))
+    let request = image.with_cmd(["-c", text]).with_ready_conditions(vec![]);
+    Ok(request.with_host_config_modifier(with_volume))
+}
+
+fn with_volume(host: &mut HostConfig) {
+    let label = ("chaos-test.pid".to_owned(), std::process::id().to_string());
+    host.mounts.get_or_insert_default().push(Mount {
+        typ: Some(MountType::VOLUME),
+        target: Some("/volume".to_owned()),
+        volume_options: Some(MountVolumeOptions {
+            labels: Some(HashMap::from([label])),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
+    });
 }
 
 /// Checks a message that a user would read, and shows it.
@@ -135,10 +152,16 @@ async fn fails<How>(
     container: impl chaos_test::IntoContainer<How>,
     expected: &[&str],
 ) -> chaos_test::Error {
-    let before = containers().await;
+    let on_engine = || async {
+        let mut names = on_engine(std::process::id()).await;
+        // The network stays for the next container.
+        names.retain(|name| !name.starts_with("chaos-"));
+        names
+    };
+    let before = on_engine().await;
     let error = chaos.container(name, container).await.unwrap_err();
     says(&error, expected);
-    assert_eq!(containers().await, before, "{error}");
+    assert_eq!(on_engine().await, before, "{error}");
     error
 }
 

@@ -159,7 +159,9 @@ async fn start(inner: &Arc<Inner>, name: &str, recipe: Recipe) -> Result<Service
         )
     })?;
     let slot = slot(inner, name).await?;
-    let network = network(inner, &engine).await?;
+    let network = network(inner, &engine).await.map_err(|error| {
+        Error::new(Kind::Service, format!("service `{name}` has no network")).because(error)
+    })?;
     let token = format!("{}-{name}", inner.world.prefix);
     let chosen = recipe.chosen_name().map(str::to_owned);
     let made = Made {
@@ -249,10 +251,10 @@ async fn network(inner: &Arc<Inner>, engine: &Arc<Engine>) -> Result<Arc<Network
             .await
             .map(Arc::new)
             .map_err(|why| {
-                Error::new(
-                    Kind::Service,
-                    format!("the context's network could not be made: {why}"),
-                )
+                Error::new(Kind::Service, why.to_string()).help(format!(
+                    "`docker network ls` shows whether network {name} is there; the end of the \
+                     test removes it"
+                ))
             })
     };
     inner.world.network.get_or_try_init(make).await.cloned()

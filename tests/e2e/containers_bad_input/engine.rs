@@ -240,3 +240,44 @@ subject!(#[timeout = "120s"] silent_in_a_wait(chaos: &ChaosContext) {
     order("open");
     works(chaos, "another").await
 });
+
+#[test]
+fn connections_to_the_engine_that_break_are_no_end_of_a_container() {
+    let subject = path("engine::it_is_cut_off");
+    let Some(ended) = passes_behind_a_forwarder(&subject) else {
+        return;
+    };
+    let journal = ended.journals().concat();
+    assert!(!journal.contains("service_died"), "{journal}");
+}
+
+subject!(it_is_cut_off(chaos: &ChaosContext) {
+    let redis = chaos.container("redis", images::redis().await?).await?;
+    order("cut");
+    tokio::time::sleep(ms(300)).await;
+    // Its links still lead there, and its end is still seen.
+    is_felt(chaos, &redis).await?;
+    let outage = chaos.inject(container::kill(&redis)).await?;
+    meets(&redis).await;
+    outage.lift().await?;
+    is_felt(chaos, &redis).await
+});
+
+#[test]
+fn an_engine_that_falls_silent_over_a_network_is_told_of_and_the_next_attempt_works() {
+    passes_behind_a_forwarder(&path("engine::silent_over_a_network"));
+}
+
+subject!(#[timeout = "120s"] silent_over_a_network(chaos: &ChaosContext) {
+    let image = images::redis().await?;
+    order("/networks/create");
+    let error = chaos.container("redis", image).await.unwrap_err();
+    says(&error, &[
+        "service `redis` has no network: the container engine did not answer within 30 s: making \
+         the network",
+        "help: `docker network ls` shows whether network chaos-",
+    ]);
+    // Now the engine makes one that nobody waits for, and is asked for another.
+    order("open");
+    works(chaos, "redis").await
+});

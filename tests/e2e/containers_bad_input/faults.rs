@@ -13,6 +13,7 @@ use chaos_test_fixtures::images;
 
 use super::{containers, docker, is_felt, meets, passes, run, says, script, works};
 use crate::bad_input::nothing_left;
+use crate::containers::ask;
 use crate::victims::inventory;
 
 /// An injection that must fail, and say why.
@@ -232,11 +233,18 @@ subject!(#[timeout = "120s"] other_hands(chaos: &ChaosContext) {
     hang.lift().await?;
     is_felt(chaos, &service).await?;
 
-    // Somebody else starts what was killed by us: with another port.
+    // Somebody else starts what was killed by us: with another port, and ready when it likes.
     let outage = chaos.inject(container::kill(&service)).await?;
-    docker.start_container(&name, None::<StartContainerOptions>).await?;
     meets(&service).await;
+    docker
+        .start_container(&name, None::<StartContainerOptions>)
+        .await?;
     outage.lift().await?;
+    let until = std::time::Instant::now() + secs(20);
+    while ask(service.address(6379), "PING").await.is_err() {
+        assert!(std::time::Instant::now() < until, "its link leads nowhere");
+        tokio::time::sleep(ms(20)).await;
+    }
     is_felt(chaos, &service).await?;
 
     // Somebody else takes it out of its network, and again while we have put it back.

@@ -25,6 +25,8 @@ struct Gate {
     open: watch::Sender<bool>,
     /// Closes with the first request that holds this text, and withholds it.
     closed_by: Mutex<Option<String>>,
+    /// How often all connections were broken.
+    cuts: watch::Sender<u32>,
 }
 
 impl Gate {
@@ -32,6 +34,7 @@ impl Gate {
         match order {
             "open" => drop(self.open.send_replace(true)),
             "silent" => drop(self.open.send_replace(false)),
+            "cut" => self.cuts.send_modify(|cuts| *cuts += 1),
             text => *self.closed_by.lock().unwrap() = Some(text.to_owned()),
         }
     }
@@ -56,6 +59,7 @@ impl Forwarder {
         let gate = Arc::new(Gate {
             open: watch::Sender::new(true),
             closed_by: Mutex::default(),
+            cuts: watch::Sender::new(0),
         });
         let bind = || runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
         let (clients, orders) = (bind().unwrap(), bind().unwrap());
@@ -89,8 +93,8 @@ impl Drop for Forwarder {
     }
 }
 
-/// Has the forwarder that this child is behind be `open` or `silent`, or fall silent with
-/// the first request that holds a text.
+/// Has the forwarder that this child is behind be `open` or `silent`, or `cut` all that it
+/// holds now, or fall silent with the first request that holds a text.
 pub fn order(what: &str) {
     let control = std::env::var(CONTROL).expect("the parent has a forwarder");
     let mut stream = Stream::connect(control).expect("the forwarder listens");
@@ -124,7 +128,11 @@ async fn relay(client: TcpStream, engine: UnixStream, gate: &Gate) -> std::io::R
     let (from_engine, to_engine) = engine.into_split();
     let up = pass(from_client, to_engine, gate, true);
     let down = pass(from_engine, to_client, gate, false);
-    tokio::try_join!(up, down).map(drop)
+    let mut cuts = gate.cuts.subscribe();
+    tokio::select! {
+        done = async { tokio::try_join!(up, down) } => done.map(drop),
+        _ = cuts.changed() => Ok(()),
+    }
 }
 
 async fn pass(

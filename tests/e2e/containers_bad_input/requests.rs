@@ -116,6 +116,7 @@ subject!(bad_programs(chaos: &ChaosContext) {
 
     let greedy = script("echo filling the memory; exec tail /dev/zero").await?;
     let greedy = greedy.with_host_config_modifier(|host| {
+        super::with_volume(host);
         host.memory = Some(16 << 20);
         host.memory_swap = Some(16 << 20);
     });

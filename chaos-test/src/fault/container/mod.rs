@@ -27,8 +27,8 @@ fn not_running(done: &str, state: ContainerState) -> Error {
     .help(match state {
         ContainerState::Gone => "somebody else removed it, and what was in it cannot be had again",
         _ => {
-            "lift what is in force on it first; `last_lines` of the service tells of an end \
-              of its own"
+            "lift what is in force on it first; if nothing is, somebody else did that, or it \
+             ended by itself: `last_lines` of the service may tell why"
         }
     })
 }

@@ -79,10 +79,7 @@ pub(super) async fn until_ready(
 }
 
 /// Waits until a container that has run all the time answers again.
-pub(super) async fn still_ready(
-    unit: &ServiceContainer,
-    _output: Option<Output>,
-) -> Result<(), crate::error::Error> {
+pub(super) async fn still_ready(unit: &ServiceContainer) -> Result<(), crate::error::Error> {
     match &unit.recipe().ready {
         Some(check) => checked(unit, &**check).await.map_err(|why| unit.error(why)),
         None => Ok(()),

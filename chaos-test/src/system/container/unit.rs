@@ -122,6 +122,8 @@ struct Live {
     /// Set once we ended it ourselves.
     expected: Arc<AtomicBool>,
     since_start: SinceStart,
+    /// What its latest start has printed, as long as nobody has seen it ready.
+    unready: Option<Output>,
     /// How it is connected to its network, to be connected in the same way again.
     endpoint: Option<EndpointSettings>,
 }
@@ -298,6 +300,12 @@ impl ServiceContainer {
     async fn boot(&self, first: bool) -> Result<(), Error> {
         let began = Instant::now();
         let output = self.launch(first).await?;
+        self.until_ready(output, first).await?;
+        self.started(began).await
+    }
+
+    /// Waits until what was started is ready.
+    async fn until_ready(&self, output: Output, first: bool) -> Result<(), Error> {
         let ready = readiness::until_ready(self, output, first);
         match tokio::time::timeout(self.recipe.start_timeout, ready).await {
             Ok(Ok(())) => {}
@@ -315,7 +323,17 @@ impl ServiceContainer {
                 });
             }
         }
-        self.started(began).await
+        lock(&self.live).unready = None;
+        Ok(())
+    }
+
+    /// Waits until one that runs answers, whether it was restarted a moment ago or not.
+    async fn still_ready(&self) -> Result<(), Error> {
+        let output = lock(&self.live).unready.clone();
+        match output {
+            Some(output) => self.until_ready(output, false).await,
+            None => readiness::still_ready(self).await,
+        }
     }
 
     /// Has the container run and its output read, and its links lead there.
@@ -343,6 +361,7 @@ impl ServiceContainer {
             .ask("starting the container", START_LIMIT, start)
             .await
             .map_err(failed)?;
+        lock(&self.live).unready = Some(output.clone());
         self.watch();
         self.find_ports().await?;
         Ok(output)
@@ -682,13 +701,13 @@ impl Unit for ServiceContainer {
                     // It has survived what was to end it, if anything was.
                     self.expect_end(false);
                     if self.exit().is_some_and(|exit| exit.borrow().is_some()) {
-                        // Somebody else started it again: with other ports.
+                        // Somebody else started it again, with other ports. What it has
+                        // printed meanwhile is lost, so only a check of the user is asked.
+                        lock(&self.live).unready = None;
                         self.watch();
                         self.find_ports().await?;
                     }
-                    // It may have been restarted a moment ago.
-                    let output = None;
-                    return readiness::still_ready(self, output).await;
+                    return self.still_ready().await;
                 }
                 ContainerState::Paused => {
                     let docker = self.engine.docker();
@@ -697,7 +716,7 @@ impl Unit for ServiceContainer {
                         .ask("having the container go on", ASK_LIMIT, done)
                         .await
                         .map_err(|why| self.refused(&why))?;
-                    return readiness::still_ready(self, None).await;
+                    return self.still_ready().await;
                 }
                 ContainerState::Gone => {
                     return Err(self
