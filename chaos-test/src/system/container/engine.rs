@@ -67,7 +67,9 @@ impl Engine {
                 }
             })
             .await;
-        let no_engine = |why| format!("no container engine answers ({why})");
+        let no_engine = |why| {
+            format!("no container engine answers ({why}): start one, or name it with DOCKER_HOST")
+        };
         found.clone().map_err(no_engine)
     }
 
