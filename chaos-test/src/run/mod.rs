@@ -22,6 +22,7 @@ mod requirements;
 mod reserving;
 mod rollback;
 mod service;
+mod side_by_side;
 mod slots;
 mod starting;
 mod sweep;

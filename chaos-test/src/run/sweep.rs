@@ -15,7 +15,7 @@ use crate::system::state_dir::{self, StateDir};
 use crate::system::terminal::say;
 use crate::system::{identity, undo};
 
-use super::engine;
+use super::{engine, side_by_side};
 
 /// How long a whole sweep may take before it is left to the next run.
 const SWEEP_LIMIT: Duration = Duration::from_secs(120);
@@ -170,39 +170,46 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
     });
     let mut left = vec![Vec::new(); dead.len()];
     let mut undone = vec![0_usize; dead.len()];
-    for (index, step) in steps {
-        let done = undo::perform(&step.undo, step.entry, state, None).await;
-        let event = match done {
-            Ok(()) => {
-                undone[index] += 1;
-                Event::Undone {
-                    entry: step.entry,
-                    what: step.what,
-                    fault: step.fault,
-                }
-            }
-            Err(error) => {
-                left[index].push(format!(
-                    "{}: {error} (by hand: {})",
-                    step.undo,
-                    step.undo.by_hand()
-                ));
-                Event::UndoFailed {
-                    entry: step.entry,
-                    what: step.what,
-                    why: error.to_string(),
-                    by_hand: step.undo.by_hand(),
-                }
+    for group in side_by_side::groups(&steps, |(_, step)| &step.undo) {
+        let step = |(_, step): (usize, Pending)| {
+            let state = state.clone();
+            async move {
+                let done = undo::perform(&step.undo, step.entry, &state, None).await;
+                done.map_err(|error| error.to_string())
             }
         };
-        let record = Record {
-            seq: step.seq,
-            at_us: 0,
-            event,
-        };
-        // Where it cannot be written, the step is performed once more next time: harmless.
-        let _ = dead[index].file.append(&record);
-        dead[index].journal.records.push(record);
+        side_by_side::perform(group, step, |(index, step), done| {
+            let event = match done {
+                Ok(()) => {
+                    undone[index] += 1;
+                    Event::Undone {
+                        entry: step.entry,
+                        what: step.what,
+                        fault: step.fault,
+                    }
+                }
+                Err(why) => {
+                    let by_hand = step.undo.by_hand();
+                    left[index].push(format!("{}: {why} (by hand: {by_hand})", step.undo));
+                    Event::UndoFailed {
+                        entry: step.entry,
+                        what: step.what,
+                        why,
+                        by_hand,
+                    }
+                }
+            };
+            let record = Record {
+                seq: step.seq,
+                at_us: 0,
+                event,
+            };
+            // Where it cannot be written, the step is performed once more next time:
+            // harmless.
+            let _ = dead[index].file.append(&record);
+            dead[index].journal.records.push(record);
+        })
+        .await;
     }
     for ((dead, left), undone) in dead.into_iter().zip(left).zip(undone) {
         conclude(dead, &left, undone);
