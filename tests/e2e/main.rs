@@ -5,8 +5,10 @@
 
 mod bad_input;
 mod containers;
+mod containers_death;
 mod contract;
 mod death;
+mod engine;
 mod fixtures;
 mod green_means_chaos;
 mod hostile;
