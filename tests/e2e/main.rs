@@ -6,13 +6,16 @@
 mod bad_input;
 mod containers;
 mod containers_bad_input;
+mod containers_death;
 mod contract;
 mod death;
+mod engine;
 mod fixtures;
 mod green_means_chaos;
 mod hostile;
 mod in_process;
 mod journal_safety;
+mod keep;
 mod measuring;
 mod ordinary;
 mod programs;
