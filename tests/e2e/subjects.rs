@@ -14,7 +14,7 @@ macro_rules! subject {
 }
 
 /// Says something that the parent waits for, past libtest's capture.
-fn say(text: &str) {
+pub fn say(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{text}");
 }
