@@ -52,7 +52,6 @@ fn run_as(child: Rerun) -> Option<Ended> {
     let child = child.start();
     let pid = child.pid();
     let ended = child.wait();
-    println!("{}", ended.output());
     if ended.output().contains("SKIPPED") {
         return None;
     }
@@ -135,11 +134,10 @@ fn with_volume(host: &mut HostConfig) {
     });
 }
 
-/// Checks a message that a user would read, and shows it.
+/// Checks a message that a user would read.
 #[track_caller]
 fn says(message: impl ToString, expected: &[&str]) {
     let message = message.to_string();
-    println!("{message}\n");
     for text in expected {
         assert!(message.contains(text), "`{text}` is missing in:\n{message}");
     }
@@ -173,9 +171,8 @@ async fn works(chaos: &ChaosContext, name: &str) -> chaos_test::Result {
 
 /// Uses a service while a fault is in force on it.
 async fn meets(service: &Service) {
-    let address = service.address(6379);
-    let met = tokio::time::timeout(ms(100), ask(address, "PING")).await;
-    println!("{address} in the fault: {met:?}");
+    // Whether it is answered depends on the fault.
+    let _ = tokio::time::timeout(ms(100), ask(service.address(6379), "PING")).await;
 }
 
 async fn is_felt(chaos: &ChaosContext, redis: &Service) -> chaos_test::Result {

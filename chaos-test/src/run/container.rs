@@ -258,12 +258,6 @@ async fn network(inner: &Arc<Inner>, engine: &Arc<Engine>) -> Result<Arc<Network
         make_network(engine, &name, &labels(inner, &token))
             .await
             .map(Arc::new)
-            .map_err(|why| {
-                Error::new(Kind::Service, why.to_string()).help(format!(
-                    "`docker network ls` shows whether network {name} is there; the end of the \
-                     test removes it"
-                ))
-            })
     };
     inner.world.network.get_or_try_init(make).await.cloned()
 }

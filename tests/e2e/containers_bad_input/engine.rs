@@ -68,6 +68,20 @@ fn an_engine_that_is_too_old_says_so() {
     skips(&url, &reason);
 }
 
+#[test]
+fn an_engine_that_never_answers_says_so() {
+    let forwarder = Forwarder::start();
+    forwarder.obey("silent");
+    let subject = path("engine::it_needs_docker");
+    let child = behind(&forwarder, &subject, Folder::default());
+    let ended = child.env_remove("CHAOS_REQUIRE").run();
+    assert!(ended.status.success(), "{}", ended.output());
+    let [(_, host), _] = forwarder.environment();
+    let reason = format!("no container engine answers ({host} did not answer within 10 s)");
+    says(ended.output(), &["SKIPPED", &reason, "1 skipped"]);
+    nothing_left(&ended);
+}
+
 fn behind(forwarder: &Forwarder, subject: &str, folder: Folder) -> Rerun {
     let child = Rerun::within(subject, folder);
     let environment = forwarder.environment().into_iter();
@@ -198,7 +212,7 @@ fn an_engine_that_is_silent_in_the_rollback_is_told_of_and_the_next_run_puts_bac
         Vec::<u32>::new()
     );
 
-    forwarder.open();
+    forwarder.obey("open");
     let subject = path("engine::it_needs_docker");
     let next = behind(&forwarder, &subject, ended.folder).run();
     assert!(next.status.success(), "{}", next.output());

@@ -14,6 +14,7 @@ use chaos_test_fixtures::images;
 use super::{containers, docker, is_felt, meets, passes, run, says, script, works};
 use crate::bad_input::nothing_left;
 use crate::containers::ask;
+use crate::subjects::say;
 use crate::victims::inventory;
 
 /// An injection that must fail, and say why.
@@ -183,7 +184,7 @@ subject!(removed_in_a_fault(chaos: &ChaosContext) {
     remove(&name().await).await?;
     let error = outage.lift().await.unwrap_err();
     works(chaos, "another").await?;
-    println!("the next attempt works");
+    say("the next attempt works");
     Err(error.into())
 });
 

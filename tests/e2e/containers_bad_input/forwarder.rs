@@ -80,8 +80,9 @@ impl Forwarder {
         [("DOCKER_HOST", host), (CONTROL, self.control.to_string())]
     }
 
-    pub fn open(&self) {
-        self.gate.obey("open");
+    /// As [`order`], from the parent.
+    pub fn obey(&self, order: &str) {
+        self.gate.obey(order);
     }
 }
 

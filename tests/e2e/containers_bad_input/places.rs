@@ -8,6 +8,7 @@ use chaos_test_fixtures::rerun::{Ended, Folder, Rerun, Started};
 
 use super::{fails, is_felt, left_on_engine, passes, path, run_as, says, works};
 use crate::bad_input::nothing_left;
+use crate::subjects::say;
 
 const MOST: &str = "CHAOS_MAX_CONTAINERS";
 
@@ -42,7 +43,6 @@ fn sharing_a_place(subject: &str, number: usize, state: &Folder) -> Vec<Started>
 fn all_passed(ended: &[Ended]) {
     for ended in ended {
         assert!(ended.status.success(), "{}", ended.output());
-        println!("{}", ended.output());
     }
 }
 
@@ -99,7 +99,7 @@ subject!(#[timeout = "120s"] two_containers(chaos: &ChaosContext) {
 fn a_full_disk_for_logs_says_so() {
     let may_mount = Command::new("unshare").args(["--mount", "true"]).status();
     if !may_mount.is_ok_and(|status| status.success()) {
-        println!("skipped: this user may not mount anything");
+        say("SKIPPED a_full_disk_for_logs_says_so: this user may not mount anything");
         return;
     }
     // Nobody but the child sees this file system.

@@ -57,6 +57,22 @@ pub(super) fn not_started(refusal: &Refusal) -> Error {
     error.help(advice)
 }
 
+/// Why a context has no network, and what to do.
+pub(super) fn no_network(refusal: &Refusal, name: &str) -> Error {
+    let error = Error::new(Kind::Service, refusal.to_string());
+    match refusal {
+        Refusal::Silent(_) => error.help(format!(
+            "`docker network ls` shows whether network {name} is there; the end of the test \
+             removes it"
+        )),
+        Refusal::Answered(why) if why.contains("address pool") => error.help(
+            "the engine has no addresses left: `docker network prune` removes the networks that \
+             nobody uses",
+        ),
+        _ => error,
+    }
+}
+
 /// What is said of a container that somebody else removed.
 pub(super) const REMOVED: &str = "somebody else removed it, and what was in it cannot be had again";
 

@@ -11,7 +11,9 @@ use testcontainers::bollard::models::{
     EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest,
 };
 
+use super::advice;
 use super::engine::{Engine, Refusal};
+use crate::error::Error;
 
 /// How long the engine may take to make or remove a network.
 pub(super) const NETWORK_LIMIT: Duration = Duration::from_secs(30);
@@ -38,8 +40,10 @@ pub(crate) async fn make_network(
     engine: &Arc<Engine>,
     name: &str,
     labels: &HashMap<String, String>,
-) -> Result<Network, Refusal> {
-    Network::create(engine, name, labels).await
+) -> Result<Network, Error> {
+    Network::create(engine, name, labels)
+        .await
+        .map_err(|refusal| advice::no_network(&refusal, name))
 }
 
 impl Network {
