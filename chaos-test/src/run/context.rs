@@ -381,7 +381,7 @@ impl ChaosContext {
     ///
     /// # Errors
     ///
-    /// If its set-up, or that of a fixture that it needs, fails or takes longer than two
+    /// If its set-up, or that of a fixture that it needs, fails or takes longer than ten
     /// minutes.
     pub async fn fixture<T: Send + Sync + 'static>(
         &self,
