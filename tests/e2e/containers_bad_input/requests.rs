@@ -73,13 +73,13 @@ fn a_pull_that_hangs_is_told_of_and_ends_with_the_test() {
         ended.output(),
         &[
             &format!("chaos-test: pulling image {image}:1 for 10 s now"),
-            "the body took longer than 11.5 s and was abandoned",
+            "the body took longer than 20 s and was abandoned",
         ],
     );
     nothing_left(&ended);
 }
 
-subject!(#[timeout = "11500ms"] a_pull_hangs(chaos: &ChaosContext) {
+subject!(#[timeout = "20s"] a_pull_hangs(chaos: &ChaosContext) {
     let image = GenericImage::new(std::env::var("HANGING_IMAGE")?, "1".to_owned());
     chaos.container("cache", image).await?;
     Ok(())
@@ -121,7 +121,8 @@ subject!(bad_programs(chaos: &ChaosContext) {
         host.memory_swap = Some(16 << 20);
     });
     fails(chaos, "cache", Container::new(greedy).ready(log_line("never")), &[
-        "service `cache` ended before it was ready (exit code 137, SIGKILL, out of memory)",
+        "service `cache` ended before it was ready (exit code 137, SIGKILL, ",
+        "out of memory",
         "    filling the memory",
     ])
     .await;
@@ -167,11 +168,12 @@ subject!(bad_conditions(chaos: &ChaosContext) {
 
     let exit = vec![WaitFor::exit(ExitWaitStrategy::new().with_exit_code(0))];
     let job = script("echo migrating; exit 4").await?;
-    fails(chaos, "vladimir", job.with_ready_conditions(exit), &[
+    let error = fails(chaos, "vladimir", job.with_ready_conditions(exit), &[
         "service `vladimir` ended with exit code 4 instead of 0",
-        "    migrating",
     ])
     .await;
+    let runs = error.to_string().matches("    migrating").count();
+    assert_eq!(runs, 1, "a job runs once: {error}");
     works(chaos, "vladimir").await?;
     Ok(())
 });

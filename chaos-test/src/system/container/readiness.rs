@@ -55,11 +55,7 @@ pub(super) async fn until_ready(
     output: Output,
     first: bool,
 ) -> Result<(), String> {
-    let may_end = unit
-        .recipe()
-        .conditions
-        .iter()
-        .any(|condition| matches!(condition, Condition::Exited(_)));
+    let may_end = unit.recipe().may_end();
     let ready = conditions(unit, output, first);
     let Some(mut exit) = unit.exit().filter(|_| !may_end) else {
         return ready.await;
@@ -71,7 +67,7 @@ pub(super) async fn until_ready(
             let how = how.ok().and_then(|how| how.clone());
             Err(format!(
                 "ended before it was ready ({})",
-                how.unwrap_or_else(|| "somehow".to_owned())
+                how.map_or_else(|| "somehow".to_owned(), |ended| ended.how)
             ))
         }
         ready = ready => ready,
@@ -88,18 +84,27 @@ pub(super) async fn still_ready(unit: &ServiceContainer) -> Result<(), crate::er
 
 async fn conditions(unit: &ServiceContainer, output: Output, first: bool) -> Result<(), String> {
     let failed = |error: TestcontainersError| unasked(with_causes(&error));
+    if unit.recipe().may_end() {
+        // Nothing can be run in a container that may have ended, and testcontainers would
+        // start it a second time.
+        return ready(unit, output, first).await;
+    }
     let handle = handle(unit).await.map_err(failed)?;
     let hooks = &unit.recipe().hooks;
     if first {
         let state = TcState::from_container(&handle).await.map_err(failed)?;
         run(&handle, hooks.before_ready(state).map_err(failed)?).await?;
     }
-    match &unit.recipe().ready {
-        Some(check) => checked(unit, &**check).await?,
-        None => own_conditions(unit, &handle, output, first).await?,
-    }
+    ready(unit, output, first).await?;
     let state = TcState::from_container(&handle).await.map_err(failed)?;
     run(&handle, hooks.after_start(state).map_err(failed)?).await
+}
+
+async fn ready(unit: &ServiceContainer, output: Output, first: bool) -> Result<(), String> {
+    match &unit.recipe().ready {
+        Some(check) => checked(unit, &**check).await,
+        None => own_conditions(unit, output, first).await,
+    }
 }
 
 async fn run(
@@ -119,7 +124,6 @@ async fn run(
 
 async fn own_conditions(
     unit: &ServiceContainer,
-    handle: &ContainerAsync<GenericImage>,
     mut output: Output,
     first: bool,
 ) -> Result<(), String> {
@@ -133,7 +137,7 @@ async fn own_conditions(
             }
             Condition::Healthy => until_healthy(unit).await?,
             Condition::Exited(code) => until_exited(unit, *code).await?,
-            Condition::Foreign(condition) => foreign(handle, condition.clone()).await?,
+            Condition::Foreign(condition) => foreign(unit, condition.clone()).await?,
         }
     }
     Ok(())
@@ -200,15 +204,19 @@ fn unhealthy(health: &Health) -> String {
 }
 
 async fn until_exited(unit: &ServiceContainer, expected: Option<i64>) -> Result<(), String> {
-    if let Some(mut exit) = unit.exit() {
-        // The sender lives as long as the container runs.
-        let _ = exit.wait_for(Option::is_some).await;
-    }
-    let found = unit.inspect().await.map_err(unasked)?;
-    let code = found.state.and_then(|state| state.exit_code);
-    match (expected, code) {
-        (Some(expected), Some(code)) if expected != code => {
-            Err(format!("ended with exit code {code} instead of {expected}"))
+    let Some(mut exit) = unit.exit() else {
+        return Err("did not become ready: it was never started".to_owned());
+    };
+    let ended = match exit.wait_for(Option::is_some).await {
+        Ok(ended) => ended.clone(),
+        Err(_) => None,
+    };
+    let Some(ended) = ended else {
+        return Err("did not become ready: nobody saw it end".to_owned());
+    };
+    match expected {
+        Some(expected) if ended.code != Some(expected) => {
+            Err(format!("ended with {} instead of {expected}", ended.how))
         }
         _ => Ok(()),
     }
@@ -221,12 +229,11 @@ fn unasked(why: impl std::fmt::Display) -> String {
 
 /// A condition that only testcontainers can ask: it waits for it behind a command, and
 /// which one that is does not matter.
-async fn foreign(handle: &ContainerAsync<GenericImage>, condition: WaitFor) -> Result<(), String> {
+async fn foreign(unit: &ServiceContainer, condition: WaitFor) -> Result<(), String> {
+    let failed = |error: TestcontainersError| unasked(with_causes(&error));
+    let handle = handle(unit).await.map_err(failed)?;
     let command = ExecCommand::new(["true"]).with_container_ready_conditions(vec![condition]);
-    let waited = handle.exec(command).await;
-    waited
-        .map(drop)
-        .map_err(|error| unasked(with_causes(&error)))
+    handle.exec(command).await.map(drop).map_err(failed)
 }
 
 /// Asks a check of ours until it is content.

@@ -118,6 +118,12 @@ impl Recipe {
         self.name.as_deref()
     }
 
+    /// Whether it is ready by its end: a job, and no server.
+    pub(super) fn may_end(&self) -> bool {
+        let mut conditions = self.conditions.iter();
+        conditions.any(|condition| matches!(condition, Condition::Exited(_)))
+    }
+
     /// Takes over all that a request of testcontainers says.
     ///
     /// # Errors

@@ -97,7 +97,15 @@ impl std::fmt::Display for ContainerState {
     }
 }
 
-type Exit = watch::Receiver<Option<String>>;
+/// How one start of a container ended.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) how: String,
+    /// `None` where the engine does not know it any more.
+    pub(super) code: Option<i64>,
+}
+
+type Exit = watch::Receiver<Option<Ended>>;
 
 /// A service in a container, whether that runs at the moment or not.
 pub(crate) struct ServiceContainer {
@@ -380,27 +388,29 @@ impl ServiceContainer {
         let (ledger, world) = (Weak::clone(&self.ledger), Weak::clone(&self.world));
         let service = self.made.service.clone();
         tokio::spawn(async move {
-            let how = loop {
-                if let Some(how) = wait_for_exit(&engine, &container).await {
-                    break how;
+            let code = loop {
+                match wait_for_exit(&engine, &container).await {
+                    Ok(code) => break code,
+                    // A connection that broke says nothing about the container.
+                    Err(_) if world.strong_count() == 0 => return,
+                    Err(_) => tokio::time::sleep(LOST_PAUSE).await,
                 }
-                // A connection that broke says nothing about the container.
-                if world.strong_count() == 0 {
-                    return;
-                }
-                tokio::time::sleep(LOST_PAUSE).await;
             };
             if let Some(world) = world.upgrade() {
                 // The engine may give its ports to another container.
                 world.lead_nowhere(&service);
             }
+            let how = match code {
+                Some(code) => how_it_ended(&engine, &container, code).await,
+                None => REMOVED.to_owned(),
+            };
             if !expected.load(Ordering::SeqCst)
                 && let Some(ledger) = ledger.upgrade()
             {
                 let how = how.clone();
                 ledger.record(Event::ServiceDied { service, how });
             }
-            report.send_replace(Some(how));
+            report.send_replace(Some(Ended { how, code }));
         });
     }
 
@@ -769,42 +779,51 @@ impl Unit for ServiceContainer {
     }
 }
 
-/// How a container ended, once it has; `None` where the engine cannot be asked any more.
-async fn wait_for_exit(engine: &Engine, container: &str) -> Option<String> {
+/// Its exit code, once it has ended; `None` where it is not there any more.
+async fn wait_for_exit(engine: &Engine, container: &str) -> Result<Option<i64>, EngineError> {
     let options = WaitContainerOptionsBuilder::default()
         .condition("not-running")
         .build();
     let mut answers = engine.docker().wait_container(container, Some(options));
-    let code = match answers.next().await? {
-        Ok(answer) => answer.status_code,
+    match answers.next().await {
+        Some(Ok(answer)) => Ok(Some(answer.status_code)),
         // Every code but 0 comes as an error.
-        Err(EngineError::DockerContainerWaitError { code, .. }) => code,
-        Err(EngineError::DockerResponseServerError {
+        Some(Err(EngineError::DockerContainerWaitError { code, .. })) => Ok(Some(code)),
+        Some(Err(EngineError::DockerResponseServerError {
             status_code: 404, ..
-        }) => return Some(REMOVED.to_owned()),
-        Err(_) => return None,
-    };
-    let found = engine.docker().inspect_container(container, None);
-    let found = engine.ask("looking at its end", ASK_LIMIT, found).await;
-    let removed = match &found {
-        Ok(found) => is_gone(found),
-        Err(refusal) => refusal.is_missing(),
-    };
-    let state = found.ok().and_then(|found| found.state);
-    let memory = state.and_then(|state| state.oom_killed).unwrap_or_default();
-    let signal = match code {
+        })) => Ok(None),
+        Some(Err(error)) => Err(error),
+        None => Err(EngineError::RequestTimeoutError),
+    }
+}
+
+/// How a container with this exit code ended, as far as the engine knows.
+async fn how_it_ended(engine: &Engine, container: &str, code: i64) -> String {
+    let mut how = format!("exit code {code}");
+    how.push_str(match code {
         137 => ", SIGKILL",
         143 => ", SIGTERM",
         139 => ", SIGSEGV",
         _ => "",
+    });
+    let found = engine.docker().inspect_container(container, None);
+    let found = match engine.ask("looking at its end", ASK_LIMIT, found).await {
+        Ok(found) if !is_gone(&found) => found,
+        Ok(_) | Err(Refusal::Missing(_)) => return format!("{how}, {REMOVED}"),
+        Err(_) => return how,
     };
-    let memory = if memory { ", out of memory" } else { "" };
-    let removed = if removed {
-        format!(", {REMOVED}")
-    } else {
-        String::new()
-    };
-    Some(format!("exit code {code}{signal}{memory}{removed}"))
+    let killed = found.state.and_then(|state| state.oom_killed);
+    let limit = found.host_config.and_then(|host| host.memory);
+    if killed == Some(true) {
+        how.push_str(", out of memory");
+    } else if let Some(limit) = limit.filter(|limit| *limit > 0 && code == 137) {
+        // The kernel's word for it may come late, or be lost with the container's group.
+        how.push_str(&format!(
+            ", perhaps out of memory: it may use {} MiB",
+            limit >> 20
+        ));
+    }
+    how
 }
 
 /// Whether somebody is removing it.
