@@ -120,7 +120,7 @@ pub use error::{Error, Result, TestError, TestOutcome};
 #[cfg(feature = "containers")]
 pub use fault::container;
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
-pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Met, Record, Risk, Started};
+pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
 pub use model::outcome::{Leftover, Outcome, Restoration, RunStatus, Verdict};

@@ -14,6 +14,7 @@ mod green_means_chaos;
 mod hostile;
 mod in_process;
 mod journal_safety;
+mod keep;
 mod measuring;
 mod ordinary;
 mod programs;

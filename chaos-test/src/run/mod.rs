@@ -13,6 +13,7 @@ mod guard;
 mod in_process;
 mod injecting;
 mod inner;
+mod keep;
 mod monitor;
 mod process_run;
 mod program;

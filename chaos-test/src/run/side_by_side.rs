@@ -127,7 +127,12 @@ mod tests {
         assert_eq!(ended.len(), 40);
         let failed: Vec<_> = ended.iter().filter(|(_, done)| done.is_err()).collect();
         assert_eq!(failed[0], &(3, Err("busy".to_owned())));
-        assert!(failed[1].1.as_ref().is_err_and(|why| why.contains("it panicked")));
+        assert!(
+            failed[1]
+                .1
+                .as_ref()
+                .is_err_and(|why| why.contains("it panicked"))
+        );
         assert_eq!(failed.len(), 2);
         assert_eq!(most.load(Ordering::SeqCst), AT_ONCE);
     }

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::model::event::{Event, Record};
 use crate::model::identity::ProcessIdentity;
-use crate::model::journal::{Journal, Pending, Unreadable};
+use crate::model::journal::{self, Journal, Pending, Unreadable};
+use crate::report::text::kept_lines;
 use crate::system::journal_file::{JournalFile, UNBORN};
 use crate::system::state_dir::{self, StateDir};
 use crate::system::terminal::say;
@@ -233,6 +234,15 @@ fn conclude(dead: Dead, left: &[String], undone: usize) {
             format!(", {} failed:\n  {}", left.len(), left.join("\n  "))
         }
     ));
+    let kept = kept_lines(&journal::kept(&dead.journal.records));
+    if !kept.is_empty() {
+        // Whoever marked it may have had no time to say so.
+        say(&format!(
+            "chaos-test: {}: {}",
+            started.test,
+            kept.join("\n")
+        ));
+    }
     copy_to_reports(&dead);
     if left.is_empty()
         && let Err(error) = dead.file.remove()

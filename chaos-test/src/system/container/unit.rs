@@ -369,25 +369,36 @@ impl ServiceContainer {
 
     /// Where its ports are published now: another place after each start.
     async fn find_ports(&self) -> Result<(), Error> {
-        let known = lock(&self.live).known.clone();
         let found = self
             .inspect()
             .await
             .map_err(|why| self.error(why.to_string()))?;
-        let endpoints = if self.recipe.network.as_deref() == Some("host") {
-            let host = self.engine.host();
-            known
-                .iter()
-                .map(|port| (*port, SocketAddr::new(host, *port)))
-                .collect()
-        } else {
-            published(&found, &known, self.engine.host())
-        };
+        let endpoints = self.addresses(&found);
         lock(&self.live).endpoints.clone_from(&endpoints);
         if let Some(world) = self.world.upgrade() {
             world.lead_to(&self.made.service, &endpoints);
         }
         Ok(())
+    }
+
+    fn addresses(&self, found: &ContainerInspectResponse) -> Vec<(u16, SocketAddr)> {
+        let known = lock(&self.live).known.clone();
+        let host = self.engine.host();
+        if self.recipe.network.as_deref() == Some("host") {
+            let ports = known.into_iter();
+            return ports
+                .map(|port| (port, SocketAddr::new(host, port)))
+                .collect();
+        }
+        published(found, &known, host)
+    }
+
+    /// Whether it runs and where its ports are published, asked of the engine now; `None`
+    /// where it is gone or the engine does not say.
+    pub(crate) async fn published(&self) -> Option<(bool, Vec<(u16, SocketAddr)>)> {
+        let found = self.inspect().await.ok()?;
+        let running = found.state.as_ref().and_then(|state| state.running);
+        Some((running.unwrap_or_default(), self.addresses(&found)))
     }
 
     async fn started(&self, began: Instant) -> Result<(), Error> {
