@@ -81,7 +81,7 @@ pub enum Event {
     ServiceStarted {
         /// Its name.
         service: String,
-        /// Its process number; 0 where it has no process of its own.
+        /// Its process number; that of the test where it runs in the test's own process.
         pid: u32,
         /// The name of its container, if it runs in one.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -229,7 +229,7 @@ impl<'a> Text<'a> {
 #[cfg(test)]
 mod tests {
     use testcontainers::core::wait::{ExitWaitStrategy, LogWaitStrategy};
-    use testcontainers::core::{CopyDataSource, CopyTargetOptions, CopyToContainer};
+    use testcontainers::core::{CopyDataSource, CopyToContainer};
     use testcontainers::{ContainerRequest, GenericImage, ImageExt};
 
     use super::*;
@@ -304,13 +304,11 @@ mod tests {
             ),
         ];
         for (source, expected) in sources {
-            for mode in [None, Some(0o640)] {
-                let mut target = CopyTargetOptions::new(odd);
-                if let Some(mode) = mode {
-                    target = target.with_mode(mode);
-                }
-                let written = CopyToContainer::new(source.clone(), target);
-                let read = copy(&format!("{written:?}")).unwrap();
+            let written = format!("{:?}", CopyToContainer::new(source, odd));
+            // What sets a mode is not exported.
+            let with_mode = written.replace("mode: None", "mode: Some(416)");
+            for (written, mode) in [(written, None), (with_mode, Some(0o640))] {
+                let read = copy(&written).unwrap();
                 let expected = Copy {
                     target: odd.to_owned(),
                     mode,

@@ -25,6 +25,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it may take to end once it was asked to: that of `docker stop`.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// A change that the user makes to what the engine is told last of all.
+type Modifier = Arc<dyn Fn(&mut HostConfig) + Send + Sync>;
+
 /// What a container is made of, and when it counts as ready.
 #[derive(Clone)]
 pub(crate) struct Recipe {
@@ -38,7 +41,7 @@ pub(crate) struct Recipe {
     pub(crate) aliases: Vec<String>,
     /// All but its image, labels, ports and networks.
     pub(super) body: ContainerCreateBody,
-    pub(super) modifier: Option<Arc<dyn Fn(&mut HostConfig) + Send + Sync>>,
+    pub(super) modifier: Option<Modifier>,
     /// Ports that it listens on, besides those that the image declares.
     pub(super) ports: Vec<ContainerPort>,
     /// Ports of the host that were chosen for ports of the container.

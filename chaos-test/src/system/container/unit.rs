@@ -23,8 +23,8 @@ use tokio::sync::watch;
 use super::engine::{Engine, Refusal};
 use super::network::{NETWORK_LIMIT, Network};
 use super::output::Output;
+use super::permits::Permit;
 use super::recipe::{Recipe, port_key};
-use super::slots::Slot;
 use super::{archive, image, readiness, remove};
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
@@ -57,7 +57,7 @@ pub(crate) struct Made {
     pub(crate) log: PathBuf,
     pub(crate) network: Arc<Network>,
     /// Its place among the containers that may run at once.
-    pub(crate) _slot: Option<Slot>,
+    pub(crate) _permit: Option<Permit>,
 }
 
 /// What a container is doing, as the engine says.
