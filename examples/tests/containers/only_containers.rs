@@ -32,7 +32,7 @@ async fn a_cut_between_two_containers_is_noticed_by_nobody(
                 .over(secs(3))
                 .await?
                 .expect(error_rate().at_most(percent(0)))
-                .expect(latency(P95).at_most(secs(1)))
+                .expect(latency(P95).at_most(ms(1500)))
                 .check()?;
             others
                 .between(cut.injected(), chaos.now())
@@ -72,10 +72,10 @@ async fn a_cache_out_of_the_network_is_noticed_by_nobody(
     let cut = chaos
         .during(container::disconnect(cache), async |_| {
             requests
-                .over(secs(2))
+                .over(secs(3))
                 .await?
                 .expect(error_rate().at_most(percent(0)))
-                .expect(latency(P95).at_most(secs(1)))
+                .expect(latency(P95).at_most(ms(1500)))
                 .check()
         })
         .await?;

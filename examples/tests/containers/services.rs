@@ -9,9 +9,9 @@ use chaos_test::testcontainers::{GenericImage, ImageExt};
 use chaos_test::{Container, http};
 use chaos_test_fixtures::images;
 
-/// How long checkout waits for inventory at each try, and for its cache: far above what a busy
-/// machine needs, and far below what customers would notice.
-const TRY_LIMIT_MS: u32 = 400;
+/// How long services wait for what they need, at each try: far above what a busy machine needs,
+/// and below what customers would mind.
+const TRY_LIMIT_MS: u32 = 500;
 
 /// Redis.
 #[chaos_fixture]
@@ -53,7 +53,7 @@ pub async fn checkout(
         .env("TIMEOUT_MS", TRY_LIMIT_MS)
         .env("CACHE", cache.address(6379))
         .env("CACHE_TIMEOUT_MS", TRY_LIMIT_MS)
-        .ready(http("/health").status(200));
+        .ready(http("/checkout/42").status(200));
     Ok(chaos.process("checkout", program).await?)
 }
 
@@ -62,6 +62,7 @@ pub async fn checkout(
 pub async fn orders(chaos: &ChaosContext, database: &Service) -> chaos_test::Result<Service> {
     let program = Program::cargo_bin("examples-orders")
         .env("DATABASE", database.address(5432))
+        .env("TIMEOUT_MS", TRY_LIMIT_MS)
         .ready(http("/ready").status(200));
     Ok(chaos.process("orders", program).await?)
 }
@@ -103,7 +104,8 @@ pub async fn contained_checkout(
         .with_env_var("TIMEOUT_MS", TRY_LIMIT_MS.to_string())
         .with_env_var("CACHE", format!("{}:6379", cache.name()))
         .with_env_var("CACHE_TIMEOUT_MS", TRY_LIMIT_MS.to_string());
-    let checkout = Container::new(with_switches(request)).ready(http("/health").status(200));
+    let request = Container::new(with_switches(request));
+    let checkout = request.ready(http("/checkout/42").status(200));
     Ok(chaos.container("checkout", checkout).await?)
 }
 

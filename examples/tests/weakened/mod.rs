@@ -1,11 +1,25 @@
 //! Runs a hypothesis on a weakened victim, and looks at how that ends.
 
-use chaos_test::{Event, Journal, Outcome, Verdict};
+use chaos_test::{Event, Journal, Outcome, RunStatus, Verdict};
 use chaos_test_fixtures::rerun::Rerun;
+
+/// How often a test may be begun that could not break anything. A weakened victim has nothing
+/// against a busy machine, and may fail before the fault: that says nothing, so it goes again.
+const TRIES: usize = 3;
 
 /// Runs one test of this program as a child, with the victim weakened, and returns how
 /// that ended.
 fn weakened(test: &str, switched_off: &str) -> Outcome {
+    for _ in 1..TRIES {
+        let outcome = run(test, switched_off);
+        if !matches!(outcome.status, RunStatus::Errored(_)) {
+            return outcome;
+        }
+    }
+    run(test, switched_off)
+}
+
+fn run(test: &str, switched_off: &str) -> Outcome {
     let child = Rerun::of(test).env(switched_off, "off").run();
     let journals = child.journals();
     let [journal] = journals.as_slice() else {
