@@ -1,7 +1,7 @@
 //! Who sends orders and parcels, and remembers what was accepted.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ pub struct Customers {
     http: reqwest::Client,
     url: String,
     sent: Arc<AtomicU64>,
+    gone: Arc<AtomicBool>,
     accepted: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -24,12 +25,19 @@ impl Customers {
             http: client(),
             url: service.url(path),
             sent: Arc::default(),
+            gone: Arc::default(),
             accepted: Arc::default(),
         }
     }
 
-    /// What was accepted so far.
-    pub fn accepted(&self) -> BTreeSet<String> {
+    /// Has them send nothing more, so that what is under way comes to an end, and tells what was
+    /// accepted.
+    pub fn go_home(&self) -> BTreeSet<String> {
+        self.gone.store(true, Ordering::Relaxed);
+        self.accepted()
+    }
+
+    fn accepted(&self) -> BTreeSet<String> {
         self.accepted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -58,6 +66,9 @@ impl Probe for Customers {
     }
 
     async fn sample(&self) -> Reading {
+        if self.gone.load(Ordering::Relaxed) {
+            return Reading::Good(None);
+        }
         self.send().await
     }
 }
