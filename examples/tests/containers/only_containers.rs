@@ -51,7 +51,7 @@ async fn a_cut_between_two_containers_is_noticed_by_nobody(
 }
 
 /// A cache that is taken out of the network, and that checkout reaches under its name, costs
-/// customers nothing.
+/// customers no answer, and each of them three seconds at most.
 #[chaos_test(
     timeout = "120s",
     requires(docker),
@@ -75,7 +75,7 @@ async fn a_cache_out_of_the_network_is_noticed_by_nobody(
                 .over(secs(3))
                 .await?
                 .expect(error_rate().at_most(percent(0)))
-                .expect(latency(P95).at_most(ms(1500)))
+                .expect(latency(P95).at_most(secs(3)))
                 .check()
         })
         .await?;
@@ -83,7 +83,7 @@ async fn a_cache_out_of_the_network_is_noticed_by_nobody(
     requests
         .recovers_to(&normal)
         .since(cut.lifted())
-        .within(secs(5))
+        .within(secs(10))
         .await?;
     drop(witness);
     Ok(())
