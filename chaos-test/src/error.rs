@@ -97,8 +97,13 @@ impl Error {
         Self::new(Kind::Own, message.into())
     }
 
+    /// Adds what to do; what was said before stays.
     pub(crate) fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
-        self.0.help = Some(help.into());
+        let help = help.into();
+        self.0.help = Some(match self.0.help {
+            Some(before) => format!("{before}\n  help: {help}").into(),
+            None => help,
+        });
         self
     }
 
@@ -385,6 +390,12 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "may not break `cache`: limit\n  help: name it in `breaks(..)`"
+        );
+        let error = own().help("or leave it alone");
+        assert!(
+            error
+                .to_string()
+                .ends_with("help: name it in `breaks(..)`\n  help: or leave it alone")
         );
     }
 }

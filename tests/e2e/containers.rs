@@ -21,7 +21,7 @@ async fn redis(chaos: &ChaosContext) -> chaos_test::Result<Service> {
 
 /// Sends one inline command to Redis and returns the first line of its answer (the RESP
 /// protocol, "Inline commands").
-async fn ask(address: Address, command: &str) -> io::Result<String> {
+pub async fn ask(address: Address, command: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address.socket()).await?;
     stream
         .write_all(format!("{command}\r\n").as_bytes())

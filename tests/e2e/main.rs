@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod containers;
+mod containers_bad_input;
 mod contract;
 mod death;
 mod fixtures;

@@ -142,7 +142,9 @@ async fn start(inner: &Arc<Inner>, name: &str, container: Container) -> Result<S
     if !name.is_ascii() {
         return Err(Error::new(
             Kind::Usage,
-            format!("`{name}` cannot be a container's name: ASCII letters and digits can"),
+            format!(
+                "`{name}` cannot be a container's name: ASCII letters, digits, `-`, `_` and `.` can"
+            ),
         ));
     }
     let recipe = container.recipe.map_err(|error| {
@@ -157,7 +159,9 @@ async fn start(inner: &Arc<Inner>, name: &str, container: Container) -> Result<S
         )
     })?;
     let permit = permit(inner, name).await?;
-    let network = network(inner, &engine).await?;
+    let network = network(inner, &engine).await.map_err(|error| {
+        Error::new(Kind::Service, format!("service `{name}` has no network")).because(error)
+    })?;
     let token = format!("{}-{name}", inner.world.prefix);
     let chosen = recipe.chosen_name().map(str::to_owned);
     let made = Made {
@@ -192,7 +196,7 @@ async fn start(inner: &Arc<Inner>, name: &str, container: Container) -> Result<S
         // Nobody has a handle to it: what was made goes now, not with the context.
         Err(error) => Err(match unit.end(false).await {
             Ok(()) => error,
-            Err(left) => error.help(format!("nor could it be removed: {left}")),
+            Err(left) => error.help(unit.left(&left)),
         }),
     }
 }
@@ -234,7 +238,14 @@ async fn permit(inner: &Arc<Inner>, name: &str) -> Result<Option<Permit>, Error>
 /// The private network of the context, made when it is first needed.
 async fn network(inner: &Arc<Inner>, engine: &Arc<Engine>) -> Result<Arc<Network>, Error> {
     let make = || async {
-        let name = format!("chaos-{}", inner.world.prefix);
+        // One that was asked for and not acknowledged may be there, or will be: a second one
+        // of its name would be taken for it.
+        let earlier = inner.recorder.pending().into_iter();
+        let earlier = earlier.filter(|step| matches!(step.undo, Undo::RemoveNetwork { .. }));
+        let name = match earlier.count() {
+            0 => format!("chaos-{}", inner.world.prefix),
+            number => format!("chaos-{}-{number}", inner.world.prefix),
+        };
         let token = inner.world.prefix.clone();
         let undo = Undo::RemoveNetwork {
             engine: engine.url().to_owned(),
@@ -248,10 +259,10 @@ async fn network(inner: &Arc<Inner>, engine: &Arc<Engine>) -> Result<Arc<Network
             .await
             .map(Arc::new)
             .map_err(|why| {
-                Error::new(
-                    Kind::Service,
-                    format!("the context's network could not be made: {why}"),
-                )
+                Error::new(Kind::Service, why.to_string()).help(format!(
+                    "`docker network ls` shows whether network {name} is there; the end of the \
+                     test removes it"
+                ))
             })
     };
     inner.world.network.get_or_try_init(make).await.cloned()

@@ -1,5 +1,6 @@
 //! Containers: the engine, the context's network, and services that are containers.
 
+mod advice;
 mod archive;
 mod debug_form;
 mod engine;

@@ -48,15 +48,15 @@ impl Fault for Disconnect {
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         let state = system.container_state(&self.service).await?;
         if !matches!(state, ContainerState::Running | ContainerState::Paused) {
-            return Err(Error::msg(format!(
-                "only a running container can be taken out of its network, and it is {state}"
-            )));
+            return Err(super::not_running("taken out of its network", state));
         }
         let network = system.container_network(&self.service)?;
         if !system.container_is_connected(&self.service).await? {
-            return Err(Error::msg(format!(
-                "its container is not in network {network}"
-            )));
+            return Err(
+                Error::msg(format!("its container is not in network {network}")).help(
+                    "lift the fault that took it out first; if there is none, somebody else did",
+                ),
+            );
         }
         Ok(Undo::ConnectContainer {
             service: self.service.clone(),

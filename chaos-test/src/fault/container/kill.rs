@@ -71,9 +71,7 @@ impl Fault for Kill {
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.container_state(&self.service).await? {
             ContainerState::Running => system.undo_running(&self.service),
-            state => Err(Error::msg(format!(
-                "only a running container can be killed, and it is {state}"
-            ))),
+            state => Err(super::not_running("killed", state)),
         }
     }
 
@@ -87,7 +85,11 @@ impl Fault for Kill {
             "its container still runs {} after {}",
             human(limit),
             self.signal
-        )))
+        ))
+        .help(
+            "its first process ignores that signal, as one without a handler for it does; use \
+             another one, or run it under an init (`init` with `with_host_config_modifier`)",
+        ))
     }
 
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {

@@ -60,9 +60,7 @@ impl Fault for Restart {
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.container_state(&self.service).await? {
             ContainerState::Running => system.undo_running(&self.service),
-            state => Err(Error::msg(format!(
-                "only a running container can be restarted, and it is {state}"
-            ))),
+            state => Err(super::not_running("restarted", state)),
         }
     }
 

@@ -66,9 +66,7 @@ impl Fault for Stop {
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.container_state(&self.service).await? {
             ContainerState::Running => system.undo_running(&self.service),
-            state => Err(Error::msg(format!(
-                "only a running container can be stopped, and it is {state}"
-            ))),
+            state => Err(super::not_running("stopped", state)),
         }
     }
 

@@ -4,14 +4,43 @@ use std::path::Path;
 use std::time::Duration;
 
 use testcontainers::bollard::body_full;
+use testcontainers::bollard::models::{ContainerCreateBody, MountType};
 use testcontainers::bollard::query_parameters::UploadToContainerOptionsBuilder;
 use tokio_tar::{Builder, Header};
 
 use super::engine::{Engine, Refusal};
 use super::recipe::{Copy, CopySource};
+use crate::error::{Error, Kind};
 
 /// How long the engine may take to unpack what it was given.
 const COPY_LIMIT: Duration = Duration::from_secs(120);
+
+/// Refuses files that the container would never see: a file system in memory is empty at
+/// each start, and lies above whatever was copied there.
+pub(super) fn refuse_hidden(copies: &[Copy], body: &ContainerCreateBody) -> Result<(), Error> {
+    let mounts = body.host_config.iter().flat_map(|host| &host.mounts);
+    let in_memory: Vec<&str> = mounts
+        .flatten()
+        .filter(|mount| mount.typ == Some(MountType::TMPFS))
+        .filter_map(|mount| mount.target.as_deref())
+        .collect();
+    for copy in copies {
+        let target = Path::new("/").join(&copy.target);
+        if let Some(mount) = in_memory.iter().find(|mount| target.starts_with(mount)) {
+            return Err(Error::new(
+                Kind::Usage,
+                format!(
+                    "{} cannot be copied to {}: the file system in memory at {mount} would hide \
+                     it",
+                    named(copy),
+                    copy.target
+                ),
+            )
+            .help("copy it to another place, or mount a volume there instead"));
+        }
+    }
+    Ok(())
+}
 
 /// Copies files and folders into a container that was made and not started.
 pub(super) async fn copy(engine: &Engine, container: &str, copies: &[Copy]) -> Result<(), Refusal> {
@@ -21,7 +50,11 @@ pub(super) async fn copy(engine: &Engine, container: &str, copies: &[Copy]) -> R
     let mut archive = Builder::new(Vec::new());
     for copy in copies {
         append(&mut archive, copy).await.map_err(|error| {
-            Refusal::Answered(format!("{} cannot be copied into it: {error}", named(copy)))
+            Refusal::Answered(format!(
+                "{} cannot be copied to {}: {error}",
+                named(copy),
+                copy.target
+            ))
         })?;
     }
     let archive = archive.into_inner().await.map_err(|error| {

@@ -8,7 +8,7 @@ use testcontainers::{ContainerRequest, GenericImage, ImageExt};
 
 use super::engine::{Engine, Refusal};
 use super::recipe::Recipe;
-use crate::error::with_causes;
+use crate::error::{Error, Kind, with_causes};
 use crate::model::units::human;
 use crate::system::terminal::say;
 
@@ -20,16 +20,62 @@ const PULL_LIMIT: Duration = Duration::from_secs(600);
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Sees to it that the engine has the image; the ports that it declares.
-pub(super) async fn present(
-    engine: &Engine,
-    recipe: &Recipe,
-) -> Result<Vec<ContainerPort>, Refusal> {
-    match look(engine, &recipe.image).await {
+pub(super) async fn present(engine: &Engine, recipe: &Recipe) -> Result<Vec<ContainerPort>, Error> {
+    if let Some(why) = why_no_name(&recipe.image) {
+        return Err(
+            Error::new(Kind::Usage, format!("that is no image's name: {why}")).help(
+                "a name is written `redis` or `registry.example:5000/team/redis`, with a tag such \
+             as `7` behind it",
+            ),
+        );
+    }
+    let found = match look(engine, &recipe.image).await {
         Err(refusal) if refusal.is_missing() => {
             pull(recipe).await?;
             look(engine, &recipe.image).await
         }
         found => found,
+    };
+    found.map_err(|refusal| Error::new(Kind::Service, refusal.to_string()))
+}
+
+/// Why the engine could not even look for it; `None` where it can. What would lead to
+/// another place of the engine's API is refused here, too.
+fn why_no_name(image: &str) -> Option<&'static str> {
+    let (image, digest) = match image.split_once('@') {
+        Some((image, digest)) => (image, Some(digest)),
+        None => (image, None),
+    };
+    if digest.is_some_and(|digest| !digest.contains(':')) {
+        return Some("its digest has no algorithm, as in `@sha256:...`");
+    }
+    let (name, tag) = split(image);
+    let odd = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.');
+    // The first part may be a registry, which alone may hold a port and upper case.
+    let (registry, path) = match name.split_once('/') {
+        Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => {
+            (Some(first), path)
+        }
+        _ => (None, name),
+    };
+    if path.is_empty() {
+        Some("it is empty")
+    } else if tag.is_empty() {
+        Some("its tag is empty")
+    } else if path.contains(|c: char| c.is_ascii_uppercase()) {
+        Some("upper case is not allowed in it")
+    } else if path
+        .split('/')
+        .any(|part| part.contains(odd) || !part.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        || registry.is_some_and(|registry| registry.replace([':', '[', ']'], "").contains(odd))
+    {
+        Some("only letters, digits, `-`, `_`, `.` and `/` are allowed in it")
+    } else if tag.contains(odd)
+        || digest.is_some_and(|digest| digest.replace(':', "").contains(odd))
+    {
+        Some("only letters, digits, `-`, `_` and `.` are allowed in its tag")
+    } else {
+        None
     }
 }
 
@@ -61,37 +107,57 @@ fn port_of(text: &str) -> Option<ContainerPort> {
 }
 
 /// Pulls an image, with the credentials that testcontainers finds for its registry.
-async fn pull(recipe: &Recipe) -> Result<(), Refusal> {
+async fn pull(recipe: &Recipe) -> Result<(), Error> {
     let (name, tag) = split(&recipe.image);
     let mut request: ContainerRequest<GenericImage> = GenericImage::new(name, tag).into();
     if let Some(platform) = &recipe.platform {
         request = request.with_platform(platform);
     }
-    let pulled = request.pull_image();
-    tokio::pin!(pulled);
-    let began = std::time::Instant::now();
-    loop {
-        match tokio::time::timeout(TELL_EVERY, &mut pulled).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => {
-                return Err(Refusal::Answered(format!(
-                    "the engine does not have it, and it cannot be pulled: {}",
-                    with_causes(&error)
-                )));
-            }
-            Err(_) if began.elapsed() > PULL_LIMIT => {
-                return Err(Refusal::Silent(format!(
-                    "the engine does not have it, and pulling it takes longer than {}",
-                    human(PULL_LIMIT)
-                )));
-            }
-            Err(_) => say(&format!(
-                "chaos-test: pulling image {} for {:.0} s",
-                recipe.image,
-                began.elapsed().as_secs_f64()
-            )),
-        }
+    let pulled = async { request.pull_image().await.map(drop) };
+    let told = |taken: Duration| {
+        say(&format!(
+            "chaos-test: pulling image {} for {} now",
+            recipe.image,
+            human(taken)
+        ));
+    };
+    match within(PULL_LIMIT, TELL_EVERY, pulled, told).await {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) => Err(cannot_pull(&with_causes(&error))),
+        None => Err(cannot_pull(&format!(
+            "that takes longer than {}",
+            human(PULL_LIMIT)
+        ))),
     }
+}
+
+fn cannot_pull(why: &str) -> Error {
+    let what = format!("the engine does not have it, and it cannot be pulled: {why}");
+    Error::new(Kind::Service, what).help(
+        "check its name and its tag; build, load or pull an image that is not in a registry, or \
+         that takes long, before the test",
+    )
+}
+
+/// Waits for something and tells every now and then for how long; `None` where it takes
+/// longer than it may, and is given up.
+async fn within<T>(
+    limit: Duration,
+    tell_every: Duration,
+    work: impl Future<Output = T>,
+    tell: impl Fn(Duration),
+) -> Option<T> {
+    tokio::pin!(work);
+    let mut taken = Duration::ZERO;
+    while taken < limit {
+        let pause = tell_every.min(limit - taken);
+        if let Ok(done) = tokio::time::timeout(pause, &mut work).await {
+            return Some(done);
+        }
+        taken += pause;
+        tell(taken);
+    }
+    None
 }
 
 /// Name and tag; a digest counts as a tag.
@@ -111,6 +177,50 @@ mod tests {
         assert_eq!(split("redis:7"), ("redis", "7"));
         assert_eq!(split("host:5000/a/redis"), ("host:5000/a/redis", "latest"));
         assert_eq!(split("host:5000/a/redis:7"), ("host:5000/a/redis", "7"));
+    }
+
+    #[test]
+    fn what_is_no_name_of_an_image_is_told_before_the_engine_is_asked() {
+        for good in [
+            "redis:7",
+            "chaos-test-fixtures/redis:03b1",
+            "localhost/a_b/c.d:latest",
+            "127.0.0.1:5000/redis:7",
+            "Registry.Example:5000/team/redis:7-Alpine_1",
+            "redis@sha256:0123",
+            "redis:7@sha256:0123",
+        ] {
+            assert_eq!(why_no_name(good), None, "{good}");
+        }
+        for (bad, expected) in [
+            (":7", "it is empty"),
+            ("redis:", "its tag is empty"),
+            ("Redis:7", "upper case"),
+            ("team/Redis:7", "upper case"),
+            ("my redis:7", "only letters"),
+            ("../containers/json:7", "only letters"),
+            ("a//b:7", "only letters"),
+            ("redis?all=1:7", "only letters"),
+            ("redis:7:8", "only letters"),
+            ("redis:7 8", "in its tag"),
+            ("redis:gr\u{fc}n", "in its tag"),
+            ("redis@0123", "no algorithm"),
+        ] {
+            let why = why_no_name(bad).unwrap_or("it is taken for one");
+            assert!(why.contains(expected), "{bad}: {why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pull_that_hangs_is_told_of_and_given_up() {
+        let ms = Duration::from_millis;
+        let told = std::cell::RefCell::new(Vec::new());
+        let tell = |taken| told.borrow_mut().push(taken);
+        let hangs = std::future::pending::<()>();
+        assert_eq!(within(ms(25), ms(10), hangs, tell).await, None);
+        assert_eq!(*told.borrow(), [ms(10), ms(20), ms(25)]);
+        let done = within(ms(25), ms(10), async { 7 }, |_| {}).await;
+        assert_eq!(done, Some(7));
     }
 
     #[test]

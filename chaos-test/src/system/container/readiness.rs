@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use testcontainers::bollard::models::Health;
 use testcontainers::core::{ContainerState as TcState, ExecCommand, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt, ReuseDirective, TestcontainersError};
@@ -78,10 +79,7 @@ pub(super) async fn until_ready(
 }
 
 /// Waits until a container that has run all the time answers again.
-pub(super) async fn still_ready(
-    unit: &ServiceContainer,
-    _output: Option<Output>,
-) -> Result<(), crate::error::Error> {
+pub(super) async fn still_ready(unit: &ServiceContainer) -> Result<(), crate::error::Error> {
     match &unit.recipe().ready {
         Some(check) => checked(unit, &**check).await.map_err(|why| unit.error(why)),
         None => Ok(()),
@@ -89,7 +87,7 @@ pub(super) async fn still_ready(
 }
 
 async fn conditions(unit: &ServiceContainer, output: Output, first: bool) -> Result<(), String> {
-    let failed = |error: TestcontainersError| with_causes(&error);
+    let failed = |error: TestcontainersError| unasked(with_causes(&error));
     let handle = handle(unit).await.map_err(failed)?;
     let hooks = &unit.recipe().hooks;
     if first {
@@ -170,20 +168,34 @@ async fn until_printed(
 async fn until_healthy(unit: &ServiceContainer) -> Result<(), String> {
     use testcontainers::bollard::models::HealthStatusEnum::{HEALTHY, STARTING, UNHEALTHY};
     loop {
-        let found = unit.inspect().await.map_err(|why| why.to_string())?;
+        let found = unit.inspect().await.map_err(unasked)?;
         let health = found.state.and_then(|state| state.health);
-        match health.and_then(|health| health.status) {
+        let health = health.unwrap_or_default();
+        match health.status {
             Some(HEALTHY) => return Ok(()),
             Some(STARTING) => tokio::time::sleep(HEALTH_PAUSE).await,
-            Some(UNHEALTHY) => return Err("is unhealthy".to_owned()),
+            Some(UNHEALTHY) => return Err(unhealthy(&health)),
             _ => {
                 return Err(
                     "is to be ready once it is healthy, and neither it nor its image has a \
-                     health check"
+                     health check: give it one with `with_health_check`, or another condition"
                         .to_owned(),
                 );
             }
         }
+    }
+}
+
+/// What its health check saw last.
+fn unhealthy(health: &Health) -> String {
+    let last = health.log.as_ref().and_then(|log| log.last());
+    match last {
+        Some(last) => format!(
+            "is unhealthy: its health check ended with exit code {} and printed `{}`",
+            last.exit_code.unwrap_or_default(),
+            last.output.as_deref().unwrap_or_default().trim()
+        ),
+        None => "is unhealthy".to_owned(),
     }
 }
 
@@ -192,7 +204,7 @@ async fn until_exited(unit: &ServiceContainer, expected: Option<i64>) -> Result<
         // The sender lives as long as the container runs.
         let _ = exit.wait_for(Option::is_some).await;
     }
-    let found = unit.inspect().await.map_err(|why| why.to_string())?;
+    let found = unit.inspect().await.map_err(unasked)?;
     let code = found.state.and_then(|state| state.exit_code);
     match (expected, code) {
         (Some(expected), Some(code)) if expected != code => {
@@ -202,12 +214,19 @@ async fn until_exited(unit: &ServiceContainer, expected: Option<i64>) -> Result<
     }
 }
 
+/// Whether it is ready could not be seen.
+fn unasked(why: impl std::fmt::Display) -> String {
+    format!("did not become ready: {why}")
+}
+
 /// A condition that only testcontainers can ask: it waits for it behind a command, and
 /// which one that is does not matter.
 async fn foreign(handle: &ContainerAsync<GenericImage>, condition: WaitFor) -> Result<(), String> {
     let command = ExecCommand::new(["true"]).with_container_ready_conditions(vec![condition]);
     let waited = handle.exec(command).await;
-    waited.map(drop).map_err(|error| with_causes(&error))
+    waited
+        .map(drop)
+        .map_err(|error| unasked(with_causes(&error)))
 }
 
 /// Asks a check of ours until it is content.

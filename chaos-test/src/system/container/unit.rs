@@ -25,7 +25,7 @@ use super::network::{NETWORK_LIMIT, Network};
 use super::output::Output;
 use super::permits::Permit;
 use super::recipe::{Recipe, port_key};
-use super::{archive, image, readiness, remove};
+use super::{advice, archive, image, readiness, remove};
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::model::undo::Undo;
@@ -40,13 +40,19 @@ use crate::system::world::{Ledger, World};
 const CREATE_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to start one.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// How long it may take to do anything else, besides what it is told to wait for.
-pub(super) const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take to do anything else, besides what it is told to wait for: less than
+/// a fault may take to look, so that it is the engine that is named.
+pub(super) const ASK_LIMIT: Duration = Duration::from_secs(8);
 /// How long an exit may take to be told once the engine knows of it.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
 /// How often freezing a container's processes is tried, and what lies between two tries.
 const FREEZE_TRIES: u32 = 10;
 const FREEZE_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long nobody asks for an exit after the engine could not be asked.
+const LOST_PAUSE: Duration = Duration::from_millis(200);
+/// How a container ended that is not there any more, unless we removed it.
+const REMOVED: &str = "somebody removed it";
 
 /// What a container is made under, each time.
 pub(crate) struct Made {
@@ -119,6 +125,8 @@ struct Live {
     /// Set once we ended it ourselves.
     expected: Arc<AtomicBool>,
     since_start: SinceStart,
+    /// What its latest start has printed, as long as nobody has seen it ready.
+    unready: Option<Output>,
     /// How it is connected to its network, to be connected in the same way again.
     endpoint: Option<EndpointSettings>,
 }
@@ -167,15 +175,15 @@ impl ServiceContainer {
 
     /// Makes the container; its removal is on disk before that.
     async fn create(&self) -> Result<u64, Error> {
-        let failed = |why: &dyn std::fmt::Display| {
-            self.error(format!(
-                "could not be made from image {}: {why}",
-                self.recipe.image
-            ))
+        let failed = |why: Error| {
+            let image = &self.recipe.image;
+            self.error(format!("could not be made from image `{image}`"))
+                .because(why)
         };
+        archive::refuse_hidden(&self.recipe.copies, &self.recipe.body).map_err(failed)?;
         let declared = image::present(&self.engine, &self.recipe)
             .await
-            .map_err(|why| failed(&why))?;
+            .map_err(failed)?;
         let ports = self.ports(declared);
         let ledger = self.ledger()?;
         let what = format!(
@@ -201,15 +209,21 @@ impl ServiceContainer {
             return Ok(entry);
         };
         // An answer says that there is none; without one there may be, or will be.
-        self.put_away(entry, !matches!(refusal, Refusal::Silent(_)))
-            .await?;
-        Err(match &refusal {
-            Refusal::Conflict(why) => failed(why).help(
-                "another container has that name; leave `with_container_name` out and give it \
-                 an alias, or remove the other one",
-            ),
-            refusal => failed(refusal),
+        let acknowledged = !matches!(refusal, Refusal::Silent(_));
+        let error = failed(advice::not_made(&refusal));
+        Err(match self.put_away(entry, acknowledged).await {
+            Ok(()) => error,
+            Err(left) => error.help(self.left(&left)),
         })
+    }
+
+    /// What a person can do where what was made of it could not be removed.
+    pub(crate) fn left(&self, why: &Error) -> String {
+        format!(
+            "nor could it be removed ({why}); the end of the test tries again, and `{}` does it \
+             by hand",
+            self.undo_existing().by_hand()
+        )
     }
 
     /// Removes what was made of it, and says so in the journal.
@@ -289,21 +303,40 @@ impl ServiceContainer {
     async fn boot(&self, first: bool) -> Result<(), Error> {
         let began = Instant::now();
         let output = self.launch(first).await?;
+        self.until_ready(output, first).await?;
+        self.started(began).await
+    }
+
+    /// Waits until what was started is ready.
+    async fn until_ready(&self, output: Output, first: bool) -> Result<(), Error> {
         let ready = readiness::until_ready(self, output, first);
         match tokio::time::timeout(self.recipe.start_timeout, ready).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => return Err(self.error(why).help(self.log_help())),
             Err(_) => {
-                return Err(self
-                    .error(format!(
-                        "did not become ready within {} ({})",
-                        human(self.recipe.start_timeout),
-                        readiness::describe(&self.recipe)
-                    ))
-                    .help(self.log_help()));
+                let waited = format!(
+                    "did not become ready within {} ({})",
+                    human(self.recipe.start_timeout),
+                    readiness::describe(&self.recipe)
+                );
+                // Its readiness may be nobody's fault but the engine's.
+                return Err(match self.inspect().await {
+                    Err(why @ Refusal::Silent(_)) => self.error(format!("{waited}: {why}")),
+                    _ => self.error(waited).help(self.log_help()),
+                });
             }
         }
-        self.started(began).await
+        lock(&self.live).unready = None;
+        Ok(())
+    }
+
+    /// Waits until one that runs answers, whether it was restarted a moment ago or not.
+    async fn still_ready(&self) -> Result<(), Error> {
+        let output = lock(&self.live).unready.clone();
+        match output {
+            Some(output) => self.until_ready(output, false).await,
+            None => readiness::still_ready(self).await,
+        }
     }
 
     /// Has the container run and its output read, and its links lead there.
@@ -311,14 +344,8 @@ impl ServiceContainer {
         let start = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
         let mark = format!("--- chaos-test: start {start} of `{}` ---", self.name());
         let failed = |refusal: Refusal| {
-            let why = self.error(format!("could not be started: {refusal}"));
-            match refusal {
-                Refusal::Missing(_) if !first => why.help(
-                    "its container is gone: somebody else removed it, and what was in it cannot \
-                     be had again",
-                ),
-                _ => why,
-            }
+            self.error("could not be started".to_owned())
+                .because(advice::not_started(&refusal))
         };
         let (output, since) = Output::attach(
             &self.engine,
@@ -337,6 +364,7 @@ impl ServiceContainer {
             .ask("starting the container", START_LIMIT, start)
             .await
             .map_err(failed)?;
+        lock(&self.live).unready = Some(output.clone());
         self.watch();
         self.find_ports().await?;
         Ok(output)
@@ -355,7 +383,16 @@ impl ServiceContainer {
         let (ledger, world) = (Weak::clone(&self.ledger), Weak::clone(&self.world));
         let service = self.made.service.clone();
         tokio::spawn(async move {
-            let how = wait_for_exit(&engine, &container).await;
+            let how = loop {
+                if let Some(how) = wait_for_exit(&engine, &container).await {
+                    break how;
+                }
+                // A connection that broke says nothing about the container.
+                if world.strong_count() == 0 {
+                    return;
+                }
+                tokio::time::sleep(LOST_PAUSE).await;
+            };
             if let Some(world) = world.upgrade() {
                 // The engine may give its ports to another container.
                 world.lead_nowhere(&service);
@@ -373,10 +410,7 @@ impl ServiceContainer {
     /// Where its ports are published now: another place after each start.
     async fn find_ports(&self) -> Result<(), Error> {
         let known = lock(&self.live).known.clone();
-        let found = self
-            .inspect()
-            .await
-            .map_err(|why| self.error(why.to_string()))?;
+        let found = self.inspect().await.map_err(|why| self.refused(&why))?;
         let endpoints = if self.recipe.network.as_deref() == Some("host") {
             let host = self.engine.host();
             known
@@ -394,10 +428,7 @@ impl ServiceContainer {
     }
 
     async fn started(&self, began: Instant) -> Result<(), Error> {
-        let found = self
-            .inspect()
-            .await
-            .map_err(|why| self.error(why.to_string()))?;
+        let found = self.inspect().await.map_err(|why| self.refused(&why))?;
         let pid = found.state.and_then(|state| state.pid).unwrap_or_default();
         let endpoints = self.endpoints();
         self.ledger()?.record(Event::ServiceStarted {
@@ -427,7 +458,7 @@ impl ServiceContainer {
         let found = match self.inspect().await {
             Ok(found) => found,
             Err(refusal) if refusal.is_missing() => return Ok(ContainerState::Gone),
-            Err(refusal) => return Err(self.error(refusal.to_string())),
+            Err(refusal) => return Err(self.refused(&refusal)),
         };
         let status = found.state.and_then(|state| state.status);
         Ok(match status {
@@ -435,7 +466,9 @@ impl ServiceContainer {
             Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
             Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting,
             Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
-            Some(ContainerStateStatusEnum::REMOVING) => ContainerState::Gone,
+            Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {
+                ContainerState::Gone
+            }
             _ => ContainerState::Exited,
         })
     }
@@ -459,7 +492,7 @@ impl ServiceContainer {
             .await
             .map_err(|why| {
                 self.expect_end(false);
-                self.error(why.to_string())
+                self.refused(&why)
             })
     }
 
@@ -480,7 +513,7 @@ impl ServiceContainer {
             Ok(()) => {}
             Err(why) => {
                 self.expect_end(false);
-                return Err(self.error(why.to_string()));
+                return Err(self.refused(&why));
             }
         }
         self.exits_within(EXIT_LIMIT).await;
@@ -502,7 +535,7 @@ impl ServiceContainer {
                 Err(Refusal::Answered(why)) if tries > 0 && why.contains("unable to freeze") => {
                     tokio::time::sleep(FREEZE_PAUSE).await;
                 }
-                Err(why) => return Err(self.error(why.to_string())),
+                Err(why) => return Err(self.refused(&why)),
             }
         }
     }
@@ -532,10 +565,7 @@ impl ServiceContainer {
 
     /// Whether it is in its network.
     pub(crate) async fn is_connected(&self) -> Result<bool, Error> {
-        let found = self
-            .inspect()
-            .await
-            .map_err(|why| self.error(why.to_string()))?;
+        let found = self.inspect().await.map_err(|why| self.refused(&why))?;
         let networks = found
             .network_settings
             .and_then(|settings| settings.networks);
@@ -560,7 +590,7 @@ impl ServiceContainer {
         self.engine
             .ask("taking it out of its network", NETWORK_LIMIT, done)
             .await
-            .map_err(|why| self.error(why.to_string()))
+            .map_err(|why| self.refused(&why))
     }
 
     /// Puts it into its network again, with the aliases and the address that it had.
@@ -579,7 +609,7 @@ impl ServiceContainer {
         self.engine
             .ask("putting it into its network", NETWORK_LIMIT, done)
             .await
-            .map_err(|why| self.error(why.to_string()))?;
+            .map_err(|why| self.refused(&why))?;
         self.find_ports().await
     }
 
@@ -607,6 +637,14 @@ impl ServiceContainer {
         live.expected.store(expected, Ordering::SeqCst);
     }
 
+    /// The engine did not do what it was asked for.
+    fn refused(&self, refusal: &Refusal) -> Error {
+        Error::new(
+            Kind::Service,
+            format!("service `{}`: {refusal}", self.name()),
+        )
+    }
+
     fn ledger(&self) -> Result<Arc<dyn Ledger>, Error> {
         self.ledger
             .upgrade()
@@ -620,12 +658,14 @@ impl ServiceContainer {
         }
     }
 
+    /// What it has printed since its latest start.
     fn log_help(&self) -> String {
         let lines = last_lines(&self.made.log, 8);
-        let printed = lines
+        let start = lines
             .iter()
-            .any(|line| !line.starts_with("--- chaos-test:"));
-        if !printed {
+            .rposition(|line| line.starts_with("--- chaos-test:"));
+        let lines = &lines[start.map_or(0, |mark| mark + 1)..];
+        if lines.is_empty() {
             return format!("container {} printed nothing", self.made.container);
         }
         format!(
@@ -671,9 +711,16 @@ impl Unit for ServiceContainer {
             let _change = self.changing.lock().await;
             match self.state().await? {
                 ContainerState::Running => {
-                    // It may have been restarted a moment ago.
-                    let output = None;
-                    return readiness::still_ready(self, output).await;
+                    // It has survived what was to end it, if anything was.
+                    self.expect_end(false);
+                    if self.exit().is_some_and(|exit| exit.borrow().is_some()) {
+                        // Somebody else started it again, with other ports. What it has
+                        // printed meanwhile is lost, so only a check of the user is asked.
+                        lock(&self.live).unready = None;
+                        self.watch();
+                        self.find_ports().await?;
+                    }
+                    return self.still_ready().await;
                 }
                 ContainerState::Paused => {
                     let docker = self.engine.docker();
@@ -681,13 +728,13 @@ impl Unit for ServiceContainer {
                     self.engine
                         .ask("having the container go on", ASK_LIMIT, done)
                         .await
-                        .map_err(|why| self.error(why.to_string()))?;
-                    return readiness::still_ready(self, None).await;
+                        .map_err(|why| self.refused(&why))?;
+                    return self.still_ready().await;
                 }
                 ContainerState::Gone => {
                     return Err(self
                         .error(format!("has lost its container {}", self.made.container))
-                        .help("somebody else removed it, and what was in it cannot be had again"));
+                        .help(advice::REMOVED));
                 }
                 ContainerState::Restarting | ContainerState::Created | ContainerState::Exited => {}
             }
@@ -724,34 +771,50 @@ impl Unit for ServiceContainer {
     }
 }
 
-/// How a container ended, once it has.
-async fn wait_for_exit(engine: &Engine, container: &str) -> String {
+/// How a container ended, once it has; `None` where the engine cannot be asked any more.
+async fn wait_for_exit(engine: &Engine, container: &str) -> Option<String> {
     let options = WaitContainerOptionsBuilder::default()
         .condition("not-running")
         .build();
     let mut answers = engine.docker().wait_container(container, Some(options));
-    let code = match answers.next().await {
-        Some(Ok(answer)) => answer.status_code,
+    let code = match answers.next().await? {
+        Ok(answer) => answer.status_code,
         // Every code but 0 comes as an error.
-        Some(Err(EngineError::DockerContainerWaitError { code, .. })) => code,
-        Some(Err(error)) => return format!("the engine lost it: {error}"),
-        None => return "the engine lost it".to_owned(),
+        Err(EngineError::DockerContainerWaitError { code, .. }) => code,
+        Err(EngineError::DockerResponseServerError {
+            status_code: 404, ..
+        }) => return Some(REMOVED.to_owned()),
+        Err(_) => return None,
     };
     let found = engine.docker().inspect_container(container, None);
-    let found = tokio::time::timeout(ASK_LIMIT, found).await;
-    let memory = found.is_ok_and(|found| {
-        let state = found.ok().and_then(|found| found.state);
-        state.and_then(|state| state.oom_killed).unwrap_or_default()
-    });
+    let found = engine.ask("looking at its end", ASK_LIMIT, found).await;
+    let removed = match &found {
+        Ok(found) => is_gone(found),
+        Err(refusal) => refusal.is_missing(),
+    };
+    let state = found.ok().and_then(|found| found.state);
+    let memory = state.and_then(|state| state.oom_killed).unwrap_or_default();
     let signal = match code {
         137 => ", SIGKILL",
         143 => ", SIGTERM",
         139 => ", SIGSEGV",
         _ => "",
     };
-    format!(
-        "exit code {code}{signal}{}",
-        if memory { ", out of memory" } else { "" }
+    let memory = if memory { ", out of memory" } else { "" };
+    let removed = if removed {
+        format!(", {REMOVED}")
+    } else {
+        String::new()
+    };
+    Some(format!("exit code {code}{signal}{memory}{removed}"))
+}
+
+/// Whether somebody is removing it.
+fn is_gone(found: &ContainerInspectResponse) -> bool {
+    let status = found.state.as_ref().and_then(|state| state.status);
+    matches!(
+        status,
+        Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD)
     )
 }
 
