@@ -31,7 +31,7 @@ async fn a_killed_broker_costs_no_parcel(
                 .over(secs(1))
                 .await?
                 .expect(error_rate().at_most(percent(0)))
-                .expect(latency(P95).at_most(secs(1)))
+                .expect(latency(P95).at_most(secs(3)))
                 .check()
         })
         .await?;

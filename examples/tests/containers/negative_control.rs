@@ -85,6 +85,6 @@ fn without_a_fallback_a_cut_between_two_containers_is_noticed() {
 
 #[test]
 fn without_tolerance_a_cache_out_of_the_network_is_noticed() {
-    let test = "only_containers::a_cache_out_of_the_network_is_noticed_by_nobody";
+    let test = "only_containers::a_cache_out_of_the_network_costs_no_answer";
     deviates(test, "CACHE_TOLERANT", ERRORS);
 }

@@ -32,7 +32,7 @@ async fn a_cut_between_two_containers_is_noticed_by_nobody(
                 .over(secs(3))
                 .await?
                 .expect(error_rate().at_most(percent(0)))
-                .expect(latency(P95).at_most(ms(1500)))
+                .expect(latency(P95).at_most(secs(3)))
                 .check()?;
             others
                 .between(cut.injected(), chaos.now())
@@ -51,14 +51,14 @@ async fn a_cut_between_two_containers_is_noticed_by_nobody(
 }
 
 /// A cache that is taken out of the network, and that checkout reaches under its name, costs
-/// customers no answer, and each of them three seconds at most.
+/// customers no answer.
 #[chaos_test(
     timeout = "120s",
     requires(docker),
     breaks(cache),
     tags("cache", "network")
 )]
-async fn a_cache_out_of_the_network_is_noticed_by_nobody(
+async fn a_cache_out_of_the_network_costs_no_answer(
     chaos: &ChaosContext,
     cache: &Service,
     contained_checkout: &Service,
@@ -66,16 +66,20 @@ async fn a_cache_out_of_the_network_is_noticed_by_nobody(
     let requests = contained_checkout.get("/checkout/42").status(200);
     let requests = chaos.monitor(requests.every(ms(20)));
     let normal = requests.baseline(secs(1)).await?;
-    // Checkout's way to it leads past its link, so somebody has to see that it is cut off.
-    chaos.monitor(cache.connect().every(ms(100)).named("witness"));
+    // Checkout's way to it leads past its link, so somebody else has to see that it is gone.
+    let others = chaos.monitor(cache.connect().every(ms(100)).named("the cache's link"));
 
     let cut = chaos
-        .during(container::disconnect(cache), async |_| {
+        .during(container::disconnect(cache), async |cut| {
             requests
                 .over(secs(3))
                 .await?
                 .expect(error_rate().at_most(percent(0)))
-                .expect(latency(P95).at_most(secs(3)))
+                .check()?;
+            others
+                .between(cut.injected(), chaos.now())
+                .await?
+                .expect(error_rate().at_least(percent(50)))
                 .check()
         })
         .await?;
