@@ -45,6 +45,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub(super) const ASK_LIMIT: Duration = Duration::from_secs(8);
 /// How long an exit may take to be told once the engine knows of it.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
+/// How often freezing a container's processes is tried, and what lies between two tries.
+const FREEZE_TRIES: u32 = 10;
+const FREEZE_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long nobody asks for an exit after the engine could not be asked.
 const LOST_PAUSE: Duration = Duration::from_millis(200);
@@ -541,11 +544,21 @@ impl ServiceContainer {
     pub(crate) async fn pause(&self) -> Result<(), Error> {
         let _change = self.changing.lock().await;
         let docker = self.engine.docker();
-        let paused = docker.pause_container(&self.made.container);
-        self.engine
-            .ask("pausing the container", ASK_LIMIT, paused)
-            .await
-            .map_err(|why| self.refused(&why))
+        let mut tries = FREEZE_TRIES;
+        loop {
+            let paused = docker.pause_container(&self.made.container);
+            let paused = self.engine.ask("pausing the container", ASK_LIMIT, paused);
+            tries -= 1;
+            match paused.await {
+                Ok(()) => return Ok(()),
+                // With cgroup v1, runc gives up where the kernel has not frozen all processes
+                // fast enough, and has them go on: on a busy machine that happens by chance.
+                Err(Refusal::Answered(why)) if tries > 0 && why.contains("unable to freeze") => {
+                    tokio::time::sleep(FREEZE_PAUSE).await;
+                }
+                Err(why) => return Err(self.refused(&why)),
+            }
+        }
     }
 
     /// Starts it again without waiting for it to be ready.
