@@ -1,43 +1,38 @@
-//! One service that is a container: made, started, watched, restarted, removed.
+//! One service that is a container: what it is doing, and what faults do to it.
+
+mod making;
+mod starting;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use testcontainers::bollard::errors::Error as EngineError;
 use testcontainers::bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
-    NetworkConnectRequest, NetworkDisconnectRequest, NetworkingConfig, PortBinding,
+    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, NetworkConnectRequest,
+    NetworkDisconnectRequest,
 };
 use testcontainers::bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, StopContainerOptionsBuilder,
-    WaitContainerOptionsBuilder,
+    KillContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
-use testcontainers::core::ContainerPort;
 use tokio::sync::watch;
 
+use super::advice;
 use super::engine::{Engine, Refusal};
 use super::network::{NETWORK_LIMIT, Network};
 use super::output::Output;
 use super::permits::Permit;
-use super::recipe::{Recipe, port_key};
-use super::{advice, archive, image, readiness, remove};
+use super::recipe::Recipe;
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
-use crate::model::undo::Undo;
-use crate::model::units::human;
 use crate::system::lock::lock;
 use crate::system::process::Signal;
 use crate::system::service::log::{SinceStart, last_lines};
 use crate::system::service::{Answer, ProcessUnit, Unit};
 use crate::system::world::{Ledger, World};
 
-/// How long the engine may take to make a container.
-const CREATE_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to start one.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to do anything else, besides what it is told to wait for: less than
@@ -48,11 +43,6 @@ const EXIT_LIMIT: Duration = Duration::from_secs(10);
 /// How often freezing a container's processes is tried, and what lies between two tries.
 const FREEZE_TRIES: u32 = 10;
 const FREEZE_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long nobody asks for an exit after the engine could not be asked.
-const LOST_PAUSE: Duration = Duration::from_millis(200);
-/// How a container ended that is not there any more, unless we removed it.
-const REMOVED: &str = "somebody removed it";
 
 /// What a container is made under, each time.
 pub(crate) struct Made {
@@ -179,291 +169,6 @@ impl ServiceContainer {
         let entry = self.create().await?;
         lock(&self.live).entry = Some(entry);
         self.boot(true).await
-    }
-
-    /// Makes the container; its removal is on disk before that.
-    async fn create(&self) -> Result<u64, Error> {
-        let failed = |why: Error| {
-            let image = &self.recipe.image;
-            self.error(format!("could not be made from image `{image}`"))
-                .because(why)
-        };
-        archive::refuse_hidden(&self.recipe.copies, &self.recipe.body).map_err(failed)?;
-        let declared = image::present(&self.engine, &self.recipe)
-            .await
-            .map_err(failed)?;
-        let ports = self.ports(declared);
-        let ledger = self.ledger()?;
-        let what = format!(
-            "make container {} of `{}`",
-            self.made.container,
-            self.name()
-        );
-        let entry = ledger.plan(&what, self.undo_existing(), false)?;
-        let platform = self.recipe.platform.clone();
-        let options = CreateContainerOptionsBuilder::default()
-            .name(&self.made.container)
-            .platform(platform.as_deref().unwrap_or_default())
-            .build();
-        let body = self.body(&ports);
-        let made = self.engine.docker().create_container(Some(options), body);
-        let made = self.engine.ask("making the container", CREATE_LIMIT, made);
-        let made = match made.await {
-            Ok(_) => archive::copy(&self.engine, &self.made.container, &self.recipe.copies).await,
-            Err(refusal) => Err(refusal),
-        };
-        let Err(refusal) = made else {
-            lock(&self.live).known = tcp_ports(&ports);
-            return Ok(entry);
-        };
-        // An answer says that there is none; without one there may be, or will be.
-        let acknowledged = !matches!(refusal, Refusal::Silent(_));
-        let error = failed(advice::not_made(&refusal));
-        Err(match self.put_away(entry, acknowledged).await {
-            Ok(()) => error,
-            Err(left) => error.help(self.left(&left)),
-        })
-    }
-
-    /// What a person can do where what was made of it could not be removed.
-    pub(crate) fn left(&self, why: &Error) -> String {
-        format!(
-            "nor could it be removed ({why}); the end of the test tries again, and `{}` does it \
-             by hand",
-            self.undo_existing().by_hand()
-        )
-    }
-
-    /// Removes what was made of it, and says so in the journal.
-    async fn put_away(&self, entry: u64, acknowledged: bool) -> Result<(), Error> {
-        remove::container(
-            &self.engine,
-            &self.made.container,
-            &self.made.token,
-            !acknowledged,
-        )
-        .await
-        .map_err(|refusal| Error::new(Kind::Undo, refusal.to_string()))?;
-        self.ledger()?.undone(entry);
-        lock(&self.live).entry = None;
-        Ok(())
-    }
-
-    /// Everything that it listens on: what its image declares, what the request adds, and
-    /// what is mapped.
-    fn ports(&self, declared: Vec<ContainerPort>) -> Vec<ContainerPort> {
-        let mut ports: Vec<ContainerPort> = Vec::new();
-        let mapped = self.recipe.mapped.iter().map(|(_, port)| *port);
-        let own = self.recipe.ports.iter().copied();
-        for port in own.chain(mapped).chain(declared) {
-            if !ports.contains(&port) {
-                ports.push(port);
-            }
-        }
-        ports
-    }
-
-    fn body(&self, ports: &[ContainerPort]) -> ContainerCreateBody {
-        let mut body = self.recipe.body.clone();
-        body.image = Some(self.recipe.image.clone());
-        body.labels
-            .get_or_insert_default()
-            .extend(self.made.labels.clone());
-        body.exposed_ports = Some(ports.iter().map(|port| port_key(*port)).collect());
-        let mut host = body.host_config.take().unwrap_or_default();
-        let published = self.engine.publishes_on().to_string();
-        let bindings = ports.iter().map(|port| {
-            let mapped = self.recipe.mapped.iter().find(|(_, known)| known == port);
-            let binding = PortBinding {
-                host_ip: Some(published.clone()),
-                host_port: mapped.map(|(host, _)| host.to_string()),
-            };
-            (port_key(*port), Some(vec![binding]))
-        });
-        match &self.recipe.network {
-            None => {
-                let mut aliases = vec![self.made.service.clone()];
-                aliases.extend(self.recipe.aliases.iter().cloned());
-                let endpoint = self.made.network.endpoint(&aliases);
-                lock(&self.live).endpoint = Some(endpoint.clone());
-                let name = self.made.network.name.clone();
-                host.network_mode = Some(name.clone());
-                host.port_bindings = Some(bindings.collect());
-                body.networking_config = Some(NetworkingConfig {
-                    endpoints_config: Some(HashMap::from([(name, endpoint)])),
-                });
-            }
-            Some(network) => {
-                host.network_mode = Some(network.clone());
-                if !network.starts_with("container:") && network != "host" {
-                    host.port_bindings = Some(bindings.collect());
-                }
-            }
-        }
-        if let Some(modify) = &self.recipe.modifier {
-            modify(&mut host);
-        }
-        body.host_config = Some(host);
-        body
-    }
-
-    /// Starts the container that exists and waits until it is ready.
-    async fn boot(&self, first: bool) -> Result<(), Error> {
-        let began = Instant::now();
-        let output = self.launch(first).await?;
-        self.until_ready(output, first).await?;
-        self.started(began).await
-    }
-
-    /// Waits until what was started is ready.
-    async fn until_ready(&self, output: Output, first: bool) -> Result<(), Error> {
-        let ready = readiness::until_ready(self, output, first);
-        match tokio::time::timeout(self.recipe.start_timeout, ready).await {
-            Ok(Ok(())) => {}
-            Ok(Err(why)) => return Err(self.error(why).help(self.log_help())),
-            Err(_) => {
-                let waited = format!(
-                    "did not become ready within {} ({})",
-                    human(self.recipe.start_timeout),
-                    readiness::describe(&self.recipe)
-                );
-                // Its readiness may be nobody's fault but the engine's.
-                return Err(match self.inspect().await {
-                    Err(why @ Refusal::Silent(_)) => self.error(format!("{waited}: {why}")),
-                    _ => self.error(waited).help(self.log_help()),
-                });
-            }
-        }
-        lock(&self.live).unready = None;
-        Ok(())
-    }
-
-    /// Waits until one that runs answers, whether it was restarted a moment ago or not.
-    async fn still_ready(&self) -> Result<(), Error> {
-        let output = lock(&self.live).unready.clone();
-        match output {
-            Some(output) => self.until_ready(output, false).await,
-            None => readiness::still_ready(self).await,
-        }
-    }
-
-    /// Has the container run and its output read, and its links lead there.
-    async fn launch(&self, first: bool) -> Result<Output, Error> {
-        let start = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
-        let mark = format!("--- chaos-test: start {start} of `{}` ---", self.name());
-        let failed = |refusal: Refusal| {
-            self.error("could not be started".to_owned())
-                .because(advice::not_started(&refusal))
-        };
-        let (output, since) = Output::attach(
-            &self.engine,
-            &self.made.container,
-            &self.made.log,
-            &mark,
-            &self.recipe.conditions,
-            !first,
-        )
-        .await
-        .map_err(failed)?;
-        lock(&self.live).since_start = since;
-        let docker = self.engine.docker();
-        let start = docker.start_container(&self.made.container, None);
-        self.engine
-            .ask("starting the container", START_LIMIT, start)
-            .await
-            .map_err(failed)?;
-        lock(&self.live).unready = Some(output.clone());
-        self.watch();
-        self.find_ports().await?;
-        Ok(output)
-    }
-
-    /// Waits for the container's end beside everything else: it is seen at once.
-    fn watch(&self) {
-        let (report, exit) = watch::channel(None);
-        let expected = Arc::new(AtomicBool::new(false));
-        {
-            let mut live = lock(&self.live);
-            live.exit = Some(exit);
-            live.expected = Arc::clone(&expected);
-        }
-        let (engine, container) = (Arc::clone(&self.engine), self.made.container.clone());
-        let (ledger, world) = (Weak::clone(&self.ledger), Weak::clone(&self.world));
-        let service = self.made.service.clone();
-        tokio::spawn(async move {
-            let code = loop {
-                match wait_for_exit(&engine, &container).await {
-                    Ok(code) => break code,
-                    // A connection that broke says nothing about the container.
-                    Err(_) if world.strong_count() == 0 => return,
-                    Err(_) => tokio::time::sleep(LOST_PAUSE).await,
-                }
-            };
-            if let Some(world) = world.upgrade() {
-                // The engine may give its ports to another container.
-                world.lead_nowhere(&service);
-            }
-            let how = match code {
-                Some(code) => how_it_ended(&engine, &container, code).await,
-                None => REMOVED.to_owned(),
-            };
-            if !expected.load(Ordering::SeqCst)
-                && let Some(ledger) = ledger.upgrade()
-            {
-                let how = how.clone();
-                ledger.record(Event::ServiceDied { service, how });
-            }
-            report.send_replace(Some(Ended { how, code }));
-        });
-    }
-
-    /// Where its ports are published now: another place after each start.
-    async fn find_ports(&self) -> Result<(), Error> {
-        let found = self.inspect().await.map_err(|why| self.refused(&why))?;
-        let endpoints = self.addresses(&found);
-        lock(&self.live).endpoints.clone_from(&endpoints);
-        if let Some(world) = self.world.upgrade() {
-            world.lead_to(&self.made.service, &endpoints);
-        }
-        Ok(())
-    }
-
-    fn addresses(&self, found: &ContainerInspectResponse) -> Vec<(u16, SocketAddr)> {
-        let known = lock(&self.live).known.clone();
-        let host = self.engine.host();
-        if self.recipe.network.as_deref() == Some("host") {
-            let ports = known.into_iter();
-            return ports
-                .map(|port| (port, SocketAddr::new(host, port)))
-                .collect();
-        }
-        published(found, &known, host)
-    }
-
-    /// Whether it runs and where its ports are published, asked of the engine now; `None`
-    /// where it is gone or the engine does not say.
-    pub(crate) async fn published(&self) -> Option<(bool, Vec<(u16, SocketAddr)>)> {
-        let found = self.inspect().await.ok()?;
-        let running = found.state.as_ref().and_then(|state| state.running);
-        Some((running.unwrap_or_default(), self.addresses(&found)))
-    }
-
-    async fn started(&self, began: Instant) -> Result<(), Error> {
-        let found = self.inspect().await.map_err(|why| self.refused(&why))?;
-        let pid = found.state.and_then(|state| state.pid).unwrap_or_default();
-        let endpoints = self.endpoints();
-        self.ledger()?.record(Event::ServiceStarted {
-            service: self.made.service.clone(),
-            pid: u32::try_from(pid).unwrap_or_default(),
-            container: Some(self.made.container.clone()),
-            ports: endpoints
-                .iter()
-                .map(|(_, address)| address.port())
-                .collect(),
-            log: Some(self.made.log.clone()),
-            took_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-        });
-        Ok(())
     }
 
     pub(super) async fn inspect(&self) -> Result<ContainerInspectResponse, Refusal> {
@@ -634,25 +339,6 @@ impl ServiceContainer {
         self.find_ports().await
     }
 
-    /// Removes it for good: the end of its life. It is killed, because nobody needs what it
-    /// would write down.
-    pub(crate) async fn remove(&self) -> Result<(), Error> {
-        self.expect_end(true);
-        remove::container(&self.engine, &self.made.container, &self.made.token, false)
-            .await
-            .map_err(|refusal| Error::new(Kind::Undo, refusal.to_string()))
-    }
-
-    /// The undo of its existence.
-    fn undo_existing(&self) -> Undo {
-        Undo::RemoveContainer {
-            service: self.made.service.clone(),
-            engine: self.engine.url().to_owned(),
-            container: self.made.container.clone(),
-            token: self.made.token.clone(),
-        }
-    }
-
     fn expect_end(&self, expected: bool) {
         let live = lock(&self.live);
         live.expected.store(expected, Ordering::SeqCst);
@@ -790,91 +476,4 @@ impl Unit for ServiceContainer {
     fn as_container(&self) -> Result<&ServiceContainer, Error> {
         Ok(self)
     }
-}
-
-/// Its exit code, once it has ended; `None` where it is not there any more.
-async fn wait_for_exit(engine: &Engine, container: &str) -> Result<Option<i64>, EngineError> {
-    let options = WaitContainerOptionsBuilder::default()
-        .condition("not-running")
-        .build();
-    let mut answers = engine.docker().wait_container(container, Some(options));
-    match answers.next().await {
-        Some(Ok(answer)) => Ok(Some(answer.status_code)),
-        // Every code but 0 comes as an error.
-        Some(Err(EngineError::DockerContainerWaitError { code, .. })) => Ok(Some(code)),
-        Some(Err(EngineError::DockerResponseServerError {
-            status_code: 404, ..
-        })) => Ok(None),
-        Some(Err(error)) => Err(error),
-        None => Err(EngineError::RequestTimeoutError),
-    }
-}
-
-/// How a container with this exit code ended, as far as the engine knows.
-async fn how_it_ended(engine: &Engine, container: &str, code: i64) -> String {
-    let mut how = format!("exit code {code}");
-    how.push_str(match code {
-        137 => ", SIGKILL",
-        143 => ", SIGTERM",
-        139 => ", SIGSEGV",
-        _ => "",
-    });
-    let found = engine.docker().inspect_container(container, None);
-    let found = match engine.ask("looking at its end", ASK_LIMIT, found).await {
-        Ok(found) if !is_gone(&found) => found,
-        Ok(_) | Err(Refusal::Missing(_)) => return format!("{how}, {REMOVED}"),
-        Err(_) => return how,
-    };
-    let killed = found.state.and_then(|state| state.oom_killed);
-    let limit = found.host_config.and_then(|host| host.memory);
-    if killed == Some(true) {
-        how.push_str(", out of memory");
-    } else if let Some(limit) = limit.filter(|limit| *limit > 0 && code == 137) {
-        // The kernel's word for it may come late, or be lost with the container's group.
-        how.push_str(&format!(
-            ", perhaps out of memory: it may use {} MiB",
-            limit >> 20
-        ));
-    }
-    how
-}
-
-/// Whether somebody is removing it.
-fn is_gone(found: &ContainerInspectResponse) -> bool {
-    let status = found.state.as_ref().and_then(|state| state.status);
-    matches!(
-        status,
-        Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD)
-    )
-}
-
-/// Where ports are published, in the order in which users know them.
-fn published(
-    found: &ContainerInspectResponse,
-    known: &[u16],
-    host: IpAddr,
-) -> Vec<(u16, SocketAddr)> {
-    let settings = found.network_settings.as_ref();
-    let Some(ports) = settings.and_then(|settings| settings.ports.as_ref()) else {
-        return Vec::new();
-    };
-    known
-        .iter()
-        .filter_map(|port| {
-            let bindings = ports.get(&format!("{port}/tcp"))?.as_ref()?;
-            let mut numbers = bindings
-                .iter()
-                .filter_map(|binding| binding.host_port.as_ref());
-            let number = numbers.find_map(|number| number.parse().ok())?;
-            Some((*port, SocketAddr::new(host, number)))
-        })
-        .collect()
-}
-
-fn tcp_ports(ports: &[ContainerPort]) -> Vec<u16> {
-    let tcp = ports.iter().filter_map(|port| match port {
-        ContainerPort::Tcp(port) => Some(*port),
-        _ => None,
-    });
-    tcp.collect()
 }
