@@ -60,7 +60,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | start services | [`ChaosContext::process`], [`Program`], [`Service`] |
+//! | start services | [`ChaosContext::process`], [`Program`], [`ChaosContext::in_process`], [`Service`] |
+//! | know a service's address before it starts | [`ChaosContext::reserve`] |
 //! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
 //! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
 //! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`] |
@@ -119,7 +120,7 @@ pub use error::{Error, Result, TestError, TestOutcome};
 #[cfg(feature = "containers")]
 pub use fault::container;
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
-pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Met, Record, Risk, Started};
+pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
 pub use model::outcome::{Leftover, Outcome, Restoration, RunStatus, Verdict};
@@ -134,8 +135,9 @@ pub use probe::{
     IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
 };
 pub use run::{
-    Address, Baseline, ChaosContext, During, EnvValue, Expectations, Fixture, Injection, Link,
-    Moment, Monitor, Program, Recovers, Recovery, Samples, Service,
+    Address, Baseline, ChaosContext, During, EnvValue, Expectations, Fixture, InProcess, Injection,
+    Link, Moment, Monitor, Ports, Program, Recovers, Recovery, Reserved, Samples, Served, Service,
+    Slot,
 };
 #[cfg(feature = "containers")]
 pub use run::{Container, IntoContainer};

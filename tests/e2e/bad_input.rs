@@ -267,6 +267,16 @@ fn a_seed_that_is_no_number_is_refused() {
 }
 
 #[test]
+fn what_cannot_be_kept_is_refused_before_anything_starts() {
+    let ended = Rerun::of("subjects::the_body_panics")
+        .env("CHAOS_KEEP", "always")
+        .run();
+    assert!(!ended.status.success());
+    says(&ended, &["CHAOS_KEEP is `always`", "`failed` keeps"]);
+    assert!(!ended.output().contains("the body fell over"));
+}
+
+#[test]
 fn an_expected_panic_excuses_nothing_else() {
     let ended = failing("it_does_not_panic");
     says(

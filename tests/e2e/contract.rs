@@ -11,6 +11,11 @@ async fn each_fault_is_felt_and_lifted(
     chaos: &ChaosContext,
     inventory: &Service,
 ) -> chaos_test::Result {
+    go_through_all(chaos, inventory).await
+}
+
+/// Goes through the catalogue twice, on one service with the routes of inventory.
+pub async fn go_through_all(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
     let requests = watch(chaos, inventory);
     let normal = requests.baseline(ms(300)).await?;
     let faults = CATALOGUE

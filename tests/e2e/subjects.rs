@@ -2,8 +2,10 @@
 
 use chaos_test::prelude::*;
 use chaos_test::{link, process, tcp};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-use crate::victims::{inventory, inventory_program, watch};
+use crate::victims::{come_in, inventory, inventory_program, until_asked, watch};
 
 macro_rules! subject {
     ($(#[$($argument_of:tt)*])* $name:ident($($argument:ident: $type:ty),*) $body:block) => {
@@ -239,6 +241,70 @@ subject!(it_waits_to_be_killed(chaos: &ChaosContext) {
     say("ready to be killed");
     std::future::pending::<()>().await;
     Ok(())
+});
+
+// Services in this process.
+
+subject!(a_service_in_this_process_dies(chaos: &ChaosContext, inventory: &Service) {
+    let fails = chaos.in_process("fails", async |listener| {
+        until_asked(listener).await;
+        Err::<(), _>("no stock")
+    });
+    let panics = chaos.in_process("panics", async |listener| {
+        until_asked(listener).await;
+        panic!("no stock")
+    });
+    let returns = chaos.in_process("returns", async |listener| {
+        until_asked(listener).await;
+    });
+    for service in [fails.await?, panics.await?, returns.await?] {
+        let mut client = TcpStream::connect(service.first_address().socket()).await?;
+        client.write_u8(1).await?;
+        while !service.last_lines(1).concat().contains("ended: ") {
+            tokio::time::sleep(ms(2)).await;
+        }
+    }
+    let requests = watch(chaos, inventory);
+    let _outage = chaos.inject(process::kill(inventory)).await?;
+    requests.over(ms(50)).await?;
+    Ok(())
+});
+
+subject!(a_service_in_this_process_blocks(chaos: &ChaosContext, inventory: &Service) {
+    let stuck = chaos.in_process("stuck", async |_| loop {
+        std::thread::sleep(secs(1));
+    });
+    let stuck = stuck.await?;
+    let error = chaos.inject(process::kill(&stuck)).await.unwrap_err().to_string();
+    let named = "blocks its thread `chaos-in-stuck`";
+    say(&format!(
+        "not killed: {}, {named}: {}",
+        error.contains("its process is still there 5 s after SIGKILL"),
+        error.contains(named)
+    ));
+    let requests = watch(chaos, inventory);
+    let _outage = chaos.inject(process::kill(inventory)).await?;
+    requests.over(ms(50)).await?;
+    Ok(())
+});
+
+/// A service in this process, and a fault on it that is met.
+async fn break_one_in_this_process(chaos: &ChaosContext) -> chaos_test::Result {
+    let service = chaos.in_process("here", until_asked);
+    let service = service.await?;
+    std::mem::forget(chaos.inject(process::stop(&service)).await?);
+    come_in(&service).await?;
+    Ok(())
+}
+
+subject!(it_panics_beside_a_service(chaos: &ChaosContext) {
+    break_one_in_this_process(chaos).await?;
+    panic!("no stock left");
+});
+
+subject!(#[timeout = "1s"] it_takes_too_long_beside_a_service(chaos: &ChaosContext) {
+    break_one_in_this_process(chaos).await?;
+    std::future::pending().await
 });
 
 // Fixtures.

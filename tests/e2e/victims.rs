@@ -2,6 +2,8 @@
 
 use chaos_test::http;
 use chaos_test::prelude::*;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 
 /// A real HTTP service.
 pub fn inventory_program() -> Program {
@@ -37,4 +39,25 @@ pub fn processes_with(text: &str) -> Vec<u32> {
             String::from_utf8_lossy(&environment).contains(text) && runs(*pid)
         })
         .collect()
+}
+
+/// A client that has come in through a link of its own, so that faults on the service are
+/// met, whether it answers or not.
+pub async fn come_in(service: &Service) -> chaos_test::Result<TcpStream> {
+    let link = service.link("visitor").await?;
+    let before = link.traffic().accepted;
+    let stream = TcpStream::connect(link.address().socket()).await?;
+    while link.traffic().accepted == before {
+        tokio::time::sleep(ms(1)).await;
+    }
+    Ok(stream)
+}
+
+/// Accepts clients until one has sent something.
+pub async fn until_asked(listener: TcpListener) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        if client.read_u8().await.is_ok() {
+            return;
+        }
+    }
 }

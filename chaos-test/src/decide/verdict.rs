@@ -16,6 +16,18 @@ pub fn judge(records: &[Record]) -> Outcome {
     }
 }
 
+/// Whether a test whose body has ended has failed already, whatever comes of its rollback. A
+/// skip is no failure.
+#[must_use]
+pub fn has_failed(records: &[Record]) -> bool {
+    let status = status(records);
+    match verdict(records, &status) {
+        Verdict::Held => false,
+        Verdict::Deviated(_) => true,
+        Verdict::Unknown(_) => !matches!(status, RunStatus::Skipped(_)),
+    }
+}
+
 fn body_end(records: &[Record]) -> Option<&BodyEnd> {
     records.iter().rev().find_map(|record| match &record.event {
         Event::BodyEnded { how } => Some(how),
@@ -174,7 +186,12 @@ fn restoration(records: &[Record]) -> Restoration {
         })
         .collect();
     if left.is_empty() {
-        Restoration::Restored { faults, others }
+        let kept = journal::kept(records).len();
+        Restoration::Restored {
+            faults,
+            others,
+            kept,
+        }
     } else {
         Restoration::Unrestored { left }
     }
@@ -206,7 +223,7 @@ pub fn headline(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::Risk;
+    use crate::model::event::{Kept, Risk};
     use crate::model::undo::Undo;
 
     fn records(events: Vec<Event>) -> Vec<Record> {
@@ -424,5 +441,56 @@ mod tests {
         let outcome = judge(&records(vec![ended(BodyEnd::Skipped("no docker".into()))]));
         assert!(!outcome.passed());
         assert_eq!(outcome.skipped(), Some("no docker"));
+    }
+
+    #[test]
+    fn a_test_has_failed_before_its_rollback_unless_it_held_or_was_skipped() {
+        for (hits, middle, how, failed) in [
+            (3, vec![judged(Met::Yes)], BodyEnd::Returned, false),
+            (3, vec![], BodyEnd::PanickedAsExpected("".into()), false),
+            (3, vec![], BodyEnd::Skipped("no docker".into()), false),
+            (3, vec![], BodyEnd::Dropped, false),
+            (3, vec![judged(Met::No)], BodyEnd::Dropped, true),
+            (3, vec![judged(Met::No)], BodyEnd::Returned, true),
+            (3, vec![judged(Met::NoData)], BodyEnd::Returned, true),
+            (3, vec![], BodyEnd::Failed("boom".into()), true),
+            (3, vec![], BodyEnd::Panicked("boom".into()), true),
+            (3, vec![], BodyEnd::TimedOut("after 1 s".into()), true),
+            (3, vec![], BodyEnd::Errored("no journal".into()), true),
+            (0, vec![], BodyEnd::Returned, true),
+        ] {
+            let mut events = vec![planned(1), injected()];
+            events.extend(middle);
+            events.extend([undone(), lifted(hits, false), ended(how.clone())]);
+            assert_eq!(has_failed(&records(events)), failed, "{how:?}");
+        }
+        assert!(has_failed(&records(vec![ended(BodyEnd::Returned)])));
+    }
+
+    #[test]
+    fn what_was_kept_on_purpose_is_restored_and_counted() {
+        let keep = Kept {
+            entry: 2,
+            undo: Undo::Nothing,
+            runs: true,
+            ports: vec![],
+        };
+        let start = Event::Planned {
+            entry: 2,
+            what: "make container".into(),
+            undo: Undo::Nothing,
+            fault: false,
+        };
+        let kept = Event::Kept { kept: vec![keep] };
+        let outcome = test(3, vec![judged(Met::No), start, kept], BodyEnd::Returned);
+        assert!(!outcome.passed());
+        assert_eq!(
+            outcome.restoration,
+            Restoration::Restored {
+                faults: 1,
+                others: 0,
+                kept: 1
+            }
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! journal.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,7 @@ pub enum Event {
     ServiceStarted {
         /// Its name.
         service: String,
-        /// Its process number; 0 where it has no process of its own.
+        /// Its process number; that of the test where it runs in the test's own process.
         pid: u32,
         /// The name of its container, if it runs in one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,6 +170,12 @@ pub enum Event {
         /// What a person can do.
         by_hand: String,
     },
+    /// Containers and their network stay on purpose (`CHAOS_KEEP=failed`): nobody performs
+    /// these steps any more. All of them in one event, so that none stays without the others.
+    Kept {
+        /// What stays, newest first.
+        kept: Vec<Kept>,
+    },
     /// A baseline was taken.
     Baseline {
         /// The monitor's name.
@@ -227,6 +234,20 @@ pub enum Event {
         /// All three answers.
         outcome: Outcome,
     },
+}
+
+/// Something that stays after its test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Kept {
+    /// The entry's number in the rollback.
+    pub entry: u64,
+    /// The step that is left to a person.
+    pub undo: Undo,
+    /// Whether it runs, if it is a container.
+    pub runs: bool,
+    /// Where the engine publishes a container's ports, by the port in the container.
+    pub ports: Vec<(u16, SocketAddr)>,
 }
 
 /// The first line of a journal: what test, in what process.

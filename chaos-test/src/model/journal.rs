@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::event::{Event, JOURNAL_VERSION, Record, Started};
+use super::event::{Event, JOURNAL_VERSION, Kept, Record, Started};
 use super::undo::Undo;
 
 /// A journal, read.
@@ -130,6 +130,16 @@ impl Journal {
     }
 }
 
+/// What was left on purpose, newest first.
+#[must_use]
+pub fn kept(records: &[Record]) -> Vec<Kept> {
+    let kept = records.iter().filter_map(|record| match &record.event {
+        Event::Kept { kept } => Some(kept.clone()),
+        _ => None,
+    });
+    kept.flatten().collect()
+}
+
 /// What some records leave to be undone, newest first.
 #[must_use]
 pub fn pending(records: &[Record]) -> Vec<Pending> {
@@ -155,6 +165,11 @@ pub fn pending(records: &[Record]) -> Vec<Pending> {
             }
             Event::Undone { entry, .. } => {
                 open.remove(entry);
+            }
+            Event::Kept { kept } => {
+                for kept in kept {
+                    open.remove(&kept.entry);
+                }
             }
             _ => {}
         }
@@ -249,6 +264,24 @@ mod tests {
         };
         let journal = Journal::read(&text(&[started(), planned(1), failed])).unwrap();
         assert_eq!(journal.pending().len(), 1);
+    }
+
+    #[test]
+    fn what_was_kept_is_not_pending() {
+        let keep = |entry| Kept {
+            entry,
+            undo: Undo::Nothing,
+            runs: true,
+            ports: vec![(6379, "127.0.0.1:32768".parse().unwrap())],
+        };
+        let event = Event::Kept {
+            kept: vec![keep(3), keep(1)],
+        };
+        let events = [started(), planned(1), planned(2), planned(3), event];
+        let journal = Journal::read(&text(&events)).unwrap();
+        let entries: Vec<_> = journal.pending().iter().map(|step| step.entry).collect();
+        assert_eq!(entries, [2]);
+        assert_eq!(kept(&journal.records), [keep(3), keep(1)]);
     }
 
     #[test]

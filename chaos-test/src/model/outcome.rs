@@ -40,12 +40,15 @@ pub enum Verdict {
 #[serde(tag = "is", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Restoration {
-    /// Everything was put back.
+    /// Everything was put back, but for what was kept on purpose.
     Restored {
         /// How many faults were lifted.
         faults: usize,
         /// How many other things (processes, folders, ...) were put back.
         others: usize,
+        /// How many containers and networks were left on purpose (`CHAOS_KEEP=failed`).
+        #[serde(default)]
+        kept: usize,
     },
     /// Something was not put back.
     Unrestored {

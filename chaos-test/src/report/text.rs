@@ -5,14 +5,17 @@
 //! lines) and what is to be copied (commands, paths) is never broken.
 
 mod charts;
+mod kept;
 mod plain;
 mod timeline;
 
 use std::path::PathBuf;
 
+pub use kept::kept_lines;
 pub use plain::plain;
 
 use crate::model::event::{BodyEnd, Event, Met, Record, Started};
+use crate::model::journal;
 use crate::model::outcome::{Outcome, Restoration, RunStatus, Verdict};
 
 /// The last lines that a service wrote.
@@ -58,6 +61,10 @@ pub fn explain(
 
     page.gap();
     restored(&mut page, &outcome.restoration);
+    for line in kept_lines(&journal::kept(records)) {
+        let indent = 2 + line.chars().take_while(|c| *c == ' ').count();
+        page.line(indent, line.trim_start());
+    }
     if !started.abandoned.is_empty() {
         let bodies = started.abandoned.join(", ");
         page.paragraph(
@@ -232,16 +239,29 @@ fn restored(page: &mut Page, restoration: &Restoration) {
         Restoration::Restored {
             faults: 0,
             others: 0,
+            kept: 0,
         } => {
             page.line(2, "restored: there was nothing to put back");
         }
-        Restoration::Restored { faults, others } => {
+        Restoration::Restored {
+            faults,
+            others,
+            kept,
+        } => {
             let counts: Vec<String> = [(*faults, "fault"), (*others, "other")]
                 .into_iter()
                 .filter(|(count, _)| *count > 0)
                 .map(|(count, what)| format!("{count} {what}{}", plural(count)))
                 .collect();
-            page.line(2, &format!("restored: everything ({})", counts.join(", ")));
+            let counts = counts.join(", ");
+            page.line(
+                2,
+                &match (kept, counts.as_str()) {
+                    (0, _) => format!("restored: everything ({counts})"),
+                    (_, "") => format!("restored: {kept} kept on purpose"),
+                    _ => format!("restored: {counts}; {kept} kept on purpose"),
+                },
+            );
         }
         Restoration::Unrestored { left } => {
             let things = if left.len() == 1 {

@@ -14,12 +14,13 @@ use crate::model::undo::Undo;
 use crate::probe::Ready;
 use crate::system::Ledger;
 use crate::system::container::{
-    Engine, Made, Network, Recipe, ServiceContainer, Slot, TOKEN_LABEL, make_network,
+    Engine, Made, Network, Permit, Recipe, ServiceContainer, TOKEN_LABEL, make_network,
 };
 use crate::system::proxy;
 use crate::system::service::Unit;
 
 use super::inner::Inner;
+use super::reserving::Slot;
 use super::service::Service;
 use super::starting;
 
@@ -125,11 +126,19 @@ where
 
 pub(super) async fn container(
     inner: Arc<Inner>,
-    name: String,
+    slot: Slot,
     container: Container,
 ) -> Result<Service, Error> {
     let _call = inner.enter().await?;
-    starting::check_name(&name)?;
+    let name = slot.claim(&inner)?;
+    let started = start(&inner, &name, container).await;
+    if started.is_err() {
+        inner.world.forget_service(&name);
+    }
+    started
+}
+
+async fn start(inner: &Arc<Inner>, name: &str, container: Container) -> Result<Service, Error> {
     if !name.is_ascii() {
         return Err(Error::new(
             Kind::Usage,
@@ -142,15 +151,6 @@ pub(super) async fn container(
         let kind = error.kind().clone();
         Error::new(kind, format!("service `{name}` cannot be a container")).because(error)
     })?;
-    inner.world.claim_service(&name)?;
-    let started = start(&inner, &name, recipe).await;
-    if started.is_err() {
-        inner.world.forget_service(&name);
-    }
-    started
-}
-
-async fn start(inner: &Arc<Inner>, name: &str, recipe: Recipe) -> Result<Service, Error> {
     let engine = Engine::find().await.map_err(|why| {
         let capability = Some("docker".to_owned());
         Error::new(
@@ -158,7 +158,7 @@ async fn start(inner: &Arc<Inner>, name: &str, recipe: Recipe) -> Result<Service
             format!("service `{name}` needs docker: {why}"),
         )
     })?;
-    let slot = slot(inner, name).await?;
+    let permit = permit(inner, name).await?;
     let network = network(inner, &engine).await.map_err(|error| {
         Error::new(Kind::Service, format!("service `{name}` has no network")).because(error)
     })?;
@@ -169,11 +169,11 @@ async fn start(inner: &Arc<Inner>, name: &str, recipe: Recipe) -> Result<Service
         container: chosen.unwrap_or_else(|| format!("chaos-{token}")),
         labels: labels(inner, &token),
         token,
-        log: starting::log(inner, name)?,
+        log: starting::log_of(inner, name)?,
         network,
-        _slot: slot,
+        _permit: permit,
     };
-    let ledger: Arc<dyn Ledger> = inner.recorder.clone();
+    let ledger = starting::ledger(inner);
     let unit = Arc::new(ServiceContainer::new(
         engine,
         recipe,
@@ -183,29 +183,37 @@ async fn start(inner: &Arc<Inner>, name: &str, recipe: Recipe) -> Result<Service
     ));
     let as_unit: Arc<dyn Unit> = unit.clone();
     inner.world.add_service(as_unit);
+    let start = async {
+        unit.start().await?;
+        starting::in_front_of(inner, &*unit).await
+    };
     let started = tokio::select! {
-        started = unit.start() => started,
+        started = start => started,
         ended = inner.until_ended() => Err(ended),
     };
-    if let Err(error) = started {
+    match started {
+        Ok(service) => Ok(service),
         // Nobody has a handle to it: what was made goes now, not with the context.
-        return Err(match unit.end(false).await {
+        Err(error) => Err(match unit.end(false).await {
             Ok(()) => error,
             Err(left) => error.help(unit.left(&left)),
-        });
+        }),
     }
-    let links = starting::open_links(inner, name, &unit.endpoints()).await?;
-    Ok(starting::service(inner, name, links))
 }
 
 /// A place among the containers that may run at once. A context that has one already goes
 /// on without: waiting while holding could last for ever.
-async fn slot(inner: &Arc<Inner>, name: &str) -> Result<Option<Slot>, Error> {
+async fn permit(inner: &Arc<Inner>, name: &str) -> Result<Option<Permit>, Error> {
     let state = inner.world.state.clone();
-    // Another one of the context may get a place meanwhile.
-    let may_wait = || !inner.world.has_slots();
+    let take = async {
+        // The second one looks only once the first one has its place.
+        let mut has_permit = inner.world.has_permit.lock().await;
+        let taken = Permit::take(&state, !*has_permit, name).await;
+        *has_permit = true;
+        taken
+    };
     let taken = tokio::select! {
-        taken = Slot::take(&state, may_wait, name) => taken,
+        taken = take => taken,
         ended = inner.until_ended() => return Err(ended),
     };
     let taken = taken.map_err(|error| {
@@ -219,12 +227,12 @@ async fn slot(inner: &Arc<Inner>, name: &str) -> Result<Option<Slot>, Error> {
             ),
         });
     }
-    if taken.slot.is_none() {
+    if taken.permit.is_none() {
         inner.recorder.record(Event::Note {
             text: format!("{name} is one container more than may run at once"),
         });
     }
-    Ok(taken.slot)
+    Ok(taken.permit)
 }
 
 /// The private network of the context, made when it is first needed.

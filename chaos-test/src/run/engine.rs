@@ -41,12 +41,18 @@ pub(crate) fn probes() -> &'static Handle {
 }
 
 fn build(name: &str) -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name(name)
-        .enable_all()
-        .build()
-        .expect("the kernel gives a process threads and a poll descriptor")
+    let build = || {
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name(name)
+            .enable_all()
+            .build()
+            .expect("the kernel gives a process threads and a poll descriptor")
+    };
+    // On a thread of its own: one that has called `exit` has lost its thread-local values,
+    // and no runtime can be made on it any more.
+    std::thread::scope(|scope| scope.spawn(build).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Runs a future on a runtime and waits for it from any other, or from none.

@@ -17,7 +17,7 @@ use crate::system::lock::lock;
 use crate::system::service::last_lines;
 
 use super::inner::Inner;
-use super::{engine, process_run, rollback};
+use super::{engine, keep, process_run, rollback};
 
 /// How long calls that are still under way may take to end.
 const CALLS_LIMIT: Duration = Duration::from_secs(120);
@@ -90,6 +90,11 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
     .await;
     let logs = logs(inner);
     *lock(&inner.tails) = logs.clone();
+    // Decided before anything goes: from the body's end, the judgements and the faults.
+    stage(inner, "marking what stays", |inner| async move {
+        keep::mark(&inner).await
+    })
+    .await;
     stage(inner, "putting everything back", |inner| async move {
         rollback::put_back_all(&inner).await;
     })

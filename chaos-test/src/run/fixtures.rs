@@ -17,8 +17,8 @@ use super::Boxed;
 use super::context::ChaosContext;
 use super::engine;
 
-/// How long a set-up may take.
-const SET_UP_LIMIT: Duration = Duration::from_secs(120);
+/// How long a set-up may take: as long as the pull of an image, which it may have to wait for.
+const SET_UP_LIMIT: Duration = Duration::from_secs(600);
 
 /// How long a value may take to be dropped before the rollback goes on without it.
 const DROP_LIMIT: Duration = Duration::from_secs(10);

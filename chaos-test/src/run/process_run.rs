@@ -19,6 +19,7 @@ use crate::system::{at_exit, identity, place, terminal};
 
 use super::finish::{self, Ending};
 use super::inner::Inner;
+use super::keep;
 use super::recorder::Recorder;
 use super::reports::{Reports, fragment_name};
 use super::sweep;
@@ -42,6 +43,8 @@ pub(crate) struct TestIdentity {
     pub(super) tags: Vec<String>,
     pub(super) seed: u64,
     pub(super) names_breakables: bool,
+    /// Whether its containers stay if it fails.
+    pub(super) keeps_failed: bool,
     /// The macro's tests turn the process red when it exits in the middle of them.
     pub(super) from_macro: bool,
     /// The bare name of its files below the run's folder.
@@ -109,18 +112,21 @@ impl TestIdentity {
     /// The identity of a `#[chaos_test]`.
     pub(super) fn of_spec(spec: &'static TestSpec) -> Result<Self, Error> {
         let seed = chosen_seed(spec.seed)?;
+        let keeps_failed = keep::is_wanted()?;
         let run = current(spec.target_tmpdir)?;
         let mut identity = Self::new(run, place::binary_id(spec), spec.path(), seed, true);
         identity.package = spec.package.to_owned();
         identity.hypothesis = spec.hypothesis.to_owned();
         identity.tags = spec.tags.iter().map(|&tag| tag.to_owned()).collect();
         identity.names_breakables = spec.breaks.is_some();
+        identity.keeps_failed = keeps_failed;
         Ok(identity)
     }
 
     /// The identity of a context without the macro.
     pub(super) fn plain(name: &str) -> Result<Self, Error> {
         let seed = chosen_seed(None)?;
+        let keeps_failed = keep::is_wanted()?;
         let run = current(None)?;
         let program = std::env::current_exe()
             .ok()
@@ -141,6 +147,7 @@ impl TestIdentity {
         });
         let mut identity = Self::new(run, binary, name.to_owned(), seed, false);
         identity.package = package;
+        identity.keeps_failed = keeps_failed;
         Ok(identity)
     }
 
@@ -164,6 +171,7 @@ impl TestIdentity {
             tags: Vec::new(),
             seed,
             names_breakables: false,
+            keeps_failed: false,
             from_macro: macros,
             fragment,
             started_ms: now_ms(),

@@ -288,6 +288,13 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// Has it listen on these ports, unless it names its own.
+    pub(super) fn take_ports(&mut self, reserved: Vec<u16>) {
+        if self.program.ports.is_none() && !reserved.is_empty() {
+            self.ports = reserved.into_iter().map(|port| (port, 0)).collect();
+        }
+    }
+
     pub(super) fn find(&self) -> Result<PathBuf, Error> {
         let found = match &self.program.program {
             Where::Path(path) => find_program(path),
@@ -502,6 +509,15 @@ mod tests {
         assert_eq!(Program::new("a").without_port().plan().ports, []);
         let two = Program::new("a").listens(80).listens_at(81);
         assert_eq!(two.plan().ports, [(80, 0), (81, 81)]);
+        for (program, expected) in [
+            (Program::new("a"), [(9092, 0), (9093, 0)].as_slice()),
+            (Program::new("a").without_port(), [].as_slice()),
+            (Program::new("a").listens(80), [(80, 0)].as_slice()),
+        ] {
+            let mut plan = program.plan();
+            plan.take_ports(vec![9092, 9093]);
+            assert_eq!(plan.ports, expected);
+        }
     }
 
     #[test]

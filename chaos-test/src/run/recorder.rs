@@ -53,6 +53,11 @@ impl Inner {
             Event::Undone { entry, .. } => {
                 self.open.remove(entry);
             }
+            Event::Kept { kept } => {
+                for kept in kept {
+                    self.open.remove(&kept.entry);
+                }
+            }
             _ => {}
         }
         self.records.push(record);
@@ -153,7 +158,12 @@ impl Recorder {
         lock(&self.inner)
     }
 
-    fn write(&self, event: Event) -> Result<(), Error> {
+    /// Writes an event that something depends on.
+    ///
+    /// # Errors
+    ///
+    /// If it is not on disk. Then it did not happen.
+    pub(crate) fn write(&self, event: Event) -> Result<(), Error> {
         let mut inner = self.inner();
         // Numbered under the lock, so that the order of the lines is the order of numbers.
         let record = Record {

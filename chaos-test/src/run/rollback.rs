@@ -2,7 +2,7 @@
 //! and past every step that fails.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::TestError;
@@ -16,6 +16,7 @@ use super::Boxed;
 use super::engine;
 use super::injecting::{self, Lifting};
 use super::inner::Inner;
+use super::side_by_side;
 
 /// How long a closure of the user may take.
 const CLOSURE_LIMIT: Duration = Duration::from_secs(60);
@@ -39,42 +40,59 @@ pub(super) async fn lift_all(inner: &Arc<Inner>) {
     }
 }
 
-/// Performs all that is left, newest first.
+/// Performs all that is left, newest first; containers that stand next to each other at the
+/// same time.
 pub(super) async fn put_back_all(inner: &Arc<Inner>) {
-    let mut closures: BTreeMap<u64, Closure> = {
+    let closures: BTreeMap<u64, Closure> = {
         let mut closures = lock(&inner.closures);
         let taken = std::mem::take(&mut *closures);
         taken.into_iter().map(|one| (one.entry, one)).collect()
     };
-    for step in in_order(inner) {
-        // A fault that could not be lifted is tried again, and only its own look at the
-        // world can say that it is gone.
-        let fault = lock(&inner.injected).get(&step.entry).cloned();
-        if let Some(fault) = fault {
-            let _ = injecting::put_back(inner, &fault).await;
-            continue;
-        }
-        let done = match closures.remove(&step.entry) {
-            Some(closure) => run(closure).await,
-            None => crate::system::undo::perform(
-                &step.undo,
-                step.entry,
-                &inner.world.state,
-                Some(&inner.world),
-            )
-            .await
-            .map_err(|error| error.to_string()),
+    let closures = Mutex::new(closures);
+    for group in side_by_side::groups(&in_order(inner), |step| &step.undo) {
+        let step = |step: Pending| {
+            let closure = lock(&closures).remove(&step.entry);
+            put_back(Arc::clone(inner), step, closure)
         };
-        match done {
-            Ok(()) => inner.recorder.undone(step.entry),
-            Err(why) => inner.recorder.record(Event::UndoFailed {
-                entry: step.entry,
-                what: step.what,
-                why,
-                by_hand: step.undo.by_hand(),
-            }),
+        side_by_side::perform(group, step, |step, done| {
+            if let Err(why) = done {
+                inner.recorder.record(Event::UndoFailed {
+                    entry: step.entry,
+                    what: step.what,
+                    why,
+                    by_hand: step.undo.by_hand(),
+                });
+            }
+        })
+        .await;
+    }
+}
+
+/// Performs one step, and records that it was.
+async fn put_back(
+    inner: Arc<Inner>,
+    step: Pending,
+    closure: Option<Closure>,
+) -> Result<(), String> {
+    // A fault that could not be lifted is tried again, and only its own look at the world
+    // can say that it is gone.
+    let fault = lock(&inner.injected).get(&step.entry).cloned();
+    if let Some(fault) = fault {
+        // What comes of it is in the journal.
+        let _ = injecting::put_back(&inner, &fault).await;
+        return Ok(());
+    }
+    match closure {
+        Some(closure) => run(closure).await?,
+        None => {
+            let world = Some(&*inner.world);
+            crate::system::undo::perform(&step.undo, step.entry, &inner.world.state, world)
+                .await
+                .map_err(|error| error.to_string())?;
         }
     }
+    inner.recorder.undone(step.entry);
+    Ok(())
 }
 
 /// What is pending, newest first; a service that was restarted keeps its first place, so

@@ -22,6 +22,10 @@ pub(super) const DEFAULT_PORT: u16 = 0;
 pub struct Address(SocketAddr);
 
 impl Address {
+    pub(super) fn of(link: &proxy::Link) -> Self {
+        Self(link.address())
+    }
+
     /// As a socket address.
     #[must_use]
     pub fn socket(self) -> SocketAddr {
@@ -232,24 +236,7 @@ impl Service {
 
     #[track_caller]
     fn link_at(&self, port: u16) -> &proxy::Link {
-        let found = self.ports.iter().find(|(known, _)| *known == port);
-        let Some((_, link)) = found else {
-            let known: Vec<_> = self
-                .ports
-                .iter()
-                .map(|(known, _)| known.to_string())
-                .collect();
-            panic!(
-                "service `{}` has no port {port}; it has: {}",
-                self.name,
-                if known.is_empty() {
-                    "none".to_owned()
-                } else {
-                    known.join(", ")
-                }
-            );
-        };
-        link
+        at_port(&self.name, &self.ports, port)
     }
 
     #[track_caller]
@@ -330,10 +317,34 @@ impl Breakable for Link {
 }
 
 #[cfg(feature = "containers")]
-async fn for_containers(inner: &Arc<Inner>, link: &proxy::Link) -> Result<Address, Error> {
+pub(super) async fn for_containers(
+    inner: &Arc<Inner>,
+    link: &proxy::Link,
+) -> Result<Address, Error> {
     let (inner, link) = (Arc::clone(inner), link.clone());
     let opened = super::container::address_for_containers(inner, link);
     engine::run_on(engine::own(), opened).await.map(Address)
+}
+
+/// The link to a port of a service.
+#[track_caller]
+pub(super) fn at_port<'a>(
+    name: &str,
+    ports: &'a [(u16, proxy::Link)],
+    port: u16,
+) -> &'a proxy::Link {
+    let Some((_, link)) = ports.iter().find(|(known, _)| *known == port) else {
+        let known: Vec<_> = ports.iter().map(|(known, _)| known.to_string()).collect();
+        panic!(
+            "service `{name}` has no port {port}; it has: {}",
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
+        );
+    };
+    link
 }
 
 /// How a link is called: who uses it, what it leads to, and by which port.

@@ -13,19 +13,19 @@ use crate::system::service::process::{Launch, ServiceProcess};
 
 use super::inner::Inner;
 use super::program::{Filled, Plan, Program};
-use super::service::{Service, link_name};
+use super::reserving::Slot;
+use super::service::{DEFAULT_PORT, Service, link_name};
 
 /// The client's name of the link that everybody shares.
-const EVERYBODY: &str = "any";
+pub(super) const EVERYBODY: &str = "any";
 
 pub(super) async fn process(
     inner: Arc<Inner>,
-    name: String,
+    slot: Slot,
     program: Program,
 ) -> Result<Service, Error> {
     let _call = inner.enter().await?;
-    check_name(&name)?;
-    inner.world.claim_service(&name)?;
+    let name = slot.claim(&inner)?;
     let started = start(&inner, &name, &program).await;
     if started.is_err() {
         inner.world.forget_service(&name);
@@ -42,12 +42,14 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
         )
         .because(error)
     };
-    let plan = program.plan();
+    let mut plan = program.plan();
+    plan.take_ports(inner.world.linked_ports(name));
     let path = plan.find().map_err(failed)?;
     let ports = reserve(&plan).map_err(failed)?;
     let launch = launch(inner, name, &plan, path, ports).map_err(failed)?;
-    let ledger: Arc<dyn Ledger> = inner.recorder.clone();
+    let ledger = ledger(inner);
     let process = Arc::new(ServiceProcess::new(launch, Arc::downgrade(&ledger)));
+    lead_reserved(inner, name, &process.endpoints())?;
     let unit: Arc<dyn Unit> = process.clone();
     inner.world.add_service(unit);
     let started = tokio::select! {
@@ -59,31 +61,114 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
         let _ = process.end(false).await;
         return Err(error);
     }
-    let links = open_links(inner, name, &process.endpoints()).await?;
-    Ok(service(inner, name, links))
+    in_front_of(inner, &*process).await
 }
 
-/// The links of a service that has just been started, one for each port.
+/// The handle of a unit that runs, with the links in front of it.
+pub(super) async fn in_front_of(inner: &Arc<Inner>, unit: &dyn Unit) -> Result<Service, Error> {
+    let links = open_links(inner, unit.name(), &unit.endpoints()).await?;
+    Ok(Service {
+        name: unit.name().into(),
+        ports: links.into(),
+        inner: Arc::clone(inner),
+    })
+}
+
+/// Has the links that were reserved for a service lead to it: it may come to itself through
+/// them before it is ready.
+pub(super) fn lead_reserved(
+    inner: &Inner,
+    name: &str,
+    endpoints: &[(u16, SocketAddr)],
+) -> Result<(), Error> {
+    let missing = inner.world.linked_ports(name).into_iter();
+    let mut missing = missing.filter(|port| endpoints.iter().all(|(known, _)| known != port));
+    if let Some(port) = missing.next() {
+        let known: Vec<_> = endpoints
+            .iter()
+            .map(|(known, _)| match *known {
+                DEFAULT_PORT => "one without a number".to_owned(),
+                known => known.to_string(),
+            })
+            .collect();
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "port {port} was reserved for service `{name}`, which does not declare it; it has: \
+                 {}",
+                if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                }
+            ),
+        )
+        .help("declare the port, or do not reserve it"));
+    }
+    inner.world.lead_to(name, endpoints);
+    Ok(())
+}
+
+/// The links that everybody shares, by the ports of a service that runs: those that were
+/// reserved, and new ones.
 pub(super) async fn open_links(
-    inner: &Arc<Inner>,
+    inner: &Inner,
     name: &str,
     endpoints: &[(u16, SocketAddr)],
 ) -> Result<Vec<(u16, proxy::Link)>, Error> {
+    lead_reserved(inner, name, endpoints)?;
     let mut links = Vec::new();
     for &(known, address) in endpoints {
-        let link = inner.open_link(link_name(EVERYBODY, name, known), address)?;
-        inner.world.add_link(name, known, link.clone()).await;
+        let called = link_name(EVERYBODY, name, known);
+        let link = match inner.world.link(&called) {
+            Some(reserved) => reserved,
+            None => {
+                let link = inner.open_link(called, address)?;
+                inner.world.add_link(name, known, link.clone()).await;
+                link
+            }
+        };
         links.push((known, link));
     }
     Ok(links)
 }
 
-pub(super) fn service(inner: &Arc<Inner>, name: &str, links: Vec<(u16, proxy::Link)>) -> Service {
-    Service {
-        name: name.into(),
-        ports: links.into(),
-        inner: Arc::clone(inner),
-    }
+/// Where a service writes down what happens to it.
+pub(super) fn ledger(inner: &Inner) -> Arc<dyn Ledger> {
+    inner.recorder.clone()
+}
+
+/// A port of 127.0.0.1 for a service; any free one (0) or one in particular.
+pub(super) fn reserve_port(wanted: u16) -> Result<ReservedPort, Error> {
+    ReservedPort::new(wanted).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            Error::new(
+                Kind::Service,
+                format!("port {wanted} of 127.0.0.1 is in use"),
+            )
+            .help(format!(
+                "`ss -ltnp 'sport = :{wanted}'` shows by whom; declare the port with \
+                 `.listens({wanted})` and `{{port}}` to have a free one chosen"
+            ))
+        } else {
+            Error::new(Kind::Service, "no port could be reserved").because(error)
+        }
+    })
+}
+
+/// The log of a service, in a folder that is there.
+pub(super) fn log_of(inner: &Inner, name: &str) -> Result<PathBuf, Error> {
+    std::fs::create_dir_all(&inner.logs).map_err(|error| {
+        Error::new(
+            Kind::State,
+            format!(
+                "the folder for logs {} cannot be made",
+                inner.logs.display()
+            ),
+        )
+        .because(error)
+    })?;
+    Ok(inner.logs.join(format!("{name}.log")))
 }
 
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
@@ -100,20 +185,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
 fn reserve(plan: &Plan<'_>) -> Result<Vec<(u16, ReservedPort)>, Error> {
     plan.ports
         .iter()
-        .map(|&(known, wanted)| match ReservedPort::new(wanted) {
-            Ok(port) => Ok((known, port)),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(Error::new(
-                Kind::Service,
-                format!("port {wanted} of 127.0.0.1 is in use"),
-            )
-            .help(format!(
-                "`ss -ltnp 'sport = :{wanted}'` shows by whom; declare the port with \
-                 `.listens({wanted})` and `{{port}}` to have a free one chosen"
-            ))),
-            Err(error) => {
-                Err(Error::new(Kind::Service, "no port could be reserved").because(error))
-            }
-        })
+        .map(|&(known, wanted)| Ok((known, reserve_port(wanted)?)))
         .collect()
 }
 
@@ -141,7 +213,6 @@ fn launch(
         ports: &real,
         scratch: scratch.as_deref(),
     };
-    let log = log(inner, name)?;
     Ok(Launch {
         name: name.to_owned(),
         // The gate may run in another folder than we do.
@@ -149,7 +220,7 @@ fn launch(
         args: plan.args(&filled)?,
         env: plan.env(&filled)?,
         folder,
-        log,
+        log: log_of(inner, name)?,
         limits: plan.limits(),
         token: format!("{}-{name}", inner.world.prefix),
         ports,
@@ -157,19 +228,4 @@ fn launch(
         start_timeout: plan.start_timeout(),
         grace: plan.grace(),
     })
-}
-
-/// Where a service's output goes.
-pub(super) fn log(inner: &Inner, name: &str) -> Result<PathBuf, Error> {
-    std::fs::create_dir_all(&inner.logs).map_err(|error| {
-        Error::new(
-            Kind::State,
-            format!(
-                "the folder for logs {} cannot be made",
-                inner.logs.display()
-            ),
-        )
-        .because(error)
-    })?;
-    Ok(inner.logs.join(format!("{name}.log")))
 }

@@ -9,13 +9,14 @@ use std::time::{Duration, SystemTime};
 
 use crate::model::event::{Event, Record};
 use crate::model::identity::ProcessIdentity;
-use crate::model::journal::{Journal, Pending, Unreadable};
+use crate::model::journal::{self, Journal, Pending, Unreadable};
+use crate::report::text::kept_lines;
 use crate::system::journal_file::{JournalFile, UNBORN};
 use crate::system::state_dir::{self, StateDir};
 use crate::system::terminal::say;
 use crate::system::{identity, undo};
 
-use super::engine;
+use super::{engine, side_by_side};
 
 /// How long a whole sweep may take before it is left to the next run.
 const SWEEP_LIMIT: Duration = Duration::from_secs(120);
@@ -170,39 +171,46 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
     });
     let mut left = vec![Vec::new(); dead.len()];
     let mut undone = vec![0_usize; dead.len()];
-    for (index, step) in steps {
-        let done = undo::perform(&step.undo, step.entry, state, None).await;
-        let event = match done {
-            Ok(()) => {
-                undone[index] += 1;
-                Event::Undone {
-                    entry: step.entry,
-                    what: step.what,
-                    fault: step.fault,
-                }
-            }
-            Err(error) => {
-                left[index].push(format!(
-                    "{}: {error} (by hand: {})",
-                    step.undo,
-                    step.undo.by_hand()
-                ));
-                Event::UndoFailed {
-                    entry: step.entry,
-                    what: step.what,
-                    why: error.to_string(),
-                    by_hand: step.undo.by_hand(),
-                }
+    for group in side_by_side::groups(&steps, |(_, step)| &step.undo) {
+        let step = |(_, step): (usize, Pending)| {
+            let state = state.clone();
+            async move {
+                let done = undo::perform(&step.undo, step.entry, &state, None).await;
+                done.map_err(|error| error.to_string())
             }
         };
-        let record = Record {
-            seq: step.seq,
-            at_us: 0,
-            event,
-        };
-        // Where it cannot be written, the step is performed once more next time: harmless.
-        let _ = dead[index].file.append(&record);
-        dead[index].journal.records.push(record);
+        side_by_side::perform(group, step, |(index, step), done| {
+            let event = match done {
+                Ok(()) => {
+                    undone[index] += 1;
+                    Event::Undone {
+                        entry: step.entry,
+                        what: step.what,
+                        fault: step.fault,
+                    }
+                }
+                Err(why) => {
+                    let by_hand = step.undo.by_hand();
+                    left[index].push(format!("{}: {why} (by hand: {by_hand})", step.undo));
+                    Event::UndoFailed {
+                        entry: step.entry,
+                        what: step.what,
+                        why,
+                        by_hand,
+                    }
+                }
+            };
+            let record = Record {
+                seq: step.seq,
+                at_us: 0,
+                event,
+            };
+            // Where it cannot be written, the step is performed once more next time:
+            // harmless.
+            let _ = dead[index].file.append(&record);
+            dead[index].journal.records.push(record);
+        })
+        .await;
     }
     for ((dead, left), undone) in dead.into_iter().zip(left).zip(undone) {
         conclude(dead, &left, undone);
@@ -226,6 +234,15 @@ fn conclude(dead: Dead, left: &[String], undone: usize) {
             format!(", {} failed:\n  {}", left.len(), left.join("\n  "))
         }
     ));
+    let kept = kept_lines(&journal::kept(&dead.journal.records));
+    if !kept.is_empty() {
+        // Whoever marked it may have had no time to say so.
+        say(&format!(
+            "chaos-test: {}: {}",
+            started.test,
+            kept.join("\n")
+        ));
+    }
     copy_to_reports(&dead);
     if left.is_empty()
         && let Err(error) = dead.file.remove()

@@ -7,16 +7,16 @@ mod engine;
 mod image;
 mod network;
 mod output;
+mod permits;
 mod readiness;
 mod recipe;
 mod remove;
-mod slots;
 mod unit;
 
 pub(crate) use engine::Engine;
 pub(crate) use network::{Network, make_network};
+pub(crate) use permits::Permit;
 pub(crate) use recipe::Recipe;
 pub(crate) use remove::{TOKEN_LABEL, remove_container, remove_network};
-pub(crate) use slots::Slot;
 pub use unit::ContainerState;
 pub(crate) use unit::{Made, ServiceContainer};

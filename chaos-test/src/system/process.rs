@@ -31,6 +31,14 @@ pub enum Signal {
     Abort,
     /// SIGSEGV: as after a wild pointer.
     Segv,
+    /// SIGUSR1: whatever the program makes of it; it ends one that makes nothing of it.
+    Usr1,
+    /// SIGUSR2: as [`Usr1`](Self::Usr1).
+    Usr2,
+    /// SIGPIPE: as after writing to a pipe that nobody reads.
+    Pipe,
+    /// SIGALRM: as when a timer runs out.
+    Alarm,
     /// SIGSTOP: stops without ending, cannot be caught.
     Stop,
     /// SIGCONT: goes on after a stop.
@@ -48,6 +56,10 @@ impl Signal {
             Self::Hup => Raw::HUP,
             Self::Abort => Raw::ABORT,
             Self::Segv => Raw::SEGV,
+            Self::Usr1 => Raw::USR1,
+            Self::Usr2 => Raw::USR2,
+            Self::Pipe => Raw::PIPE,
+            Self::Alarm => Raw::ALARM,
             Self::Stop => Raw::STOP,
             Self::Continue => Raw::CONT,
         }
@@ -64,6 +76,10 @@ impl fmt::Display for Signal {
             Self::Hup => "SIGHUP",
             Self::Abort => "SIGABRT",
             Self::Segv => "SIGSEGV",
+            Self::Usr1 => "SIGUSR1",
+            Self::Usr2 => "SIGUSR2",
+            Self::Pipe => "SIGPIPE",
+            Self::Alarm => "SIGALRM",
             Self::Stop => "SIGSTOP",
             Self::Continue => "SIGCONT",
         })

@@ -2,17 +2,19 @@
 
 pub(crate) mod log;
 pub(crate) mod process;
+pub(crate) mod task;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
-use std::time::Duration;
+use std::pin::{Pin, pin};
+use std::time::{Duration, Instant};
 
 use super::process::{ProcessState, Signal};
 use crate::error::{Error, Kind};
 use crate::model::identity::ProcessIdentity;
 use crate::model::undo::Undo;
+use crate::model::units::human;
 
 pub(crate) use log::last_lines;
 
@@ -26,6 +28,49 @@ pub(crate) trait ReadyCheck: Send + Sync {
 
     /// Asked once; the error says what was seen instead.
     fn check<'a>(&'a self, service: &'a dyn Unit) -> Answer<'a, Result<(), String>>;
+}
+
+/// Why a service that was started is not ready.
+pub(crate) enum NotReady {
+    /// It ended first.
+    Ended,
+    /// It took too long; what was seen instead, in words.
+    Late(String),
+}
+
+/// Asks a service that was started again and again until it is ready, or has ended.
+pub(crate) async fn until_ready(
+    unit: &dyn Unit,
+    ready: &dyn ReadyCheck,
+    ended: impl Future<Output = ()> + Send,
+) -> Result<(), NotReady> {
+    let until = Instant::now() + unit.start_timeout();
+    let mut ended = pin!(ended);
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let answer = tokio::select! {
+            biased;
+            // A service that ended can never become ready, even if somebody else
+            // answers at its port.
+            () = &mut ended => return Err(NotReady::Ended),
+            answer = tokio::time::timeout(left, ready.check(unit)) => answer,
+        };
+        let seen = match answer {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(seen)) => seen,
+            Err(_) => "no answer".to_owned(),
+        };
+        if Instant::now() >= until {
+            return Err(NotReady::Late(format!(
+                "did not become ready within {} ({}): {seen}",
+                human(unit.start_timeout()),
+                ready.describe(),
+            )));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
 }
 
 /// One service, whether it runs at the moment or not: the same thing under its name from

@@ -116,8 +116,8 @@ impl StateDir {
 
     /// The folder with one lock for each container that may run at once.
     #[cfg(feature = "containers")]
-    pub(crate) fn slots(&self) -> io::Result<PathBuf> {
-        let path = self.path.join("slots");
+    pub(crate) fn permits(&self) -> io::Result<PathBuf> {
+        let path = self.path.join("permits");
         match DirBuilder::new().mode(0o700).create(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(path),

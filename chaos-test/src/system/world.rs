@@ -40,6 +40,9 @@ pub(crate) struct World {
     /// The context's private network of containers, once there is one.
     #[cfg(feature = "containers")]
     pub(crate) network: tokio::sync::OnceCell<Arc<super::container::Network>>,
+    /// Whether it has asked for a place for a container before; locked while it waits.
+    #[cfg(feature = "containers")]
+    pub(crate) has_permit: tokio::sync::Mutex<bool>,
     made: Mutex<Made>,
     /// One change of links and their toxics at a time: a link that is made while a fault
     /// comes or goes has the fault's toxics exactly as long as the others.
@@ -107,6 +110,8 @@ impl World {
             prefix,
             #[cfg(feature = "containers")]
             network: tokio::sync::OnceCell::new(),
+            #[cfg(feature = "containers")]
+            has_permit: tokio::sync::Mutex::new(false),
             made: Mutex::default(),
             changing_links: tokio::sync::Mutex::default(),
         }
@@ -141,11 +146,19 @@ impl World {
         made.services.insert(name, service);
     }
 
-    /// Frees a service's name, whether it was added or not.
+    /// Frees a service's name, whether it was added or not, and its links, which lead nowhere
+    /// from now on.
     pub(crate) fn forget_service(&self, name: &str) {
+        self.lead_nowhere(name);
         let mut made = self.made();
         made.claimed.remove(name);
         made.services.remove(name);
+        let links = std::mem::take(&mut made.links);
+        let (closed, kept) = links.into_iter().partition(|one| one.service == name);
+        made.links = kept;
+        drop(made);
+        // Not under the lock: the last handle to a link closes it.
+        drop::<Vec<MadeLink>>(closed);
     }
 
     pub(crate) fn service(&self, name: &str) -> Result<Arc<dyn Unit>, Error> {
@@ -186,7 +199,6 @@ impl World {
         }
     }
 
-    #[allow(dead_code, reason = "services that move come next")]
     /// Has all links of a service lead to where its ports are now. A port that is not
     /// named keeps its place.
     pub(crate) fn lead_to(&self, service: &str, endpoints: &[(u16, SocketAddr)]) {
@@ -199,10 +211,23 @@ impl World {
         }
     }
 
-    #[allow(dead_code, reason = "services that move come next")]
+    /// The ports that a service has links to, in the order in which they were made.
+    pub(crate) fn linked_ports(&self, service: &str) -> Vec<u16> {
+        let mut ports = Vec::new();
+        for one in self.made().links_to(service) {
+            if !ports.contains(&one.port) {
+                ports.push(one.port);
+            }
+        }
+        ports
+    }
+
     /// Has all links of a service lead to where every connection is refused at once.
     pub(crate) fn lead_nowhere(&self, service: &str) {
         let mut made = self.made();
+        if made.links_to(service).next().is_none() {
+            return;
+        }
         let nowhere = made.nowhere();
         for one in made.links_to(service) {
             one.link.set_upstream(nowhere);
@@ -343,14 +368,6 @@ impl World {
 
     pub(crate) fn services(&self) -> Vec<Arc<dyn Unit>> {
         self.made().services.values().cloned().collect()
-    }
-
-    /// Whether it holds places for containers.
-    #[cfg(feature = "containers")]
-    pub(crate) fn has_slots(&self) -> bool {
-        let made = self.made();
-        let mut services = made.services.values();
-        services.any(|service| service.as_container().is_ok())
     }
 
     /// Closes all links, forgets the services, and removes the copies that were for nothing.

@@ -8,3 +8,6 @@ mod cache;
 mod inventory;
 mod negative_control;
 mod services;
+
+#[path = "../weakened/mod.rs"]
+mod weakened;

@@ -1,48 +1,7 @@
 //! Each hypothesis must fail on a weakened victim, for the named reason: otherwise it
 //! proves nothing.
 
-use chaos_test::{Event, Journal, Outcome, Verdict};
-use chaos_test_fixtures::rerun::Rerun;
-
-/// Runs one test of this program as a child, with the victim weakened, and returns how
-/// that ended.
-fn weakened(test: &str, switched_off: &str) -> Outcome {
-    let child = Rerun::of(test).env(switched_off, "off").run();
-    let journals = child.journals();
-    let [journal] = journals.as_slice() else {
-        panic!(
-            "{test} left {} journals:\n{}",
-            journals.len(),
-            child.output()
-        );
-    };
-    let records = Journal::read(journal).expect("it is a journal").records;
-    match records.into_iter().map(|record| record.event).next_back() {
-        Some(Event::Finished { outcome }) => outcome,
-        other => panic!("{test} did not finish: {other:?}"),
-    }
-}
-
-fn deviates(test: &str, switched_off: &str, reason: &str) {
-    let outcome = weakened(test, switched_off);
-    // What the hypothesis needs may be missing; then its own test is skipped, too, and
-    // under CHAOS_REQUIRE it fails, here and there.
-    if let Some(why) = outcome.skipped() {
-        use std::io::Write as _;
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test} with {switched_off}=off: {why}"
-        );
-        return;
-    }
-    match outcome.verdict {
-        Verdict::Deviated(why) => assert!(
-            why.contains(reason),
-            "{test} with {switched_off}=off deviated, but not for {reason}:\n{why}"
-        ),
-        _ => panic!("{test} with {switched_off}=off: {outcome:?}"),
-    }
-}
+use crate::weakened::deviates;
 
 #[test]
 fn without_a_fallback_a_dead_inventory_is_noticed() {

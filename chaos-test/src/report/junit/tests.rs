@@ -41,6 +41,7 @@ fn outcome(status: RunStatus, verdict: Verdict, restored: bool) -> Option<Outcom
         Restoration::Restored {
             faults: 1,
             others: 0,
+            kept: 0,
         }
     } else {
         Restoration::Unrestored {

@@ -206,6 +206,10 @@ fn text(event: &Event) -> Option<String> {
         } => {
             format!("{monitor} recovered after {}", micros(recovery_us))
         }
+        Event::Kept { kept } => {
+            let what: Vec<String> = kept.iter().map(|one| one.undo.to_string()).collect();
+            format!("kept on purpose, so nobody does this: {}", what.join(", "))
+        }
         Event::HarnessFailed { why } => format!("! the harness failed: {why}"),
         Event::Note { text } => format!("note: {text}"),
         Event::BodyEnded { how } => match how {

@@ -24,6 +24,7 @@ fn report(run: &str, name: &str, pid: u32, ended: bool) -> TestReport {
         restoration: Restoration::Restored {
             faults: 1,
             others: 2,
+            kept: 0,
         },
     };
     TestReport {

@@ -341,8 +341,9 @@ async fn place(url: &str, docker: &Docker) -> Result<(Place, IpAddr), String> {
     // reached in both cases, and is where testcontainers looks for ports, too.
     Ok(match gateway_of_default_network(docker).await {
         Some(gateway) if TcpListener::bind((gateway, 0)).is_ok() => (Place::Here, gateway),
-        Some(gateway) => (Place::Beside, gateway),
-        None => here,
+        // Podman's default network has its gateway only while something is in it.
+        Some(gateway) if !has_our_name(docker).await => (Place::Beside, gateway),
+        _ => here,
     })
 }
 
@@ -358,6 +359,13 @@ fn resolve(authority: &str) -> Option<IpAddr> {
 
 fn in_container() -> bool {
     Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists()
+}
+
+/// Whether the engine's machine is called as ours: a container has a name of its own.
+async fn has_our_name(docker: &Docker) -> bool {
+    let name = docker.info().await.ok().and_then(|info| info.name);
+    let ours = rustix::system::uname();
+    name.is_some_and(|name| ours.nodename().to_bytes() == name.as_bytes())
 }
 
 async fn gateway_of_default_network(docker: &Docker) -> Option<IpAddr> {

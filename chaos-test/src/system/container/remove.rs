@@ -91,17 +91,27 @@ pub(super) async fn container(
     }
 }
 
-/// Removes a network by its name, and takes out of it whoever is still in it.
+/// Removes a network by its name, and takes out of it whoever is still in it. One that is
+/// not there is looked for a while: only where its making failed, or its removal was not
+/// written down, is it not there.
 pub(super) async fn network(engine: &Engine, name: &str, token: &str) -> Result<(), Refusal> {
     let docker = engine.docker();
-    let asked = docker.inspect_network(name, None);
-    let found = match engine
-        .ask("looking for the network", ASK_LIMIT, asked)
-        .await
-    {
-        Ok(found) => found,
-        Err(refusal) if refusal.is_missing() => return Ok(()),
-        Err(refusal) => return Err(refusal),
+    let until = Instant::now() + UNACKNOWLEDGED;
+    let found = loop {
+        let asked = docker.inspect_network(name, None);
+        match engine
+            .ask("looking for the network", ASK_LIMIT, asked)
+            .await
+        {
+            Ok(found) => break found,
+            Err(refusal) if refusal.is_missing() => {
+                if Instant::now() >= until {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(refusal) => return Err(refusal),
+        }
     };
     if !is_ours(found.labels.as_ref(), token) {
         return Ok(());

@@ -23,8 +23,8 @@ use tokio::sync::watch;
 use super::engine::{Engine, Refusal};
 use super::network::{NETWORK_LIMIT, Network};
 use super::output::Output;
+use super::permits::Permit;
 use super::recipe::{Recipe, port_key};
-use super::slots::Slot;
 use super::{advice, archive, image, readiness, remove};
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
@@ -45,6 +45,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub(super) const ASK_LIMIT: Duration = Duration::from_secs(8);
 /// How long an exit may take to be told once the engine knows of it.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
+/// How often freezing a container's processes is tried, and what lies between two tries.
+const FREEZE_TRIES: u32 = 10;
+const FREEZE_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long nobody asks for an exit after the engine could not be asked.
 const LOST_PAUSE: Duration = Duration::from_millis(200);
@@ -63,7 +66,7 @@ pub(crate) struct Made {
     pub(crate) log: PathBuf,
     pub(crate) network: Arc<Network>,
     /// Its place among the containers that may run at once.
-    pub(crate) _slot: Option<Slot>,
+    pub(crate) _permit: Option<Permit>,
 }
 
 /// What a container is doing, as the engine says.
@@ -416,22 +419,33 @@ impl ServiceContainer {
 
     /// Where its ports are published now: another place after each start.
     async fn find_ports(&self) -> Result<(), Error> {
-        let known = lock(&self.live).known.clone();
         let found = self.inspect().await.map_err(|why| self.refused(&why))?;
-        let endpoints = if self.recipe.network.as_deref() == Some("host") {
-            let host = self.engine.host();
-            known
-                .iter()
-                .map(|port| (*port, SocketAddr::new(host, *port)))
-                .collect()
-        } else {
-            published(&found, &known, self.engine.host())
-        };
+        let endpoints = self.addresses(&found);
         lock(&self.live).endpoints.clone_from(&endpoints);
         if let Some(world) = self.world.upgrade() {
             world.lead_to(&self.made.service, &endpoints);
         }
         Ok(())
+    }
+
+    fn addresses(&self, found: &ContainerInspectResponse) -> Vec<(u16, SocketAddr)> {
+        let known = lock(&self.live).known.clone();
+        let host = self.engine.host();
+        if self.recipe.network.as_deref() == Some("host") {
+            let ports = known.into_iter();
+            return ports
+                .map(|port| (port, SocketAddr::new(host, port)))
+                .collect();
+        }
+        published(found, &known, host)
+    }
+
+    /// Whether it runs and where its ports are published, asked of the engine now; `None`
+    /// where it is gone or the engine does not say.
+    pub(crate) async fn published(&self) -> Option<(bool, Vec<(u16, SocketAddr)>)> {
+        let found = self.inspect().await.ok()?;
+        let running = found.state.as_ref().and_then(|state| state.running);
+        Some((running.unwrap_or_default(), self.addresses(&found)))
     }
 
     async fn started(&self, began: Instant) -> Result<(), Error> {
@@ -530,11 +544,21 @@ impl ServiceContainer {
     pub(crate) async fn pause(&self) -> Result<(), Error> {
         let _change = self.changing.lock().await;
         let docker = self.engine.docker();
-        let paused = docker.pause_container(&self.made.container);
-        self.engine
-            .ask("pausing the container", ASK_LIMIT, paused)
-            .await
-            .map_err(|why| self.refused(&why))
+        let mut tries = FREEZE_TRIES;
+        loop {
+            let paused = docker.pause_container(&self.made.container);
+            let paused = self.engine.ask("pausing the container", ASK_LIMIT, paused);
+            tries -= 1;
+            match paused.await {
+                Ok(()) => return Ok(()),
+                // With cgroup v1, runc gives up where the kernel has not frozen all processes
+                // fast enough, and has them go on: on a busy machine that happens by chance.
+                Err(Refusal::Answered(why)) if tries > 0 && why.contains("unable to freeze") => {
+                    tokio::time::sleep(FREEZE_PAUSE).await;
+                }
+                Err(why) => return Err(self.refused(&why)),
+            }
+        }
     }
 
     /// Starts it again without waiting for it to be ready.

@@ -13,12 +13,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::log::{SinceStart, last_lines};
-use super::{Answer, ProcessUnit, ReadyCheck, Unit};
+use super::{Answer, NotReady, ProcessUnit, ReadyCheck, Unit};
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::model::identity::ProcessIdentity;
 use crate::model::undo::Undo;
-use crate::model::units::human;
 use crate::system::gate::{self, Gate, Limits};
 use crate::system::identity;
 use crate::system::lock::lock;
@@ -222,37 +221,18 @@ impl ServiceProcess {
     }
 
     async fn until_ready(&self) -> Result<(), Error> {
-        let until = Instant::now() + self.launch.start_timeout;
         let mut exit = self
             .with_running(|running| running.map(|running| running.exit.clone()))
             .ok_or_else(|| self.error("is not running".into()))?;
-        let mut pause = Duration::from_millis(1);
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let answer = tokio::select! {
-                biased;
-                // A service that ended can never become ready, even if somebody else
-                // answers at its port.
-                _ = exit.wait_for(Option::is_some) => return Err(self.ended()),
-                answer = tokio::time::timeout(left, self.launch.ready.check(self)) => answer,
-            };
-            let seen = match answer {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(seen)) => seen,
-                Err(_) => "no answer".to_owned(),
-            };
-            if Instant::now() >= until {
-                return Err(self
-                    .error(format!(
-                        "did not become ready within {} ({}): {seen}",
-                        human(self.launch.start_timeout),
-                        self.launch.ready.describe(),
-                    ))
-                    .help(self.log_help()));
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
-        }
+        let ended = async {
+            let _ = exit.wait_for(Option::is_some).await;
+        };
+        super::until_ready(self, &*self.launch.ready, ended)
+            .await
+            .map_err(|why| match why {
+                NotReady::Ended => self.ended(),
+                NotReady::Late(what) => self.error(what).help(self.log_help()),
+            })
     }
 
     fn ended(&self) -> Error {

@@ -22,7 +22,7 @@ const MEMORY: u64 = 512 * 1024 * 1024;
 
 /// A place for one container.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct Permit {
     /// Locked as long as it is open.
     _file: File,
 }
@@ -30,26 +30,22 @@ pub(crate) struct Slot {
 /// What came of asking for a place.
 pub(crate) struct Taken {
     /// `None`: there was none, and waiting was not allowed.
-    pub(crate) slot: Option<Slot>,
+    pub(crate) permit: Option<Permit>,
     pub(crate) waited: Duration,
 }
 
-impl Slot {
-    /// Takes a place; where there is none, waits for one, as long as it may.
-    pub(crate) async fn take(
-        state: &StateDir,
-        may_wait: impl Fn() -> bool,
-        who: &str,
-    ) -> io::Result<Taken> {
-        let folder = state.slots()?;
+impl Permit {
+    /// Takes a place; where there is none, waits for one, if it may.
+    pub(crate) async fn take(state: &StateDir, may_wait: bool, who: &str) -> io::Result<Taken> {
+        let folder = state.permits()?;
         let most = most()?;
         let began = Instant::now();
         let mut told = began;
         loop {
-            let slot = try_take(&folder, most)?;
+            let permit = try_take(&folder, most)?;
             let waited = began.elapsed();
-            if slot.is_some() || !may_wait() {
-                return Ok(Taken { slot, waited });
+            if permit.is_some() || !may_wait {
+                return Ok(Taken { permit, waited });
             }
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
@@ -64,7 +60,7 @@ impl Slot {
     }
 }
 
-fn try_take(folder: &Path, most: usize) -> io::Result<Option<Slot>> {
+fn try_take(folder: &Path, most: usize) -> io::Result<Option<Permit>> {
     for number in 0..most {
         let path = folder.join(format!("container-{number}"));
         let file = File::options()
@@ -73,7 +69,7 @@ fn try_take(folder: &Path, most: usize) -> io::Result<Option<Slot>> {
             .write(true)
             .open(path)?;
         match file.try_lock() {
-            Ok(()) => return Ok(Some(Slot { _file: file })),
+            Ok(()) => return Ok(Some(Permit { _file: file })),
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
         }

@@ -1,0 +1,17 @@
+//! What services promise while the containers that they need are broken: a cache, a database
+//! and a broker.
+//!
+//! Where no container engine answers, all of them are skipped, visibly. The images are built
+//! here, because the tests need no registry; `chaos.container(..)` takes any image of
+//! testcontainers.
+
+mod broker;
+mod cache;
+mod customers;
+mod database;
+mod negative_control;
+mod only_containers;
+mod services;
+
+#[path = "../weakened/mod.rs"]
+mod weakened;
