@@ -67,7 +67,10 @@ fn why_no_name(image: &str) -> Option<&'static str> {
     } else if path
         .split('/')
         .any(|part| part.contains(odd) || !part.starts_with(|c: char| c.is_ascii_alphanumeric()))
-        || registry.is_some_and(|registry| registry.replace([':', '[', ']'], "").contains(odd))
+        || registry.is_some_and(|registry| {
+            let registry = registry.replace([':', '[', ']'], "");
+            registry.contains(odd) || registry.starts_with('.')
+        })
     {
         Some("only letters, digits, `-`, `_`, `.` and `/` are allowed in it")
     } else if tag.contains(odd)
