@@ -165,12 +165,14 @@ impl Undo {
         }
     }
 
-    /// The service whose process it puts back, of a fault on a process.
-    pub(crate) fn process_of(&self) -> Option<&str> {
+    /// What it puts back, where only one fault at a time may have broken that: the process
+    /// or container of a service, or its place in a network.
+    pub(crate) fn puts_back(&self) -> Option<(&str, &'static str)> {
         match self {
             Self::ContinueProcess { service, .. } | Self::RunService { service, .. } => {
-                Some(service)
+                Some((service, "process or container"))
             }
+            Self::ConnectContainer { service, .. } => Some((service, "place in its network")),
             _ => None,
         }
     }

@@ -208,9 +208,18 @@ async fn permit(inner: &Arc<Inner>, name: &str) -> Result<Option<Permit>, Error>
     let take = async {
         // The second one looks only once the first one has its place.
         let mut has_permit = inner.world.has_permit.lock().await;
-        let taken = Permit::take(&state, !*has_permit, name).await;
-        *has_permit = true;
-        taken
+        let mut taken = Permit::take(&state, false, name).await?;
+        if taken.permit.is_none() && !*has_permit {
+            inner.recorder.record(Event::Note {
+                text: format!(
+                    "{name} waits for other tests' containers to end: as many run as may at once \
+                     (CHAOS_MAX_CONTAINERS)"
+                ),
+            });
+            taken = Permit::take(&state, true, name).await?;
+        }
+        *has_permit |= taken.permit.is_some();
+        Ok::<_, std::io::Error>(taken)
     };
     let taken = tokio::select! {
         taken = take => taken,

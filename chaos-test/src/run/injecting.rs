@@ -57,11 +57,11 @@ impl Injected {
         self.injected_at.get().is_some() && self.lifted.borrow().is_none()
     }
 
-    /// Whether this one and the other put the same process back, and neither is lifted: the
+    /// Whether this one and the other put the same thing back, and neither is lifted: the
     /// one that is lifted first would end the other, too.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
-        let process = other.undo.process_of();
-        process.is_some() && process == self.undo.process_of() && self.lifted.borrow().is_none()
+        let same = other.undo.puts_back();
+        same.is_some() && same == self.undo.puts_back() && self.lifted.borrow().is_none()
     }
 
     pub(super) fn sample_sent(&self) {

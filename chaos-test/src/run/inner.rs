@@ -149,16 +149,18 @@ impl Inner {
         })
     }
 
-    /// Takes a fault in, unless it and one that is in force would put the same process back.
+    /// Takes a fault in, unless it and one that is in force would put the same thing back.
     pub(super) fn know(&self, fault: &Arc<Injected>) -> Result<(), Error> {
         let mut injected = lock(&self.injected);
         if let Some(other) = injected.values().find(|other| other.overlaps(fault)) {
             return Err(Error::new(
                 Kind::Refused,
                 format!(
-                    "{} was refused, nothing was touched: `{}` is in force, and a service's \
-                     process has one fault at a time",
-                    fault.what, other.what
+                    "{} was refused, nothing was touched: `{}` is in force, and a service's {} \
+                     has one fault at a time",
+                    fault.what,
+                    other.what,
+                    fault.undo.puts_back().map_or("state", |(_, what)| what),
                 ),
             )
             .help("lift it first, with `lift().await` on its guard"));

@@ -187,8 +187,8 @@ impl Service {
                 return Ok(link);
             }
             let link = inner.open_link(name, upstream)?;
-            inner.world.add_link(&service, port, link.clone()).await;
-            Ok::<_, Error>(link)
+            // Somebody else may have made it meanwhile.
+            Ok::<_, Error>(inner.world.add_link(&service, port, link).await)
         })
         .await?;
         Ok(Link {

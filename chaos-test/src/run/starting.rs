@@ -124,8 +124,7 @@ pub(super) async fn open_links(
             Some(reserved) => reserved,
             None => {
                 let link = inner.open_link(called, address)?;
-                inner.world.add_link(name, known, link.clone()).await;
-                link
+                inner.world.add_link(name, known, link).await
             }
         };
         links.push((known, link));

@@ -176,11 +176,16 @@ impl World {
     }
 
     /// Adds a link to a port of a service. It leads where the other links to that port lead
-    /// by now, and has the toxics that are in force on its service.
-    pub(crate) async fn add_link(&self, service: &str, port: u16, link: Link) {
+    /// by now, and has the toxics that are in force on its service. Where there is one of its
+    /// name already, it is that one which stays and is returned.
+    pub(crate) async fn add_link(&self, service: &str, port: u16, link: Link) -> Link {
         let _change = self.changing_links.lock().await;
         let wide: Vec<WideToxic> = {
             let mut made = self.made();
+            let mut links = made.links.iter();
+            if let Some(there) = links.find(|made| made.link.name() == link.name()) {
+                return there.link.clone();
+            }
             if let Some(other) = made.links_to(service).find(|other| other.port == port) {
                 link.set_upstream(other.link.upstream());
             }
@@ -197,6 +202,7 @@ impl World {
             self.add_to_link(wide.injection, &link, wide.toxic, wide.direction)
                 .await;
         }
+        link
     }
 
     /// Has all links of a service lead to where its ports are now. A port that is not

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::fault::{Effect, Fault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
@@ -69,6 +69,12 @@ impl Fault for Kill {
     }
 
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        if matches!(self.signal, Signal::Stop | Signal::Continue) {
+            return Err(
+                Error::new(Kind::Usage, format!("{} ends no container", self.signal))
+                    .help("`container::pause` has one do nothing for a while"),
+            );
+        }
         match system.container_state(&self.service).await? {
             ContainerState::Running => system.undo_running(&self.service),
             state => Err(super::not_running("killed", state)),

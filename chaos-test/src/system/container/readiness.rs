@@ -89,8 +89,10 @@ async fn conditions(unit: &ServiceContainer, output: Output, first: bool) -> Res
         // start it a second time.
         return ready(unit, output, first).await;
     }
+    let Some(hooks) = &unit.recipe().hooks else {
+        return ready(unit, output, first).await;
+    };
     let handle = handle(unit).await.map_err(failed)?;
-    let hooks = &unit.recipe().hooks;
     if first {
         let state = TcState::from_container(&handle).await.map_err(failed)?;
         run(&handle, hooks.before_ready(state).map_err(failed)?).await?;
@@ -238,12 +240,28 @@ async fn foreign(unit: &ServiceContainer, condition: WaitFor) -> Result<(), Stri
 
 /// Asks a check of ours until it is content.
 async fn checked(unit: &ServiceContainer, check: &dyn ReadyCheck) -> Result<(), String> {
+    if unit.has_ports() && unit.endpoints().is_empty() && !unit.is_connected().await.unwrap_or(true)
+    {
+        unit.note(format!(
+            "{} is out of its network: whether it is ready is seen once it is back",
+            unit.name()
+        ));
+        return Ok(());
+    }
     let mut pause = Duration::from_millis(1);
-    while check.check(unit).await.is_err() {
+    while let Err(seen) = asked(unit, check).await {
+        unit.seen(seen);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(50));
     }
     Ok(())
+}
+
+async fn asked(unit: &ServiceContainer, check: &dyn ReadyCheck) -> Result<(), String> {
+    if unit.has_ports() && unit.endpoints().is_empty() {
+        return Err("its ports are not published".to_owned());
+    }
+    check.check(unit).await
 }
 
 /// What testcontainers calls a container: a handle to ours, which it does not remove. It is

@@ -1,5 +1,6 @@
 //! What a container is made of: plain data, taken from what users of testcontainers write.
 
+use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use testcontainers::core::{
     CgroupnsMode, ContainerPort, ContainerState, ExecCommand, Healthcheck, Mount as TcMount,
     MountType as TcMountType, WaitFor,
 };
-use testcontainers::{ContainerRequest, Image, TestcontainersError};
+use testcontainers::{ContainerRequest, GenericImage, Image, TestcontainersError};
 
 use super::debug_form;
 use crate::error::{Error, Kind};
@@ -48,7 +49,8 @@ pub(crate) struct Recipe {
     pub(super) mapped: Vec<(u16, ContainerPort)>,
     pub(super) copies: Vec<Copy>,
     pub(super) conditions: Vec<Condition>,
-    pub(super) hooks: Arc<dyn Hooks>,
+    /// `None` for an image that is known to have none.
+    pub(super) hooks: Option<Arc<dyn Hooks>>,
     /// The check that the user chose instead of the image's conditions.
     pub(crate) ready: Option<Arc<dyn ReadyCheck>>,
     pub(crate) start_timeout: Duration,
@@ -163,7 +165,8 @@ impl Recipe {
             ready: None,
             start_timeout: request.startup_timeout().unwrap_or(START_TIMEOUT),
             grace: GRACE,
-            hooks: Arc::new(request),
+            hooks: (TypeId::of::<I>() != TypeId::of::<GenericImage>())
+                .then(|| Arc::new(request) as Arc<dyn Hooks>),
         })
     }
 }

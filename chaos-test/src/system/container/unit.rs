@@ -107,7 +107,7 @@ pub(crate) struct ServiceContainer {
     made: Made,
     world: Weak<World>,
     ledger: Weak<dyn Ledger>,
-    live: Mutex<Live>,
+    live: Arc<Mutex<Live>>,
     starts: AtomicU32,
     /// One change at a time; a fault and a restart must not cross.
     changing: tokio::sync::Mutex<()>,
@@ -125,6 +125,8 @@ struct Live {
     since_start: SinceStart,
     /// What its latest start has printed, as long as nobody has seen it ready.
     unready: Option<Output>,
+    /// What its ready check saw last, while it is not content.
+    seen: Option<String>,
     /// How it is connected to its network, to be connected in the same way again.
     endpoint: Option<EndpointSettings>,
 }
@@ -143,7 +145,7 @@ impl ServiceContainer {
             made,
             world,
             ledger,
-            live: Mutex::default(),
+            live: Arc::default(),
             starts: AtomicU32::new(0),
             changing: tokio::sync::Mutex::new(()),
         }
@@ -295,7 +297,14 @@ impl ServiceContainer {
         let networks = found
             .network_settings
             .and_then(|settings| settings.networks);
-        Ok(networks.is_some_and(|networks| networks.contains_key(&self.network_name())))
+        let wanted = self.network_name();
+        Ok(networks.is_some_and(|networks| {
+            // It may have been named by its id.
+            networks.contains_key(&wanted)
+                || networks
+                    .values()
+                    .any(|one| one.network_id.as_ref() == Some(&wanted))
+        }))
     }
 
     /// The network that faults take it out of.
@@ -336,7 +345,22 @@ impl ServiceContainer {
             .ask("putting it into its network", NETWORK_LIMIT, done)
             .await
             .map_err(|why| self.refused(&why))?;
-        self.find_ports().await
+        self.find_ports().await?;
+        match self.state().await? {
+            // Its readiness could not be seen while nobody reached it.
+            ContainerState::Running => self.still_ready().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// What its ready check saw, while it is not content.
+    pub(super) fn seen(&self, what: String) {
+        lock(&self.live).seen = Some(what);
+    }
+
+    /// Whether it has ports that its users know.
+    pub(super) fn has_ports(&self) -> bool {
+        !lock(&self.live).known.is_empty()
     }
 
     fn expect_end(&self, expected: bool) {

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use testcontainers::bollard::models::{ContainerCreateBody, NetworkingConfig, PortBinding};
+use testcontainers::bollard::models::{
+    ContainerCreateBody, EndpointSettings, NetworkingConfig, PortBinding,
+};
 use testcontainers::bollard::query_parameters::CreateContainerOptionsBuilder;
 use testcontainers::core::ContainerPort;
 
@@ -45,6 +47,21 @@ impl ServiceContainer {
             .platform(platform.as_deref().unwrap_or_default())
             .build();
         let body = self.body(&ports);
+        if let Some(policy) = restarts(&body) {
+            ledger.undone(entry);
+            return Err(self
+                .error(format!("asks the engine to restart it (`{policy}`)"))
+                .help(
+                    "leave the restart policy out: what the engine starts again by itself is not \
+                     watched, and its links would lead nowhere",
+                ));
+        }
+        if let Some(network) = self.refuses_aliases() {
+            ledger.undone(entry);
+            return Err(self
+                .error(format!("cannot have aliases in network `{network}`"))
+                .help("only networks that somebody made have them; leave `with_network` out"));
+        }
         let made = self.engine.docker().create_container(Some(options), body);
         let made = self.engine.ask("making the container", CREATE_LIMIT, made);
         let made = match made.await {
@@ -134,6 +151,18 @@ impl ServiceContainer {
             }
             Some(network) => {
                 host.network_mode = Some(network.clone());
+                if !is_built_in(network) {
+                    let mut aliases = vec![self.made.service.clone()];
+                    aliases.extend(self.recipe.aliases.iter().cloned());
+                    let endpoint = EndpointSettings {
+                        aliases: Some(aliases),
+                        ..EndpointSettings::default()
+                    };
+                    lock(&self.live).endpoint = Some(endpoint.clone());
+                    body.networking_config = Some(NetworkingConfig {
+                        endpoints_config: Some(HashMap::from([(network.clone(), endpoint)])),
+                    });
+                }
                 if !network.starts_with("container:") && network != "host" {
                     host.port_bindings = Some(bindings.collect());
                 }
@@ -144,6 +173,12 @@ impl ServiceContainer {
         }
         body.host_config = Some(host);
         body
+    }
+
+    /// The network that has no aliases, where some are wanted in it.
+    fn refuses_aliases(&self) -> Option<&str> {
+        let network = self.recipe.network.as_deref()?;
+        (is_built_in(network) && !self.recipe.aliases.is_empty()).then_some(network)
     }
 
     /// The undo of its existence.
@@ -172,4 +207,18 @@ fn tcp_ports(ports: &[ContainerPort]) -> Vec<u16> {
         _ => None,
     });
     tcp.collect()
+}
+
+/// Networks that engines have by themselves: nobody has a name in them.
+fn is_built_in(network: &str) -> bool {
+    matches!(network, "bridge" | "default" | "host" | "none" | "podman")
+        || network.starts_with("container:")
+}
+
+/// The policy by which the engine would restart it, if any.
+fn restarts(body: &ContainerCreateBody) -> Option<String> {
+    let host = body.host_config.as_ref()?;
+    let policy = host.restart_policy.as_ref()?.name?;
+    let policy = policy.to_string();
+    (!policy.is_empty() && policy != "no").then_some(policy)
 }

@@ -42,10 +42,12 @@ impl ServiceContainer {
             Ok(Ok(())) => {}
             Ok(Err(why)) => return Err(self.error(why).help(self.log_help())),
             Err(_) => {
+                let seen = lock(&self.live).seen.take();
                 let waited = format!(
-                    "did not become ready within {} ({})",
+                    "did not become ready within {} ({}){}",
                     human(self.recipe.start_timeout),
-                    readiness::describe(&self.recipe)
+                    readiness::describe(&self.recipe),
+                    seen.map_or_else(String::new, |seen| format!(": {seen}"))
                 );
                 // Its readiness may be nobody's fault but the engine's.
                 return Err(match self.inspect().await {
@@ -109,7 +111,7 @@ impl ServiceContainer {
         }
         let (engine, container) = (Arc::clone(&self.engine), self.made.container.clone());
         let (ledger, world) = (Weak::clone(&self.ledger), Weak::clone(&self.world));
-        let service = self.made.service.clone();
+        let (service, live) = (self.made.service.clone(), Arc::clone(&self.live));
         tokio::spawn(async move {
             let code = loop {
                 match wait_for_exit(&engine, &container).await {
@@ -119,9 +121,15 @@ impl ServiceContainer {
                     Err(_) => tokio::time::sleep(LOST_PAUSE).await,
                 }
             };
-            if let Some(world) = world.upgrade() {
-                // The engine may give its ports to another container.
-                world.lead_nowhere(&service);
+            // Before anything else: the engine may give its ports to another container. And
+            // only if it was not started again meanwhile.
+            {
+                let live = lock(&live);
+                if Arc::ptr_eq(&live.expected, &expected)
+                    && let Some(world) = world.upgrade()
+                {
+                    world.lead_nowhere(&service);
+                }
             }
             let how = match code {
                 Some(code) => how_it_ended(&engine, &container, code).await,
@@ -141,7 +149,9 @@ impl ServiceContainer {
     pub(super) async fn find_ports(&self) -> Result<(), Error> {
         let found = self.inspect().await.map_err(|why| self.refused(&why))?;
         let endpoints = self.addresses(&found);
-        lock(&self.live).endpoints.clone_from(&endpoints);
+        let mut live = lock(&self.live);
+        live.endpoints.clone_from(&endpoints);
+        // Under the lock, so that the watch of an earlier start cannot lead them away again.
         if let Some(world) = self.world.upgrade() {
             world.lead_to(&self.made.service, &endpoints);
         }
