@@ -230,7 +230,8 @@ impl ChaosContext {
     /// a `GenericImage`, one that `GenericBuildableImage` has built, or a request with
     /// `with_env_var` and the like; [`Container`](crate::Container) adds what testcontainers
     /// has no word for. The containers of a context share one private network, in which each
-    /// is reached under its service's name. Its ports are published for this machine only.
+    /// is reached under its service's name. Its ports are published for this machine only,
+    /// unless the engine is on another one.
     ///
     /// ```no_run
     /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
@@ -322,7 +323,9 @@ impl ChaosContext {
 
     async fn inject_erased(&self, fault: Arc<dyn ErasedFault>) -> Result<Injection, Error> {
         let inner = Arc::clone(&self.inner);
-        engine::run_on(engine::own(), injecting::inject(inner, fault)).await
+        let injection = engine::run_on(engine::own(), injecting::inject(inner, fault)).await?;
+        injection.fault.hand_out();
+        Ok(injection)
     }
 
     /// Injects a fault, runs a block, and lifts the fault on every way out of it.

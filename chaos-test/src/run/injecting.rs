@@ -45,6 +45,8 @@ pub(crate) struct Injected {
     /// One lift at a time.
     lifting: tokio::sync::Mutex<()>,
     lifted: watch::Sender<Option<Result<Duration, String>>>,
+    /// Whether whoever asked for it has its guard: a call that was cancelled never gets it.
+    handed_out: watch::Sender<bool>,
 }
 
 impl Injected {
@@ -55,6 +57,27 @@ impl Injected {
 
     pub(super) fn in_force(&self) -> bool {
         self.injected_at.get().is_some() && self.lifted.borrow().is_none()
+    }
+
+    /// The caller has its guard.
+    pub(super) fn hand_out(&self) {
+        self.handed_out.send_replace(true);
+    }
+
+    /// Nothing is left of it, and it never was in force.
+    pub(super) fn give_up(&self) {
+        self.lifted.send_replace(Some(Ok(Duration::ZERO)));
+    }
+
+    /// Waits until somebody has its guard, or it is over: a call that was cancelled is
+    /// lifted a moment later.
+    async fn until_settled(&self) {
+        let (mut handed_out, mut lifted) = (self.handed_out.subscribe(), self.lifted.subscribe());
+        // The senders live as long as `self`.
+        tokio::select! {
+            _ = handed_out.wait_for(|handed_out| *handed_out) => {}
+            _ = lifted.wait_for(Option::is_some) => {}
+        }
     }
 
     /// Whether this one and the other put the same thing back, and neither is lifted: the
@@ -195,9 +218,15 @@ async fn try_inject(
         early_samples: AtomicU64::new(0),
         lifting: tokio::sync::Mutex::new(()),
         lifted: watch::Sender::new(None),
+        handed_out: watch::Sender::new(false),
     });
     // Known before it is applied, so that samples can meet it from its first moment.
-    inner.know(&injected)?;
+    while let Err(other) = inner.know(&injected) {
+        other.until_settled().await;
+        if *other.handed_out.borrow() && other.lifted.borrow().is_none() {
+            return Err(refused_beside(&injected, &other));
+        }
+    }
     if let Err(error) = inner.recorder.plan_entry(entry, what, undo.clone(), true) {
         inner.forget(entry);
         return Err(error);
@@ -212,7 +241,11 @@ async fn try_inject(
                     inner.forget(entry);
                     error
                 }
-                Err(undo) => error.help(format!("nor could it be put back: {undo}")),
+                Err(undo) => {
+                    // It may be in force, and nobody will ever lift it by a guard.
+                    injected.hand_out();
+                    error.help(format!("nor could it be put back: {undo}"))
+                }
             });
         }
     }
@@ -228,6 +261,19 @@ async fn try_inject(
         lift_after(inner, &injected, length);
     }
     Ok(injected)
+}
+
+fn refused_beside(fault: &Injected, other: &Injected) -> Error {
+    let what = fault.undo.puts_back().map_or("state", |(_, what)| what);
+    Error::new(
+        Kind::Refused,
+        format!(
+            "{} was refused, nothing was touched: `{}` is in force, and a service's {what} has one \
+             fault at a time",
+            fault.what, other.what,
+        ),
+    )
+    .help("lift it first, with `lift().await` on its guard")
 }
 
 fn within_limits(inner: &Inner, targets: &[Target], what: &str) -> Result<(), Error> {

@@ -149,21 +149,12 @@ impl Inner {
         })
     }
 
-    /// Takes a fault in, unless it and one that is in force would put the same thing back.
-    pub(super) fn know(&self, fault: &Arc<Injected>) -> Result<(), Error> {
+    /// Takes a fault in, unless it and one that is in force would put the same thing back:
+    /// that one then.
+    pub(super) fn know(&self, fault: &Arc<Injected>) -> Result<(), Arc<Injected>> {
         let mut injected = lock(&self.injected);
         if let Some(other) = injected.values().find(|other| other.overlaps(fault)) {
-            return Err(Error::new(
-                Kind::Refused,
-                format!(
-                    "{} was refused, nothing was touched: `{}` is in force, and a service's {} \
-                     has one fault at a time",
-                    fault.what,
-                    other.what,
-                    fault.undo.puts_back().map_or("state", |(_, what)| what),
-                ),
-            )
-            .help("lift it first, with `lift().await` on its guard"));
+            return Err(Arc::clone(other));
         }
         injected.insert(fault.entry, Arc::clone(fault));
         Ok(())
@@ -171,7 +162,10 @@ impl Inner {
 
     /// Nothing is left of a fault that could not be injected.
     pub(super) fn forget(&self, entry: u64) {
-        lock(&self.injected).remove(&entry);
+        let gone = lock(&self.injected).remove(&entry);
+        if let Some(fault) = gone {
+            fault.give_up();
+        }
     }
 
     /// The faults that are in force now, in words.
