@@ -4,6 +4,7 @@ use std::io;
 
 use chaos_test::prelude::*;
 use chaos_test::testcontainers::ImageExt;
+use chaos_test::testcontainers::bollard::models::{RestartPolicy, RestartPolicyNameEnum};
 use chaos_test::{CATALOGUE, Container, container, link, log_line};
 use chaos_test_fixtures::images;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -173,5 +174,66 @@ async fn containers_reach_each_other_and_links(
     // Those that are not on the link are not cut off.
     assert!(printed("name +PONG"), "{:?}", client.last_lines(12));
     cut.lift().await?;
+    Ok(())
+}
+
+/// Two faults that put the same thing back are refused also where they come at once, and a
+/// container that is killed while it is out of its network is ready once it is back.
+#[chaos_test(requires(docker), breaks(redis), timeout = "120s")]
+async fn a_container_has_one_place_in_its_network(
+    chaos: &ChaosContext,
+    redis: &Service,
+) -> chaos_test::Result {
+    let pings = pings(chaos, redis);
+    let normal = pings.baseline(ms(300)).await?;
+    let (one, other) = tokio::join!(
+        chaos.inject(container::disconnect(redis)),
+        chaos.inject(container::disconnect(redis)),
+    );
+    let (cut, refused) = match (one, other) {
+        (Ok(cut), Err(refused)) | (Err(refused), Ok(cut)) => (cut, refused),
+        both => panic!("{both:?}"),
+    };
+    assert!(refused.is_refused() || refused.is_fault(), "{refused}");
+    let seen = pings.over(ms(300)).await?;
+    seen.expect(error_rate().at_least(percent(90))).check()?;
+    let outage = chaos.inject(container::kill(redis)).await?;
+    pings.over(ms(100)).await?;
+    outage.lift().await?;
+    let lifted = cut.lift().await?;
+    pings
+        .recovers_to(&normal)
+        .since(lifted)
+        .within(secs(10))
+        .await?;
+    let frozen = container::kill(redis).with(Signal::Stop);
+    let refused = chaos.inject(frozen).await.unwrap_err().to_string();
+    assert!(refused.contains("`container::pause`"), "{refused}");
+    Ok(())
+}
+
+/// What the engine starts again by itself is refused, and so are names that nobody has.
+#[chaos_test(requires(docker), breaks(redis))]
+async fn what_cannot_be_kept_is_refused(
+    chaos: &ChaosContext,
+    redis: &Service,
+) -> chaos_test::Result {
+    let always = images::redis().await?.with_host_config_modifier(|host| {
+        let name = Some(RestartPolicyNameEnum::ALWAYS);
+        host.restart_policy = Some(RestartPolicy {
+            name,
+            ..RestartPolicy::default()
+        });
+    });
+    let error = chaos.container("always", always).await.unwrap_err();
+    assert!(error.to_string().contains("restart policy"), "{error}");
+    let bridged = images::redis().await?.with_network("bridge");
+    let bridged = Container::new(bridged).alias("other");
+    let error = chaos.container("bridged", bridged).await.unwrap_err();
+    assert!(error.to_string().contains("aliases"), "{error}");
+    let pings = pings(chaos, redis);
+    chaos
+        .during(container::pause(redis), async |_| pings.over(ms(100)).await)
+        .await?;
     Ok(())
 }

@@ -137,3 +137,32 @@ fn a_probe_that_blocks_holds_off_no_fault() {
     }
     assert!(!output.contains("held off"), "{output}");
 }
+
+/// Links that are asked for under one name at the same time are one link, and a fault on it
+/// is lifted for all that hold it.
+#[chaos_test(breaks(inventory))]
+async fn a_link_that_is_asked_for_twice_at_once_is_one(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let mut pairs = Vec::new();
+    for number in 0..100 {
+        let name = format!("client-{number}");
+        let (one, other) = tokio::join!(inventory.link(&name), inventory.link(&name));
+        pairs.push((one?, other?));
+    }
+    for (one, other) in &pairs {
+        assert_eq!(one.address(), other.address(), "{}", one.name());
+    }
+    let (one, _) = &pairs[0];
+    let requests =
+        chaos.monitor(HttpProbe::get(format!("http://{}/health", one.address())).every(ms(10)));
+    let cut = chaos.inject(link::down(inventory)).await?;
+    requests.over(ms(50)).await?;
+    let lifted = cut.lift().await?;
+    let after = requests
+        .between(lifted, Moments::later(lifted, ms(100)))
+        .await?;
+    after.expect(error_rate().at_most(percent(0))).check()?;
+    Ok(())
+}

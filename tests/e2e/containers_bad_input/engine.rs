@@ -1,15 +1,17 @@
 //! Engines that are not there, are too old, are reached by TCP, or stop answering in the
 //! middle.
 
+use std::borrow::Cow;
+
 use chaos_test::prelude::*;
-use chaos_test::testcontainers::ImageExt;
 use chaos_test::testcontainers::core::WaitFor;
+use chaos_test::testcontainers::{GenericImage, Image};
 use chaos_test::{Container, container};
 use chaos_test_fixtures::images;
 use chaos_test_fixtures::rerun::{Ended, Folder, Rerun};
 
 use super::forwarder::{Forwarder, old_engine, order};
-use super::{containers, is_felt, left_on_engine, meets, path, run_as, says, script, works};
+use super::{containers, is_felt, left_on_engine, meets, path, run_as, says, works};
 use crate::bad_input::nothing_left;
 use crate::victims::{inventory, processes_with};
 
@@ -239,9 +241,35 @@ fn an_engine_that_falls_silent_in_a_wait_is_what_is_named() {
     passes_behind_a_forwarder(&path("engine::silent_in_a_wait"));
 }
 
+/// An image of one's own, which may have commands to be run in its container: for those
+/// testcontainers looks for it.
+#[derive(Debug)]
+struct Own(GenericImage);
+
+impl Image for Own {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn tag(&self) -> &str {
+        self.0.tag()
+    }
+
+    fn ready_conditions(&self) -> Vec<WaitFor> {
+        vec![WaitFor::message_on_stdout("never")]
+    }
+
+    fn entrypoint(&self) -> Option<&str> {
+        Some("sleep")
+    }
+
+    fn cmd(&self) -> impl IntoIterator<Item = impl Into<Cow<'_, str>>> {
+        ["600"]
+    }
+}
+
 subject!(#[timeout = "120s"] silent_in_a_wait(chaos: &ChaosContext) {
-    let never = vec![WaitFor::message_on_stdout("never")];
-    let never = script("exec sleep 600").await?.with_ready_conditions(never);
+    let never = Own(images::redis().await?);
     // What it is asked for once the container runs.
     order("/containers/json?");
     let never = Container::new(never).start_timeout(secs(2));
