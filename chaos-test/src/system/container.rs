@@ -7,6 +7,7 @@ mod engine;
 mod image;
 mod network;
 mod output;
+mod parts;
 mod permits;
 mod readiness;
 mod recipe;

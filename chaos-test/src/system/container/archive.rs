@@ -9,7 +9,7 @@ use testcontainers::bollard::query_parameters::UploadToContainerOptionsBuilder;
 use tokio_tar::{Builder, Header};
 
 use super::engine::{Engine, Refusal};
-use super::recipe::{Copy, CopySource};
+use super::parts::{Copy, CopySource};
 use crate::error::{Error, Kind};
 
 /// How long the engine may take to unpack what it was given.

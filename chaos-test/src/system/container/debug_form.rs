@@ -3,7 +3,7 @@
 
 use testcontainers::core::{ContainerPort, IntoContainerPort};
 
-use super::recipe::{Condition, Copy, CopySource, Stream, unreadable};
+use super::parts::{Condition, Copy, CopySource, Stream};
 use crate::error::{Error, Kind};
 
 /// Refuses what a request asks for and nobody but testcontainers could do.
@@ -143,6 +143,16 @@ pub(super) fn copy(written: &str) -> Result<Copy, Error> {
         mode,
         source,
     })
+}
+
+/// A request that cannot be taken over.
+fn unreadable(what: &str, written: &str) -> Error {
+    let start: String = written.chars().take(200).collect();
+    Error::new(
+        Kind::Usage,
+        format!("this version of testcontainers writes {what} in a way that is not understood: {start}"),
+    )
+    .help("a version 0.28 of testcontainers is; or give `Container` a check of its own with `.ready(..)`")
 }
 
 /// What is left to read.

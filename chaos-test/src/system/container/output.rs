@@ -11,7 +11,7 @@ use testcontainers::bollard::query_parameters::AttachContainerOptionsBuilder;
 use tokio::sync::watch;
 
 use super::engine::{Engine, Refusal};
-use super::recipe::{Condition, Stream};
+use super::parts::{Condition, Stream};
 use crate::system::lock::lock;
 use crate::system::service::log::SinceStart;
 

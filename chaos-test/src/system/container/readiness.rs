@@ -8,7 +8,8 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt, ReuseDirective, TestcontainersError};
 
 use super::output::Output;
-use super::recipe::{Condition, Recipe};
+use super::parts::Condition;
+use super::recipe::Recipe;
 use super::remove::TOKEN_LABEL;
 use super::unit::ServiceContainer;
 use crate::error::with_causes;

@@ -3,7 +3,6 @@
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt::Debug;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,8 @@ use testcontainers::core::{
 use testcontainers::{ContainerRequest, GenericImage, Image, TestcontainersError};
 
 use super::debug_form;
-use crate::error::{Error, Kind};
+use super::parts::{Condition, Copy};
+use crate::error::Error;
 use crate::system::service::ReadyCheck;
 
 /// How long a container may take to become ready, as testcontainers has it.
@@ -55,43 +55,6 @@ pub(crate) struct Recipe {
     pub(crate) ready: Option<Arc<dyn ReadyCheck>>,
     pub(crate) start_timeout: Duration,
     pub(crate) grace: Duration,
-}
-
-/// A file or folder that is put into the container before it starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Copy {
-    pub(super) target: String,
-    pub(super) mode: Option<u32>,
-    pub(super) source: CopySource,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum CopySource {
-    File(PathBuf),
-    Data(Vec<u8>),
-}
-
-/// Which of a container's streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stream {
-    Out,
-    Err,
-    Both,
-}
-
-/// When a container is ready: all of its image's conditions, one after the other.
-#[derive(Debug, Clone)]
-pub(super) enum Condition {
-    Printed {
-        stream: Stream,
-        message: Vec<u8>,
-        times: usize,
-    },
-    Pause(Duration),
-    Healthy,
-    Exited(Option<i64>),
-    /// One that only testcontainers can ask.
-    Foreign(WaitFor),
 }
 
 /// Commands that an image wants to be run in its container.
@@ -262,14 +225,4 @@ fn condition(condition: WaitFor) -> Result<Condition, Error> {
 /// What a port is called in the engine's API.
 pub(super) fn port_key(port: ContainerPort) -> String {
     port.to_string()
-}
-
-/// A request that cannot be taken over.
-pub(super) fn unreadable(what: &str, written: &str) -> Error {
-    let start: String = written.chars().take(200).collect();
-    Error::new(
-        Kind::Usage,
-        format!("this version of testcontainers writes {what} in a way that is not understood: {start}"),
-    )
-    .help("a version 0.28 of testcontainers is; or give `Container` a check of its own with `.ready(..)`")
 }
