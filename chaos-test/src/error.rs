@@ -38,6 +38,12 @@ pub(crate) enum Kind {
     Inject,
     /// An undo step failed.
     Undo,
+    /// There is nothing to undo yet: whoever was asked to make it may still be at it.
+    #[cfg_attr(
+        not(feature = "containers"),
+        expect(dead_code, reason = "only engines make things late")
+    )]
+    MayStillCome,
     /// A service did not start, did not become ready or is gone.
     Service,
     /// A fixture's set-up failed.
@@ -61,6 +67,11 @@ pub(crate) enum Kind {
 }
 
 impl Error {
+    /// Whether what was to be undone is not there, and may still come.
+    pub(crate) fn may_still_come(&self) -> bool {
+        matches!(self.0.kind, Kind::MayStillCome)
+    }
+
     pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,

@@ -8,7 +8,7 @@ use chaos_test::prelude::*;
 use chaos_test::testcontainers::ImageExt;
 use chaos_test::testcontainers::bollard::models::{ContainerCreateBody, NetworkCreateRequest};
 use chaos_test::testcontainers::bollard::query_parameters::CreateContainerOptionsBuilder;
-use chaos_test::{Event, Record, container};
+use chaos_test::{Event, Journal, Pending, Record, Undo, container};
 use chaos_test_fixtures::images;
 use chaos_test_fixtures::rerun::{Ended, Folder, Started};
 
@@ -145,7 +145,21 @@ fn assert_swept(run: &Run, folder: Folder) -> Ended {
     let ended = run.sweep(folder).run();
     assert!(ended.status.success(), "{}", ended.output());
     run.assert_nothing_left(&ended.output());
-    assert!(ended.leftovers().is_empty(), "{:?}", ended.leftovers());
+    // What the engine was asked for at the very end is looked for again: it may come late.
+    let left = ended.leftovers().into_iter().filter(|path| {
+        let journal = std::fs::read_to_string(path).ok();
+        let journal = journal.and_then(|text| Journal::read(&text).ok());
+        let awaited = |step: &Pending| {
+            let engine_makes = matches!(
+                step.undo,
+                Undo::RemoveContainer { .. } | Undo::RemoveNetwork { .. }
+            );
+            engine_makes && !step.made
+        };
+        !journal.is_some_and(|journal| journal.pending().iter().all(awaited))
+    });
+    let left: Vec<_> = left.collect();
+    assert!(left.is_empty(), "{left:?}\n{}", ended.output());
     ended
 }
 

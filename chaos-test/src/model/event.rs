@@ -112,6 +112,12 @@ pub enum Event {
         /// Whether it is a fault (and not a service, a scratch folder, ...).
         fault: bool,
     },
+    /// What a step planned was made: whoever was asked for it has said so. Only written where
+    /// somebody else makes it, who may still be at it when the test is dead.
+    Made {
+        /// The entry's number in the rollback.
+        entry: u64,
+    },
     /// A fault is in effect.
     Injected {
         /// The entry's number in the rollback.

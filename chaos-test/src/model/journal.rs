@@ -31,6 +31,68 @@ pub struct Pending {
     pub undo: Undo,
     /// Whether it is a fault.
     pub fault: bool,
+    /// Whether whoever was asked to make the thing has said that it is made. Where it was
+    /// not, one that is not there may still come.
+    pub made: bool,
+    /// Milliseconds since 1970 when it was planned.
+    pub planned_ms: u64,
+}
+
+/// What is to be undone, kept up to date record by record.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    wall_clock_ms: u64,
+    steps: BTreeMap<u64, Pending>,
+}
+
+impl Open {
+    pub(crate) fn see(&mut self, record: &Record) {
+        match &record.event {
+            Event::Started(started) => self.wall_clock_ms = started.wall_clock_ms,
+            Event::Planned {
+                entry,
+                what,
+                undo,
+                fault,
+            } => {
+                let step = Pending {
+                    seq: record.seq,
+                    entry: *entry,
+                    what: what.clone(),
+                    undo: undo.clone(),
+                    fault: *fault,
+                    made: false,
+                    planned_ms: self.wall_clock_ms.saturating_add(record.at_us / 1000),
+                };
+                self.steps.insert(*entry, step);
+            }
+            Event::Made { entry } => {
+                if let Some(step) = self.steps.get_mut(entry) {
+                    step.made = true;
+                }
+            }
+            Event::Undone { entry, .. } => {
+                self.steps.remove(entry);
+            }
+            Event::Kept { kept } => {
+                for kept in kept {
+                    self.steps.remove(&kept.entry);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The step of an entry, while it is to be undone.
+    pub(crate) fn get(&self, entry: u64) -> Option<&Pending> {
+        self.steps.get(&entry)
+    }
+
+    pub(crate) fn newest_first(&self) -> Vec<Pending> {
+        let mut pending: Vec<_> = self.steps.values().cloned().collect();
+        pending.sort_by_key(|step| std::cmp::Reverse(step.seq));
+        pending
+    }
 }
 
 /// Why a text is not a journal that we may act on.
@@ -143,40 +205,11 @@ pub fn kept(records: &[Record]) -> Vec<Kept> {
 /// What some records leave to be undone, newest first.
 #[must_use]
 pub fn pending(records: &[Record]) -> Vec<Pending> {
-    let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+    let mut open = Open::default();
     for record in records {
-        match &record.event {
-            Event::Planned {
-                entry,
-                what,
-                undo,
-                fault,
-            } => {
-                open.insert(
-                    *entry,
-                    Pending {
-                        seq: record.seq,
-                        entry: *entry,
-                        what: what.clone(),
-                        undo: undo.clone(),
-                        fault: *fault,
-                    },
-                );
-            }
-            Event::Undone { entry, .. } => {
-                open.remove(entry);
-            }
-            Event::Kept { kept } => {
-                for kept in kept {
-                    open.remove(&kept.entry);
-                }
-            }
-            _ => {}
-        }
+        open.see(record);
     }
-    let mut pending: Vec<_> = open.into_values().collect();
-    pending.sort_by_key(|step| std::cmp::Reverse(step.seq));
-    pending
+    open.newest_first()
 }
 
 fn version_of(line: &str) -> Option<u32> {
@@ -252,6 +285,24 @@ mod tests {
         let entries: Vec<_> = journal.pending().iter().map(|step| step.entry).collect();
         assert_eq!(entries, [3, 1]);
         assert!(!journal.torn && !journal.finished());
+    }
+
+    #[test]
+    fn a_step_tells_whether_the_thing_was_made_and_when_it_was_planned() {
+        let mut journal = Journal::read(&text(&[
+            started(),
+            planned(1),
+            planned(2),
+            Event::Made { entry: 1 },
+        ]))
+        .unwrap();
+        let made = |journal: &Journal| -> Vec<_> {
+            let pending = journal.pending().into_iter();
+            pending.map(|step| (step.entry, step.made)).collect()
+        };
+        assert_eq!(made(&journal), [(2, false), (1, true)]);
+        journal.records[2].at_us = 1_500_000;
+        assert_eq!(journal.pending()[0].planned_ms, 1500);
     }
 
     #[test]

@@ -261,12 +261,20 @@ async fn network(inner: &Arc<Inner>, engine: &Arc<Engine>) -> Result<Arc<Network
             network: name.clone(),
             token: token.clone(),
         };
-        inner
-            .recorder
-            .plan(&format!("make network {name}"), undo, false)?;
-        make_network(engine, &name, &labels(inner, &token))
-            .await
-            .map(Arc::new)
+        let what = format!("make network {name}");
+        let entry = inner.recorder.plan(&what, undo, false)?;
+        match make_network(engine, &name, &token, &labels(inner, &token)).await {
+            Ok(network) => {
+                inner.recorder.record(Event::Made { entry });
+                Ok(Arc::new(network))
+            }
+            Err(not_made) => {
+                if not_made.gone {
+                    inner.recorder.undone(entry);
+                }
+                Err(not_made.why)
+            }
+        }
     };
     inner.world.network.get_or_try_init(make).await.cloned()
 }

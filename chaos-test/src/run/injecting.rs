@@ -13,7 +13,7 @@ use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::model::units::human;
 use crate::system::lock::lock;
-use crate::system::{Ledger, LinkUse, ReadOnlySystem, System};
+use crate::system::{Ledger, LinkUse, ReadOnlySystem, System, undo};
 
 use super::engine;
 use super::guard::Injection;
@@ -471,14 +471,13 @@ pub(super) async fn put_back(inner: &Arc<Inner>, injected: &Injected) -> Result<
         });
         return Err(Error::new(Kind::Undo, why));
     }
-    let done = match crate::system::undo::perform(
-        &injected.undo,
+    let step = undo::Step {
+        undo: &injected.undo,
         entry,
-        &inner.world.state,
-        Some(&inner.world),
-    )
-    .await
-    {
+        made: true,
+    };
+    let world = &inner.world;
+    let done = match undo::perform(step, &world.state, Some(world)).await {
         Ok(()) => match verify(inner, injected).await {
             Ok(Effect::Active) => Err(Error::new(
                 Kind::Undo,

@@ -1,6 +1,5 @@
 //! Writes down what happens: to the journal on disk first, then to memory.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind};
 use crate::model::event::{Event, Record};
-use crate::model::journal::Pending;
+use crate::model::journal::{Open, Pending};
 use crate::model::undo::Undo;
 use crate::system::Ledger;
 use crate::system::journal_file::JournalFile;
@@ -28,38 +27,13 @@ struct Inner {
     /// `None` once it was closed.
     file: Option<JournalFile>,
     records: Vec<Record>,
-    /// What is still to be undone, by entry.
-    open: BTreeMap<u64, Pending>,
+    /// What is still to be undone.
+    open: Open,
 }
 
 impl Inner {
     fn keep(&mut self, record: Record) {
-        match &record.event {
-            Event::Planned {
-                entry,
-                what,
-                undo,
-                fault,
-            } => {
-                let step = Pending {
-                    seq: record.seq,
-                    entry: *entry,
-                    what: what.clone(),
-                    undo: undo.clone(),
-                    fault: *fault,
-                };
-                self.open.insert(*entry, step);
-            }
-            Event::Undone { entry, .. } => {
-                self.open.remove(entry);
-            }
-            Event::Kept { kept } => {
-                for kept in kept {
-                    self.open.remove(&kept.entry);
-                }
-            }
-            _ => {}
-        }
+        self.open.see(&record);
         self.records.push(record);
     }
 }
@@ -80,14 +54,16 @@ impl Recorder {
             let path = file.path().to_owned();
             cannot_write(error, &path)
         })?;
+        let mut inner = Inner {
+            file: Some(file),
+            records: Vec::new(),
+            open: Open::default(),
+        };
+        inner.keep(first);
         Ok(Self {
             started,
             entries: AtomicU64::new(1),
-            inner: Mutex::new(Inner {
-                file: Some(file),
-                records: vec![first],
-                open: BTreeMap::new(),
-            }),
+            inner: Mutex::new(inner),
         })
     }
 
@@ -126,9 +102,7 @@ impl Recorder {
 
     /// What is still to be undone, newest first.
     pub(crate) fn pending(&self) -> Vec<Pending> {
-        let mut pending: Vec<_> = self.inner().open.values().cloned().collect();
-        pending.sort_by_key(|step| std::cmp::Reverse(step.seq));
-        pending
+        self.inner().open.newest_first()
     }
 
     /// Whether anything of a kind has happened.
@@ -205,7 +179,7 @@ impl Ledger for Recorder {
     }
 
     fn undone(&self, entry: u64) {
-        let planned = self.inner().open.get(&entry).cloned();
+        let planned = self.inner().open.get(entry).cloned();
         if let Some(step) = planned {
             self.record(Event::Undone {
                 entry,

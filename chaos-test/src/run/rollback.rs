@@ -11,6 +11,7 @@ use crate::model::journal::Pending;
 use crate::model::undo::Undo;
 use crate::system::Ledger;
 use crate::system::lock::lock;
+use crate::system::undo;
 
 use super::Boxed;
 use super::engine;
@@ -86,7 +87,7 @@ async fn put_back(
         Some(closure) => run(closure).await?,
         None => {
             let world = Some(&*inner.world);
-            crate::system::undo::perform(&step.undo, step.entry, &inner.world.state, world)
+            undo::perform((&step).into(), &inner.world.state, world)
                 .await
                 .map_err(|error| error.to_string())?;
         }

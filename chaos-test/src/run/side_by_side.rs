@@ -24,13 +24,14 @@ pub(super) fn groups<T: Clone>(steps: &[T], undo: impl Fn(&T) -> &Undo) -> Vec<V
 
 /// Performs all steps of one group, and hands each on as soon as it is done. A panic in one
 /// is its error and stops no other.
-pub(super) async fn perform<T, F>(
+pub(super) async fn perform<T, F, R>(
     group: Vec<T>,
     step: impl Fn(T) -> F,
-    mut done: impl FnMut(T, Result<(), String>),
+    mut done: impl FnMut(T, Result<R, String>),
 ) where
     T: Clone,
-    F: Future<Output = Result<(), String>> + Send + 'static,
+    F: Future<Output = Result<R, String>> + Send + 'static,
+    R: Send + 'static,
 {
     let mut waiting = group.into_iter();
     let mut running = JoinSet::new();

@@ -3,6 +3,7 @@
 //! A run is alive while its journal is locked; only a journal whose lock we get is swept.
 //! Journals that may be forged are refused and left alone.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,59 @@ use super::{engine, side_by_side};
 const SWEEP_LIMIT: Duration = Duration::from_secs(120);
 /// After this time a journal that never got its name is from a process that died.
 const UNBORN_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a step stays on disk whose thing is not there and was never said to be made:
+/// longer than an engine is given to make it.
+const UNMADE_LIMIT: Duration = Duration::from_secs(90);
+
+/// What came of one step.
+#[derive(Debug, Clone, Copy)]
+enum Came {
+    /// Nothing is left of it.
+    Undone,
+    /// There is nothing of it, yet.
+    NotYet,
+}
+
+/// What came of one journal's steps.
+#[derive(Debug, Clone, Default)]
+struct Done {
+    undone: usize,
+    /// What a later run looks for once more.
+    awaited: Vec<String>,
+    /// What failed, why, and what a person can do.
+    left: Vec<String>,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            undone,
+            awaited,
+            left,
+        } = self;
+        let steps = if *undone == 1 {
+            "step was"
+        } else {
+            "steps were"
+        };
+        // What a service or a link would have undone ended with its process.
+        write!(f, "{undone} undo {steps} performed now")?;
+        if !awaited.is_empty() {
+            write!(
+                f,
+                "; the engine was asked for what is not there, and may still make it, so runs \
+                 within {} s look again:\n  {}",
+                UNMADE_LIMIT.as_secs(),
+                awaited.join("\n  ")
+            )?;
+        }
+        if !left.is_empty() {
+            write!(f, "; {} failed:\n  {}", left.len(), left.join("\n  "))?;
+        }
+        Ok(())
+    }
+}
 
 /// A journal whose writer is dead, locked by us.
 struct Dead {
@@ -144,6 +198,12 @@ fn is_elsewhere(process: &ProcessIdentity) -> bool {
     process.boot_id == identity::boot_id() && process.namespace != identity::namespace()
 }
 
+/// The time since an instant, in milliseconds since 1970; none where that is to come.
+fn since(wall_clock_ms: u64) -> Duration {
+    let then = SystemTime::UNIX_EPOCH + Duration::from_millis(wall_clock_ms);
+    SystemTime::now().duration_since(then).unwrap_or_default()
+}
+
 fn remove_unborn(path: &Path) {
     let old = fs::symlink_metadata(path)
         .and_then(|metadata| metadata.modified())
@@ -169,20 +229,28 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
         let process = (started.wall_clock_ms, started.process.clone());
         (std::cmp::Reverse(step.seq), std::cmp::Reverse(process))
     });
-    let mut left = vec![Vec::new(); dead.len()];
-    let mut undone = vec![0_usize; dead.len()];
+    let mut done = vec![Done::default(); dead.len()];
     for group in side_by_side::groups(&steps, |(_, step)| &step.undo) {
         let step = |(_, step): (usize, Pending)| {
             let state = state.clone();
             async move {
-                let done = undo::perform(&step.undo, step.entry, &state, None).await;
-                done.map_err(|error| error.to_string())
+                match undo::perform((&step).into(), &state, None).await {
+                    Err(error) if error.may_still_come() => Ok(Came::NotYet),
+                    done => done
+                        .map(|()| Came::Undone)
+                        .map_err(|error| error.to_string()),
+                }
             }
         };
-        side_by_side::perform(group, step, |(index, step), done| {
-            let event = match done {
-                Ok(()) => {
-                    undone[index] += 1;
+        side_by_side::perform(group, step, |(index, step), came| {
+            let done = &mut done[index];
+            let event = match came {
+                Ok(Came::NotYet) if since(step.planned_ms) < UNMADE_LIMIT => {
+                    done.awaited.push(step.undo.to_string());
+                    return;
+                }
+                Ok(_) => {
+                    done.undone += 1;
                     Event::Undone {
                         entry: step.entry,
                         what: step.what,
@@ -191,7 +259,8 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
                 }
                 Err(why) => {
                     let by_hand = step.undo.by_hand();
-                    left[index].push(format!("{}: {why} (by hand: {by_hand})", step.undo));
+                    let left = format!("{}: {why} (by hand: {by_hand})", step.undo);
+                    done.left.push(left);
                     Event::UndoFailed {
                         entry: step.entry,
                         what: step.what,
@@ -212,27 +281,16 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
         })
         .await;
     }
-    for ((dead, left), undone) in dead.into_iter().zip(left).zip(undone) {
-        conclude(dead, &left, undone);
+    for (dead, done) in dead.into_iter().zip(done) {
+        conclude(dead, &done);
     }
 }
 
-fn conclude(dead: Dead, left: &[String], undone: usize) {
+fn conclude(dead: Dead, done: &Done) {
     let started = &dead.journal.started;
-    // What a service or a link would have undone ended with its process.
     say(&format!(
-        "chaos-test: an earlier run was killed in {}; {undone} undo {} performed now{}",
-        started.test,
-        if undone == 1 {
-            "step was"
-        } else {
-            "steps were"
-        },
-        if left.is_empty() {
-            String::new()
-        } else {
-            format!(", {} failed:\n  {}", left.len(), left.join("\n  "))
-        }
+        "chaos-test: an earlier run was killed in {}; {done}",
+        started.test
     ));
     let kept = kept_lines(&journal::kept(&dead.journal.records));
     if !kept.is_empty() {
@@ -244,7 +302,8 @@ fn conclude(dead: Dead, left: &[String], undone: usize) {
         ));
     }
     copy_to_reports(&dead);
-    if left.is_empty()
+    if done.left.is_empty()
+        && done.awaited.is_empty()
         && let Err(error) = dead.file.remove()
     {
         say(&format!(

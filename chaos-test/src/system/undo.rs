@@ -6,31 +6,54 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
 
+#[cfg(feature = "containers")]
+use super::container::{remove_container, remove_network};
 use super::kept_file::{gone_is_fine, restore};
 use super::process;
 use super::state_dir::StateDir;
 use super::world::World;
 use crate::error::{Error, Kind};
+use crate::model::journal::Pending;
 use crate::model::undo::Undo;
 use crate::model::units::human;
 
 /// How much of what a failing command says is shown.
 const SAID_LIMIT: usize = 4096;
 
+/// A step to perform.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step<'a> {
+    /// What to do.
+    pub(crate) undo: &'a Undo,
+    /// Its entry; a fault's number.
+    pub(crate) entry: u64,
+    /// Whether the thing is known to have been made.
+    pub(crate) made: bool,
+}
+
+impl<'a> From<&'a Pending> for Step<'a> {
+    fn from(pending: &'a Pending) -> Self {
+        Self {
+            undo: &pending.undo,
+            entry: pending.entry,
+            made: pending.made,
+        }
+    }
+}
+
 /// Performs a step within its deadline. `live` is the world that it belongs to, or `None`
-/// where that test is dead; `injection` is the fault's number.
+/// where that test is dead.
 ///
 /// # Errors
 ///
-/// Where something is left.
+/// Where something is left, or may still come.
 pub(crate) async fn perform(
-    undo: &Undo,
-    injection: u64,
+    step: Step<'_>,
     state: &StateDir,
     live: Option<&World>,
 ) -> Result<(), Error> {
-    let deadline = undo.deadline();
-    match tokio::time::timeout(deadline, step(undo, injection, state, live)).await {
+    let deadline = step.undo.deadline();
+    match tokio::time::timeout(deadline, put_back(step, state, live)).await {
         Ok(done) => done,
         Err(_) => Err(Error::new(
             Kind::Undo,
@@ -39,13 +62,9 @@ pub(crate) async fn perform(
     }
 }
 
-async fn step(
-    undo: &Undo,
-    injection: u64,
-    state: &StateDir,
-    live: Option<&World>,
-) -> Result<(), Error> {
-    match undo {
+async fn put_back(step: Step<'_>, state: &StateDir, live: Option<&World>) -> Result<(), Error> {
+    let made = step.made;
+    match step.undo {
         Undo::Nothing => Ok(()),
         Undo::EndProcess {
             process,
@@ -60,7 +79,7 @@ async fn step(
             {
                 return service.end(true).await;
             }
-            let (process, token, limit) = (process.clone(), token.clone(), undo.deadline());
+            let (process, token, limit) = (process.clone(), token.clone(), step.undo.deadline());
             blocking(move || process::end(&process, &token, limit * 4 / 5)).await
         }
         Undo::ContinueProcess { process, .. } => {
@@ -72,12 +91,17 @@ async fn step(
             engine,
             container,
             token,
-        } => remove_container(live, service, engine, container, token).await,
+        } => {
+            if let Some(done) = remove_live(live, service, container, made).await {
+                return done;
+            }
+            remove_container(engine, container, token, made).await
+        }
         Undo::RemoveNetwork {
             engine,
             network,
             token,
-        } => remove_network(engine, network, token).await,
+        } => remove_network(engine, network, token, made).await,
         Undo::ConnectContainer { service, .. } => connect(live, service).await,
         Undo::RunService { service, .. } => match live {
             Some(world) => world.service(service)?.ensure_running().await,
@@ -85,7 +109,7 @@ async fn step(
         },
         Undo::ClearLinks { .. } => {
             if let Some(world) = live {
-                world.clear_links(injection).await;
+                world.clear_links(step.entry).await;
             }
             Ok(())
         }
@@ -150,27 +174,18 @@ async fn command(argv: &[String]) -> Result<(), Error> {
     )))
 }
 
+/// A live one knows that its end is expected. `None` where it is none of the world's.
 #[cfg(feature = "containers")]
-async fn remove_container(
+async fn remove_live(
     live: Option<&World>,
     service: &str,
-    engine: &str,
     container: &str,
-    token: &str,
-) -> Result<(), Error> {
-    // A live one knows that its end is expected, and that it was made.
-    if let Some(unit) = live.and_then(|world| world.service(service).ok())
-        && let Ok(unit) = unit.as_container()
-        && unit.container() == container
-    {
-        return unit.remove().await;
-    }
-    super::container::remove_container(engine, container, token).await
-}
-
-#[cfg(feature = "containers")]
-async fn remove_network(engine: &str, network: &str, token: &str) -> Result<(), Error> {
-    super::container::remove_network(engine, network, token).await
+    made: bool,
+) -> Option<Result<(), Error>> {
+    let unit = live?.service(service).ok()?;
+    let unit = unit.as_container().ok()?;
+    (unit.container() == container).then_some(())?;
+    Some(unit.remove(made).await)
 }
 
 #[cfg(feature = "containers")]
@@ -183,18 +198,17 @@ async fn connect(live: Option<&World>, service: &str) -> Result<(), Error> {
 }
 
 #[cfg(not(feature = "containers"))]
-async fn remove_container(
-    _: Option<&World>,
-    _: &str,
-    _: &str,
-    container: &str,
-    _: &str,
-) -> Result<(), Error> {
+async fn remove_live(_: Option<&World>, _: &str, _: &str, _: bool) -> Option<Result<(), Error>> {
+    None
+}
+
+#[cfg(not(feature = "containers"))]
+async fn remove_container(_: &str, container: &str, _: &str, _: bool) -> Result<(), Error> {
     Err(failed(format!("container {container}: {NEEDS_CONTAINERS}")))
 }
 
 #[cfg(not(feature = "containers"))]
-async fn remove_network(_: &str, network: &str, _: &str) -> Result<(), Error> {
+async fn remove_network(_: &str, network: &str, _: &str, _: bool) -> Result<(), Error> {
     Err(failed(format!("network {network}: {NEEDS_CONTAINERS}")))
 }
 
@@ -277,7 +291,12 @@ mod tests {
     }
 
     async fn undo(place: &Place, undo: &Undo) -> Result<(), Error> {
-        perform(undo, 0, &place.state, None).await
+        let step = Step {
+            undo,
+            entry: 0,
+            made: true,
+        };
+        perform(step, &place.state, None).await
     }
 
     #[tokio::test]

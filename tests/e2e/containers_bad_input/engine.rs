@@ -181,6 +181,63 @@ subject!(#[timeout = "120s"] silent_in_an_injection(chaos: &ChaosContext) {
     works(chaos, "another").await
 });
 
+/// Whatever the engine makes after its client was killed is removed, by the run after it was
+/// made.
+fn made_after_the_kill(request: &str) {
+    let forwarder = Forwarder::start();
+    forwarder.obey(&format!("hold {request}"));
+    let mut child = behind(&forwarder, &path("engine::it_lasts"), Folder::default()).start();
+    if child.prints_before("SKIPPED", "ready to be killed") {
+        return;
+    }
+    forwarder.until_held();
+    let pid = child.pid();
+    let mut folder = child.kill().folder;
+    let mut next = || {
+        let subject = path("engine::it_needs_docker");
+        let ended = behind(&forwarder, &subject, std::mem::take(&mut folder)).run();
+        assert!(ended.status.success(), "{}", ended.output());
+        let (output, journals) = (ended.output(), ended.leftovers());
+        folder = ended.folder;
+        (output, journals)
+    };
+    let (output, journals) = next();
+    says(
+        &output,
+        &["may still make it, so runs within 90 s look again:\n  "],
+    );
+    assert_eq!(journals.len(), 1, "{journals:?}\n{output}");
+    let before = left_on_engine(pid);
+    forwarder.obey("release");
+    let end = std::time::Instant::now() + secs(60);
+    while left_on_engine(pid) == before {
+        assert!(std::time::Instant::now() < end, "the engine never made it");
+        std::thread::sleep(ms(20));
+    }
+    let (output, journals) = next();
+    says(&output, &["1 undo step was performed now\n"]);
+    assert_eq!(left_on_engine(pid), Vec::<String>::new(), "{output}");
+    assert!(journals.is_empty(), "{journals:?}\n{output}");
+}
+
+subject!(it_lasts(chaos: &ChaosContext) {
+    let image = images::redis().await?;
+    crate::subjects::say("ready to be killed");
+    chaos.container("redis", image).await?;
+    std::future::pending::<()>().await;
+    Ok(())
+});
+
+#[test]
+fn a_container_that_is_made_after_the_kill_is_removed() {
+    made_after_the_kill("/containers/create");
+}
+
+#[test]
+fn a_network_that_is_made_after_the_kill_is_removed() {
+    made_after_the_kill("/networks/create");
+}
+
 #[test]
 fn an_engine_that_is_silent_in_the_rollback_is_told_of_and_the_next_run_puts_back() {
     let forwarder = Forwarder::start();

@@ -27,6 +27,19 @@ struct Gate {
     closed_by: Mutex<Option<String>>,
     /// How often all connections were broken.
     cuts: watch::Sender<u32>,
+    held: watch::Sender<Held>,
+}
+
+/// One request that comes to the engine late, whatever became of its sender.
+#[derive(Clone, PartialEq)]
+enum Held {
+    None,
+    /// The first request that holds this text is to be held.
+    Wanted(String),
+    /// It is held.
+    Now,
+    /// It was let go.
+    Released,
 }
 
 impl Gate {
@@ -35,8 +48,25 @@ impl Gate {
             "open" => drop(self.open.send_replace(true)),
             "silent" => drop(self.open.send_replace(false)),
             "cut" => self.cuts.send_modify(|cuts| *cuts += 1),
+            "release" => drop(self.held.send_replace(Held::Released)),
+            hold if hold.starts_with("hold ") => {
+                let text = hold.trim_start_matches("hold ").to_owned();
+                self.held.send_replace(Held::Wanted(text));
+            }
             text => *self.closed_by.lock().unwrap() = Some(text.to_owned()),
         }
+    }
+
+    /// Whether this piece of a request is the one to hold.
+    fn holds(&self, piece: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(piece);
+        self.held.send_if_modified(|held| match held {
+            Held::Wanted(wanted) if text.contains(&*wanted) => {
+                *held = Held::Now;
+                true
+            }
+            _ => false,
+        })
     }
 
     fn sees(&self, piece: &[u8]) {
@@ -60,6 +90,7 @@ impl Forwarder {
             open: watch::Sender::new(true),
             closed_by: Mutex::default(),
             cuts: watch::Sender::new(0),
+            held: watch::Sender::new(Held::None),
         });
         let bind = || runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
         let (clients, orders) = (bind().unwrap(), bind().unwrap());
@@ -80,6 +111,18 @@ impl Forwarder {
         [("DOCKER_HOST", host), (CONTROL, self.control.to_string())]
     }
 
+    /// Waits until the request is held that was to be.
+    pub fn until_held(&self) {
+        let mut held = self.gate.held.subscribe();
+        let runtime = self.runtime.as_ref().expect("it runs");
+        let held = runtime.block_on(async {
+            let held = held.wait_for(|held| *held == Held::Now);
+            let held = tokio::time::timeout(std::time::Duration::from_secs(60), held).await;
+            held.is_ok_and(|held| held.is_ok())
+        });
+        assert!(held, "the request never came");
+    }
+
     /// As [`order`], from the parent.
     pub fn obey(&self, order: &str) {
         self.gate.obey(order);
@@ -95,7 +138,8 @@ impl Drop for Forwarder {
 }
 
 /// Has the forwarder that this child is behind be `open` or `silent`, or `cut` all that it
-/// holds now, or fall silent with the first request that holds a text.
+/// holds now, or fall silent with the first request that holds a text; or `hold` back the
+/// first request with a text, alone, and `release` it.
 pub fn order(what: &str) {
     let control = std::env::var(CONTROL).expect("the parent has a forwarder");
     let mut stream = Stream::connect(control).expect("the forwarder listens");
@@ -151,6 +195,13 @@ async fn pass(
         }
         // The sender lives as long as the gate.
         let _ = open.wait_for(|open| *open).await;
+        if requests && gate.holds(&piece[..length]) {
+            let mut held = gate.held.subscribe();
+            let _ = held.wait_for(|held| *held == Held::Released).await;
+            to.write_all(&piece[..length]).await?;
+            // The engine is not to see that its client is gone.
+            return std::future::pending().await;
+        }
         if length == 0 {
             return to.shutdown().await;
         }

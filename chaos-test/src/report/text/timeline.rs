@@ -226,6 +226,7 @@ fn text(event: &Event) -> Option<String> {
         Event::Started(_)
         | Event::BodyStarted
         | Event::Planned { .. }
+        | Event::Made { .. }
         | Event::Undone { .. }
         | Event::Samples { .. }
         | Event::Finished { .. } => return None,

@@ -11,8 +11,8 @@ use testcontainers::bollard::models::{
     EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest,
 };
 
-use super::advice;
 use super::engine::{Engine, Refusal};
+use super::{advice, remove};
 use crate::error::Error;
 
 /// How long the engine may take to make or remove a network.
@@ -35,15 +35,30 @@ pub(crate) struct Network {
     next: AtomicU8,
 }
 
+/// A network that could not be made.
+pub(crate) struct NotMade {
+    pub(crate) why: Error,
+    /// Whether there is certainly nothing of it.
+    pub(crate) gone: bool,
+}
+
 /// Makes the network of a context.
 pub(crate) async fn make_network(
     engine: &Arc<Engine>,
     name: &str,
+    token: &str,
     labels: &HashMap<String, String>,
-) -> Result<Network, Error> {
-    Network::create(engine, name, labels)
-        .await
-        .map_err(|refusal| advice::no_network(&refusal, name))
+) -> Result<Network, NotMade> {
+    let refusal = match Network::create(engine, name, labels).await {
+        Ok(network) => return Ok(network),
+        Err(refusal) => refusal,
+    };
+    // An answer says what there is; without one there may be something, or will be.
+    let answered = !matches!(refusal, Refusal::Silent(_));
+    Err(NotMade {
+        gone: answered && remove::network(engine, name, token, true).await.is_ok(),
+        why: advice::no_network(&refusal, name),
+    })
 }
 
 impl Network {

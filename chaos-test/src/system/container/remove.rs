@@ -13,8 +13,8 @@ use crate::error::{Error, Kind};
 
 /// The label that tells a thing of ours from a namesake.
 pub(crate) const TOKEN_LABEL: &str = "chaos-test.token";
-/// How long a thing is looked for whose making was never acknowledged: the engine may still
-/// be at it.
+/// How long a thing is looked for whose making was never acknowledged, in one attempt: the
+/// engine may still be at it.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(2);
 /// How long the engine may take to remove a container.
 const REMOVE_LIMIT: Duration = Duration::from_secs(30);
@@ -22,28 +22,49 @@ const REMOVE_LIMIT: Duration = Duration::from_secs(30);
 const ASK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Removes a container of a run that may be dead, with its anonymous volumes.
-pub(crate) async fn remove_container(url: &str, name: &str, token: &str) -> Result<(), Error> {
+pub(crate) async fn remove_container(
+    url: &str,
+    name: &str,
+    token: &str,
+    made: bool,
+) -> Result<(), Error> {
     let engine = Engine::at(url).await?;
-    container(&engine, name, token, true)
+    container(&engine, name, token, made)
         .await
-        .map_err(|refusal| Error::new(Kind::Undo, refusal.to_string()))
+        .map_err(|refusal| not_removed(&refusal))
 }
 
 /// Removes a network of a run that may be dead.
-pub(crate) async fn remove_network(url: &str, name: &str, token: &str) -> Result<(), Error> {
+pub(crate) async fn remove_network(
+    url: &str,
+    name: &str,
+    token: &str,
+    made: bool,
+) -> Result<(), Error> {
     let engine = Engine::at(url).await?;
-    network(&engine, name, token)
+    network(&engine, name, token, made)
         .await
-        .map_err(|refusal| Error::new(Kind::Undo, refusal.to_string()))
+        .map_err(|refusal| not_removed(&refusal))
+}
+
+/// What did not go.
+pub(super) fn not_removed(refusal: &Refusal) -> Error {
+    if refusal.is_missing() {
+        return Error::new(
+            Kind::MayStillCome,
+            "it is not there, but the engine was asked for it and never said what came of that",
+        );
+    }
+    Error::new(Kind::Undo, refusal.to_string())
 }
 
 /// Removes a container by its name. One that is not there is looked for a while, if the
-/// engine may still be making it.
+/// engine never said that it had made it; then it is [`Refusal::Missing`].
 pub(super) async fn container(
     engine: &Engine,
     name: &str,
     token: &str,
-    unacknowledged: bool,
+    made: bool,
 ) -> Result<(), Refusal> {
     let docker = engine.docker();
     let until = Instant::now() + UNACKNOWLEDGED;
@@ -61,8 +82,11 @@ pub(super) async fn container(
                 break found.id.unwrap_or_else(|| name.to_owned());
             }
             Err(refusal) if refusal.is_missing() => {
-                if !unacknowledged || Instant::now() >= until {
+                if made {
                     return Ok(());
+                }
+                if Instant::now() >= until {
+                    return Err(refusal);
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -92,9 +116,13 @@ pub(super) async fn container(
 }
 
 /// Removes a network by its name, and takes out of it whoever is still in it. One that is
-/// not there is looked for a while: only where its making failed, or its removal was not
-/// written down, is it not there.
-pub(super) async fn network(engine: &Engine, name: &str, token: &str) -> Result<(), Refusal> {
+/// not there is treated as a container that is not.
+pub(super) async fn network(
+    engine: &Engine,
+    name: &str,
+    token: &str,
+    made: bool,
+) -> Result<(), Refusal> {
     let docker = engine.docker();
     let until = Instant::now() + UNACKNOWLEDGED;
     let found = loop {
@@ -105,8 +133,11 @@ pub(super) async fn network(engine: &Engine, name: &str, token: &str) -> Result<
         {
             Ok(found) => break found,
             Err(refusal) if refusal.is_missing() => {
-                if Instant::now() >= until {
+                if made {
                     return Ok(());
+                }
+                if Instant::now() >= until {
+                    return Err(refusal);
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

@@ -10,7 +10,8 @@ use testcontainers::bollard::query_parameters::CreateContainerOptionsBuilder;
 use testcontainers::core::ContainerPort;
 
 use super::ServiceContainer;
-use crate::error::{Error, Kind};
+use crate::error::Error;
+use crate::model::event::Event;
 use crate::model::undo::Undo;
 use crate::system::container::engine::Refusal;
 use crate::system::container::recipe::port_key;
@@ -34,6 +35,8 @@ impl ServiceContainer {
             .await
             .map_err(failed)?;
         let ports = self.ports(declared);
+        let body = self.body(&ports);
+        self.refuse(&body)?;
         let ledger = self.ledger()?;
         let what = format!(
             "make container {} of `{}`",
@@ -46,22 +49,6 @@ impl ServiceContainer {
             .name(&self.made.container)
             .platform(platform.as_deref().unwrap_or_default())
             .build();
-        let body = self.body(&ports);
-        if let Some(policy) = restarts(&body) {
-            ledger.undone(entry);
-            return Err(self
-                .error(format!("asks the engine to restart it (`{policy}`)"))
-                .help(
-                    "leave the restart policy out: what the engine starts again by itself is not \
-                     watched, and its links would lead nowhere",
-                ));
-        }
-        if let Some(network) = self.refuses_aliases() {
-            ledger.undone(entry);
-            return Err(self
-                .error(format!("cannot have aliases in network `{network}`"))
-                .help("only networks that somebody made have them; leave `with_network` out"));
-        }
         let made = self.engine.docker().create_container(Some(options), body);
         let made = self.engine.ask("making the container", CREATE_LIMIT, made);
         let made = match made.await {
@@ -69,16 +56,35 @@ impl ServiceContainer {
             Err(refusal) => Err(refusal),
         };
         let Err(refusal) = made else {
+            ledger.record(Event::Made { entry });
             lock(&self.live).known = tcp_ports(&ports);
             return Ok(entry);
         };
         // An answer says that there is none; without one there may be, or will be.
-        let acknowledged = !matches!(refusal, Refusal::Silent(_));
+        let answered = !matches!(refusal, Refusal::Silent(_));
         let error = failed(advice::not_made(&refusal));
-        Err(match self.put_away(entry, acknowledged).await {
+        Err(match self.put_away(entry, answered).await {
             Ok(()) => error,
             Err(left) => error.help(self.left(&left)),
         })
+    }
+
+    /// Refuses what could not be watched or would not work.
+    fn refuse(&self, body: &ContainerCreateBody) -> Result<(), Error> {
+        if let Some(policy) = restarts(body) {
+            return Err(self
+                .error(format!("asks the engine to restart it (`{policy}`)"))
+                .help(
+                    "leave the restart policy out: what the engine starts again by itself is not \
+                     watched, and its links would lead nowhere",
+                ));
+        }
+        match self.refuses_aliases() {
+            Some(network) => Err(self
+                .error(format!("cannot have aliases in network `{network}`"))
+                .help("only networks that somebody made have them; leave `with_network` out")),
+            None => Ok(()),
+        }
     }
 
     /// What a person can do where what was made of it could not be removed.
@@ -91,15 +97,8 @@ impl ServiceContainer {
     }
 
     /// Removes what was made of it, and says so in the journal.
-    pub(super) async fn put_away(&self, entry: u64, acknowledged: bool) -> Result<(), Error> {
-        remove::container(
-            &self.engine,
-            &self.made.container,
-            &self.made.token,
-            !acknowledged,
-        )
-        .await
-        .map_err(|refusal| Error::new(Kind::Undo, refusal.to_string()))?;
+    pub(super) async fn put_away(&self, entry: u64, made: bool) -> Result<(), Error> {
+        self.remove(made).await?;
         self.ledger()?.undone(entry);
         lock(&self.live).entry = None;
         Ok(())
@@ -193,11 +192,11 @@ impl ServiceContainer {
 
     /// Removes it for good: the end of its life. It is killed, because nobody needs what it
     /// would write down.
-    pub(crate) async fn remove(&self) -> Result<(), Error> {
+    pub(crate) async fn remove(&self, made: bool) -> Result<(), Error> {
         self.expect_end(true);
-        remove::container(&self.engine, &self.made.container, &self.made.token, false)
+        remove::container(&self.engine, &self.made.container, &self.made.token, made)
             .await
-            .map_err(|refusal| Error::new(Kind::Undo, refusal.to_string()))
+            .map_err(|refusal| remove::not_removed(&refusal))
     }
 }
 
