@@ -23,5 +23,6 @@ mod reserved;
 mod stubborn;
 mod subjects;
 mod victims;
+mod watchdog;
 mod watching;
 mod without_macro;

@@ -66,7 +66,8 @@ impl std::fmt::Display for Moment {
 ///
 /// Dropping it blocks until everything is put back: each undo step has a time limit of its
 /// own (5 s for a link, 10 s for a process, 60 s for a service that has to become ready
-/// again), and a step that fails or takes longer is left to the journal and to the next run.
+/// again), and a step that fails or takes longer is left to the journal: to the
+/// watchdog once the process has ended, and to the next run.
 #[must_use = "dropping the context puts everything back"]
 pub struct ChaosContext {
     pub(super) inner: Arc<Inner>,

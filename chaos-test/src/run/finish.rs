@@ -276,7 +276,8 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
     );
     if let Some(path) = inner.recorder.close(restored) {
         crate::system::terminal::say(&format!(
-            "chaos-test: {}: not everything was put back; the next run tries again from {}",
+            "chaos-test: {}: not everything was put back; its watchdog tries again once this \
+             process has ended, and so does the next run, from {}",
             inner.identity.name,
             path.display()
         ));

@@ -3,6 +3,7 @@
 //! The body runs on a thread and a runtime of its own. The thread that libtest gave us
 //! waits for it within its time limit, rolls back on the engine, judges, and tells libtest.
 
+pub(crate) mod aftermath;
 #[cfg(feature = "containers")]
 mod container;
 mod context;

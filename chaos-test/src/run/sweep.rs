@@ -1,4 +1,5 @@
-//! Undoes what dead runs left: the first thing that a run does.
+//! Undoes what dead processes left: the first thing that a run does, and the last thing that
+//! a watchdog does.
 //!
 //! A run is alive while its journal is locked; only a journal whose lock we get is swept.
 //! Journals that may be forged are refused and left alone.
@@ -6,17 +7,20 @@
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::decide::verdict;
 use crate::model::event::{Event, Record};
 use crate::model::identity::ProcessIdentity;
 use crate::model::journal::{self, Journal, Pending, Unreadable};
-use crate::report::text::kept_lines;
+use crate::model::test_report::{TestEnd, TestReport};
+use crate::report::text::{self, kept_lines};
 use crate::system::journal_file::{JournalFile, UNBORN};
 use crate::system::state_dir::{self, StateDir};
 use crate::system::terminal::say;
-use crate::system::{identity, undo};
+use crate::system::{identity, stem, undo};
 
+use super::reports::Reports;
 use super::{engine, side_by_side};
 
 /// How long a whole sweep may take before it is left to the next run.
@@ -77,6 +81,36 @@ impl fmt::Display for Done {
     }
 }
 
+/// How long the journal of a process that has just ended may still be locked.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Whose journals are looked at.
+#[derive(Debug, Clone)]
+pub(super) enum Who {
+    /// Those of every process that is dead.
+    Anyone,
+    /// Those of one, which has ended.
+    Process(ProcessIdentity),
+}
+
+/// What came of one test that its process left.
+#[derive(Debug)]
+pub(super) struct Swept {
+    test: String,
+    done: Done,
+    /// What stays on purpose, in words.
+    kept: Vec<String>,
+    /// Why its journal could not be removed.
+    stays: Option<String>,
+}
+
+impl Swept {
+    /// Whether nothing of it is left, and nothing may still come.
+    pub(super) fn nothing_left(&self) -> bool {
+        self.done.left.is_empty() && self.done.awaited.is_empty()
+    }
+}
+
 /// A journal whose writer is dead, locked by us.
 struct Dead {
     path: PathBuf,
@@ -84,20 +118,66 @@ struct Dead {
     file: JournalFile,
 }
 
+impl Dead {
+    /// A record of what is done about it now.
+    fn record(&self, seq: u64, event: Event) -> Record {
+        Record {
+            seq,
+            at_us: self.age_us(),
+            event,
+        }
+    }
+
+    /// Microseconds since its test started.
+    fn age_us(&self) -> u64 {
+        let age = since(self.journal.started.wall_clock_ms);
+        u64::try_from(age.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The copy of its journal beside its reports.
+    fn copy(&self) -> PathBuf {
+        let started = &self.journal.started;
+        let name = format!("{}.jsonl", started.fragment);
+        started.reports.join("journals").join(name)
+    }
+}
+
 /// Sweeps a state directory. It says what it did, and what it could not do.
 pub(super) fn sweep(state: &StateDir) {
-    let dead = find_dead(&state.journals());
-    if dead.is_empty() {
-        return remove_orphans(state);
-    }
     let state = state.clone();
     let swept = engine::block_on_own(SWEEP_LIMIT, async move {
-        undo_all(&state, dead).await;
-        // Afterwards, because what a journal names is an orphan only once that is gone.
-        remove_orphans(&state);
+        let swept = put_back(&state, &Who::Anyone).await;
+        for swept in &swept {
+            tell(swept);
+        }
     });
     if swept.is_err() {
         say("chaos-test: undoing what dead runs left takes too long; it goes on beside this run");
+    }
+}
+
+/// Puts back what dead processes left.
+pub(super) async fn put_back(state: &StateDir, who: &Who) -> Vec<Swept> {
+    let dead = find_dead(&state.journals(), who);
+    let swept = undo_all(state, dead).await;
+    // Afterwards, because what a journal names is an orphan only once that is gone.
+    remove_orphans(state);
+    swept
+}
+
+fn tell(swept: &Swept) {
+    let Swept {
+        test, done, kept, ..
+    } = swept;
+    say(&format!(
+        "chaos-test: an earlier run was killed in {test}; {done}"
+    ));
+    if !kept.is_empty() {
+        // Whoever marked it may have had no time to say so.
+        say(&format!("chaos-test: {test}: {}", kept.join("\n")));
+    }
+    if let Some(why) = &swept.stays {
+        say(&format!("chaos-test: {why}"));
     }
 }
 
@@ -110,7 +190,7 @@ fn remove_orphans(state: &StateDir) {
     }
 }
 
-fn find_dead(folder: &Path) -> Vec<Dead> {
+fn find_dead(folder: &Path, who: &Who) -> Vec<Dead> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
@@ -121,15 +201,23 @@ fn find_dead(folder: &Path) -> Vec<Dead> {
             return Vec::new();
         }
     };
+    let patience = match who {
+        Who::Anyone => Duration::ZERO,
+        Who::Process(_) => LOCK_LIMIT,
+    };
     entries
         .flatten()
+        .filter(|entry| match who {
+            Who::Anyone => true,
+            Who::Process(process) => stem::is_of(&entry.file_name().to_string_lossy(), process),
+        })
         .filter_map(|entry| {
             let path = entry.path();
             if entry.file_name().to_string_lossy().starts_with(UNBORN) {
                 remove_unborn(&path);
                 return None;
             }
-            match open_dead(&path) {
+            match open_dead(&path, patience) {
                 Ok(dead) => dead,
                 Err(why) => {
                     say(&format!(
@@ -144,17 +232,24 @@ fn find_dead(folder: &Path) -> Vec<Dead> {
 }
 
 /// `None` where its writer lives, or where there is nothing in it.
-fn open_dead(path: &Path) -> Result<Option<Dead>, String> {
+fn open_dead(path: &Path, patience: Duration) -> Result<Option<Dead>, String> {
     let mut file = match state_dir::open_trusted(path) {
         Ok(file) => file,
         // Its writer has just closed it in order.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(error.to_string()),
+    let until = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            // The kernel closes a dead process's files one after the other.
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error.to_string()),
+        }
     }
     if !still_there(path, &file) {
         return Ok(None);
@@ -217,7 +312,7 @@ fn remove_unborn(path: &Path) {
     }
 }
 
-async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
+async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) -> Vec<Swept> {
     // One process's journals share one sequence: what was done last in any of its tests is
     // undone first.
     let mut steps: Vec<(usize, Pending)> = Vec::new();
@@ -269,11 +364,7 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
                     }
                 }
             };
-            let record = Record {
-                seq: step.seq,
-                at_us: 0,
-                event,
-            };
+            let record = dead[index].record(step.seq, event);
             // Where it cannot be written, the step is performed once more next time:
             // harmless.
             let _ = dead[index].file.append(&record);
@@ -281,43 +372,61 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
         })
         .await;
     }
-    for (dead, done) in dead.into_iter().zip(done) {
-        conclude(dead, &done);
-    }
+    let ended = dead.into_iter().zip(done);
+    ended.map(|(dead, done)| conclude(dead, done)).collect()
 }
 
-fn conclude(dead: Dead, done: &Done) {
-    let started = &dead.journal.started;
-    say(&format!(
-        "chaos-test: an earlier run was killed in {}; {done}",
-        started.test
-    ));
-    let kept = kept_lines(&journal::kept(&dead.journal.records));
-    if !kept.is_empty() {
-        // Whoever marked it may have had no time to say so.
-        say(&format!(
-            "chaos-test: {}: {}",
-            started.test,
-            kept.join("\n")
-        ));
+fn conclude(mut dead: Dead, done: Done) -> Swept {
+    if !dead.journal.finished() {
+        let seq = dead.journal.records.last().map_or(0, |record| record.seq);
+        let why = "the test started and never ended: its process was killed or crashed".to_owned();
+        let killed = dead.record(seq, Event::HarnessFailed { why });
+        dead.journal.records.push(killed);
     }
     copy_to_reports(&dead);
-    if done.left.is_empty()
-        && done.awaited.is_empty()
+    report_end(&dead);
+    let mut swept = Swept {
+        test: dead.journal.started.test.clone(),
+        kept: kept_lines(&journal::kept(&dead.journal.records)),
+        done,
+        stays: None,
+    };
+    if swept.nothing_left()
         && let Err(error) = dead.file.remove()
     {
-        say(&format!(
-            "chaos-test: {} could not be removed: {error}",
+        swept.stays = Some(format!(
+            "{} could not be removed: {error}",
             dead.path.display()
         ));
     }
+    swept
+}
+
+/// The dead test's report says what became of it, unless it has an end.
+fn report_end(dead: &Dead) {
+    let started = &dead.journal.started;
+    let records = &dead.journal.records;
+    let end = |report: TestReport| {
+        let outcome = verdict::judge(records);
+        TestReport {
+            end: Some(TestEnd {
+                took_us: dead.age_us(),
+                message: verdict::headline(&outcome),
+                outcome,
+                details: text::timeline(records),
+                journal: Some(dead.copy()),
+                logs: Vec::new(),
+            }),
+            ..report
+        }
+    };
+    // A report that cannot be completed must not hold up this run.
+    let _ = Reports::end_dead(&started.reports, &started.fragment, end);
 }
 
 /// The dead test's journal belongs with its run's reports, if those are still there.
 fn copy_to_reports(dead: &Dead) {
-    let started = &dead.journal.started;
-    let folder = started.reports.join("journals");
-    if !folder.is_dir() {
+    if !dead.copy().parent().is_some_and(Path::is_dir) {
         return;
     }
     let mut text = String::new();
@@ -328,5 +437,5 @@ fn copy_to_reports(dead: &Dead) {
         }
     }
     // A report that cannot be completed must not hold up this run.
-    let _ = fs::write(folder.join(format!("{}.jsonl", started.fragment)), text);
+    let _ = fs::write(dead.copy(), text);
 }

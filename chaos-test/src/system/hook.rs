@@ -1,32 +1,9 @@
-//! The only unsafe room: the two places where the C library calls us.
-//!
-//! One function runs before `main` in every program that links this library, because a
-//! test binary's `main` belongs to libtest, to nextest's protocol or to the user, and the
-//! gate must work alike in all of them. It looks at one environment variable and does
-//! nothing else when that is not set. The other one runs when the process exits.
+//! The unsafe calls of the C library that have no safe interface anywhere: what happens when
+//! a process ends, and what it holds and hears when it begins.
 
-#![expect(
-    unsafe_code,
-    reason = "the C library's start-up and exit lists have no safe interface"
-)]
+#![expect(unsafe_code, reason = "these calls have no safe interface")]
 
 use std::sync::OnceLock;
-
-use super::gate;
-
-extern "C" fn before_main() {
-    if std::env::var_os(gate::VARIABLE).is_some() {
-        gate::wait_and_become();
-    }
-}
-
-// SAFETY: the linker places the pointer in the list of functions that the C library calls,
-// once and on the only thread, before `main` (System V ABI, "Initialization and
-// Termination Functions"). The function takes no arguments, so the three that glibc passes
-// and the none that musl passes are alike to it.
-#[used]
-#[unsafe(link_section = ".init_array")]
-static BEFORE_MAIN: extern "C" fn() = before_main;
 
 static AT_EXIT: OnceLock<fn()> = OnceLock::new();
 
@@ -51,4 +28,31 @@ pub(super) fn register_at_exit(run: fn()) {
 pub(super) fn exit_now(code: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.
     unsafe { libc::_exit(code) }
+}
+
+/// Closes every descriptor but standard input, output and error. To be called where nothing
+/// else has been opened yet: whatever is there was inherited.
+pub(super) fn close_what_was_inherited() {
+    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|&descriptor| descriptor > 2) {
+        // SAFETY: nothing of this process owns one yet. The one that the folder was read
+        // through is closed already; closing a closed one does nothing.
+        unsafe { libc::close(descriptor) };
+    }
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+/// Makes signals that ask a process to end do nothing. A program that it executes has them
+/// as usual again.
+pub(super) fn hear_no_signal() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+        // SAFETY: the handler does nothing, so it is safe in the middle of anything.
+        unsafe { libc::signal(signal, nothing as extern "C" fn(libc::c_int) as usize) };
+    }
 }

@@ -11,6 +11,8 @@ mod hook;
 pub(crate) mod identity;
 pub(crate) mod journal_file;
 mod kept_file;
+#[cfg(feature = "kill-points")]
+pub(crate) mod kill_point;
 pub(crate) mod lock;
 pub(crate) mod place;
 pub(crate) mod ports;
@@ -26,6 +28,7 @@ pub(crate) mod state_dir;
 pub(crate) mod stem;
 pub(crate) mod terminal;
 pub(crate) mod undo;
+pub(crate) mod watchdog;
 mod world;
 
 #[cfg(feature = "containers")]

@@ -60,7 +60,6 @@ impl StateDir {
         Ok(Self { path })
     }
 
-    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
