@@ -5,7 +5,8 @@
 //! Journals that may be forged are refused and left alone.
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -115,6 +116,8 @@ impl Swept {
 struct Dead {
     path: PathBuf,
     journal: Journal,
+    /// How many records it had when it was found.
+    found: usize,
     file: JournalFile,
 }
 
@@ -272,6 +275,7 @@ fn open_dead(path: &Path, patience: Duration) -> Result<Option<Dead>, String> {
         JournalFile::adopt(file, path.to_owned(), whole).map_err(|error| error.to_string())?;
     Ok(Some(Dead {
         path: path.to_owned(),
+        found: journal.records.len(),
         journal,
         file,
     }))
@@ -429,13 +433,22 @@ fn copy_to_reports(dead: &Dead) {
     if !dead.copy().parent().is_some_and(Path::is_dir) {
         return;
     }
+    // The copy of one that ended in order has its samples, too: it is only added to.
+    let ended = dead.journal.finished() && dead.copy().exists();
+    let new = if ended { dead.found } else { 0 };
     let mut text = String::new();
-    for record in &dead.journal.records {
+    for record in &dead.journal.records[new..] {
         if let Ok(line) = serde_json::to_string(record) {
             text.push_str(&line);
             text.push('\n');
         }
     }
     // A report that cannot be completed must not hold up this run.
-    let _ = fs::write(dead.copy(), text);
+    let copy = OpenOptions::new()
+        .create(true)
+        .append(ended)
+        .write(true)
+        .truncate(!ended)
+        .open(dead.copy());
+    let _ = copy.and_then(|mut copy| copy.write_all(text.as_bytes()));
 }
