@@ -20,6 +20,7 @@ mod measuring;
 mod ordinary;
 mod programs;
 mod reserved;
+mod stopping;
 mod stubborn;
 mod subjects;
 mod victims;

@@ -102,7 +102,7 @@ impl ChaosContext {
     /// ```
     pub async fn start() -> Result<Self, Error> {
         let name = this_thread();
-        let opened = engine::own().spawn_blocking(move || Self::open(TestIdentity::plain(&name)?));
+        let opened = engine::own().spawn_blocking(move || Self::open_plain(&name));
         opened
             .await
             .unwrap_or_else(|error| Err(Error::new(Kind::State, error.to_string())))
@@ -114,7 +114,14 @@ impl ChaosContext {
     ///
     /// If the state directory or the report folder cannot be used.
     pub fn start_blocking() -> Result<Self, Error> {
-        Self::open(TestIdentity::plain(&this_thread())?)
+        Self::open_plain(&this_thread())
+    }
+
+    fn open_plain(name: &str) -> Result<Self, Error> {
+        let identity = TestIdentity::plain(name)?;
+        super::stop::listen(&identity.run);
+        super::stop::refuse_if_stopped()?;
+        Self::open(identity)
     }
 
     pub(super) fn open(identity: TestIdentity) -> Result<Self, Error> {

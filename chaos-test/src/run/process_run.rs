@@ -23,7 +23,7 @@ use super::inner::Inner;
 use super::keep;
 use super::recorder::Recorder;
 use super::reports::{Reports, fragment_name};
-use super::sweep;
+use super::{stop, sweep};
 
 /// The run that this process belongs to.
 pub(crate) struct ProcessRun {
@@ -329,6 +329,7 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
         Arc::new(world),
         logs,
     ));
+    stop::listen(&run);
     let mut live = lock(&LIVE);
     if EXITING.load(Ordering::SeqCst) {
         drop(live);
@@ -337,7 +338,17 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
     }
     live.retain(|context| context.strong_count() > 0);
     live.push(Arc::downgrade(&inner));
+    drop(live);
+    // Asked afterwards: a stop that did not see it in the list is seen here.
+    if let Some(why) = stop::reason() {
+        stop::interrupt(&inner, why);
+    }
     Ok(inner)
+}
+
+/// The contexts that have not ended.
+pub(super) fn live() -> Vec<Arc<Inner>> {
+    lock(&LIVE).iter().filter_map(Weak::upgrade).collect()
 }
 
 /// A context has ended in order.
@@ -394,6 +405,15 @@ fn on_exit() {
             forget(&inner);
         }
     }
+    wind_up();
+    if red {
+        // A body that exits with 0 would otherwise turn a broken test green.
+        at_exit::exit_now(101);
+    }
+}
+
+/// Merges the reports, sums up and lets the watchdog go.
+pub(super) fn wind_up() {
     let Some(run) = RUN.lock().ok().and_then(|run| run.clone()) else {
         return;
     };
@@ -407,10 +427,6 @@ fn on_exit() {
         Err(error) => terminal::say(&format!(
             "chaos-test: the reports could not be merged: {error}"
         )),
-    }
-    if red {
-        // A body that exits with 0 would otherwise turn a broken test green.
-        at_exit::exit_now(101);
     }
 }
 

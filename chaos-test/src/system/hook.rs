@@ -46,6 +46,16 @@ pub(super) fn close_what_was_inherited() {
     }
 }
 
+/// Ends the process as a signal would that nobody handles.
+pub(super) fn die_of(signal: i32) -> ! {
+    // SAFETY: the default action of a signal is no code of ours.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: raise(3) has no preconditions.
+    unsafe { libc::raise(signal) };
+    // Only where the signal is blocked, or none that ends.
+    exit_now(128 + signal)
+}
+
 extern "C" fn nothing(_: libc::c_int) {}
 
 /// Makes signals that ask a process to end do nothing. A program that it executes has them

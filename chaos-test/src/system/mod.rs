@@ -24,6 +24,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 mod reach;
 pub(crate) mod service;
+pub(crate) mod signals;
 pub(crate) mod state_dir;
 pub(crate) mod stem;
 pub(crate) mod terminal;

@@ -54,7 +54,7 @@ impl StateDir {
             fs::create_dir_all(parent).map_err(failed)?;
         }
         make_private(&path).map_err(failed)?;
-        for folder in ["journals", "scratch", "copies"] {
+        for folder in ["journals", "scratch", "copies", "stops"] {
             make_private(&path.join(folder)).map_err(failed)?;
         }
         Ok(Self { path })
@@ -62,6 +62,11 @@ impl StateDir {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it is written down that a run is to stop, by its bare name.
+    pub(crate) fn stop_mark(&self, run: &str) -> PathBuf {
+        self.path.join("stops").join(run)
     }
 
     pub(crate) fn journals(&self) -> PathBuf {
