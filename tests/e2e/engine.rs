@@ -60,6 +60,11 @@ impl Run {
         })
     }
 
+    /// The value of its label.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The report's copy of the journal of a child with one test.
     #[track_caller]
     pub fn journal(&self, ended: &Ended) -> Journal {

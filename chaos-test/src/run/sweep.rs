@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -82,8 +82,10 @@ impl fmt::Display for Done {
     }
 }
 
-/// How long the journal of a process that has just ended may still be locked.
+/// How long the locked journals of dead processes are waited for: the kernel closes a dead
+/// process's files one after the other, and a watchdog may be at work.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Whose journals are looked at.
 #[derive(Debug, Clone)]
@@ -204,10 +206,7 @@ fn find_dead(folder: &Path, who: &Who) -> Vec<Dead> {
             return Vec::new();
         }
     };
-    let patience = match who {
-        Who::Anyone => Duration::ZERO,
-        Who::Process(_) => LOCK_LIMIT,
-    };
+    let until = Instant::now() + LOCK_LIMIT;
     entries
         .flatten()
         .filter(|entry| match who {
@@ -220,7 +219,7 @@ fn find_dead(folder: &Path, who: &Who) -> Vec<Dead> {
                 remove_unborn(&path);
                 return None;
             }
-            match open_dead(&path, patience) {
+            match open_dead(&path, until) {
                 Ok(dead) => dead,
                 Err(why) => {
                     say(&format!(
@@ -235,20 +234,18 @@ fn find_dead(folder: &Path, who: &Who) -> Vec<Dead> {
 }
 
 /// `None` where its writer lives, or where there is nothing in it.
-fn open_dead(path: &Path, patience: Duration) -> Result<Option<Dead>, String> {
+fn open_dead(path: &Path, until: Instant) -> Result<Option<Dead>, String> {
     let mut file = match state_dir::open_trusted(path) {
         Ok(file) => file,
         // Its writer has just closed it in order.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
-    let until = Instant::now() + patience;
     loop {
         match file.try_lock() {
             Ok(()) => break,
-            // The kernel closes a dead process's files one after the other.
-            Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(1));
+            Err(TryLockError::WouldBlock) if Instant::now() < until && is_of_dead(&mut file) => {
+                std::thread::sleep(LOCK_PAUSE);
             }
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error.to_string()),
@@ -279,6 +276,20 @@ fn open_dead(path: &Path, patience: Duration) -> Result<Option<Dead>, String> {
         journal,
         file,
     }))
+}
+
+/// Whether the process that a locked journal is of is dead, so that whoever holds the lock is
+/// about to let it go.
+fn is_of_dead(file: &mut File) -> bool {
+    let text = file
+        .rewind()
+        .and_then(|()| state_dir::read_whole(file))
+        .unwrap_or_default();
+    let read = file.rewind().is_ok().then(|| Journal::read(&text).ok());
+    read.flatten().is_some_and(|journal| {
+        let process = &journal.started.process;
+        !is_elsewhere(process) && !identity::is_alive(process)
+    })
 }
 
 /// Whether the name still leads to the file that we locked: another sweep may have removed
