@@ -5,10 +5,11 @@
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::model::event::{Event, Record};
+use crate::model::event::{Event, Kept, Record, Started};
 use crate::model::identity::ProcessIdentity;
 use crate::model::journal::{self, Journal, Pending, Unreadable};
 use crate::report::text::kept_lines;
@@ -29,38 +30,80 @@ const UNBORN_LIMIT: Duration = Duration::from_secs(60);
 const UNMADE_LIMIT: Duration = Duration::from_secs(90);
 
 /// What came of one step.
-#[derive(Debug, Clone, Copy)]
-enum Came {
+#[derive(Debug, Clone)]
+pub enum Came {
     /// Nothing is left of it.
     Undone,
-    /// There is nothing of it, yet.
+    /// There is nothing of it, yet: a later run looks for it once more.
     NotYet,
+    /// What it undoes is left, and why.
+    Failed(String),
 }
 
-/// What came of one journal's steps.
-#[derive(Debug, Clone, Default)]
-struct Done {
-    undone: usize,
-    /// What a later run looks for once more.
-    awaited: Vec<String>,
-    /// What failed, why, and what a person can do.
-    left: Vec<String>,
+/// What was done about one journal.
+#[derive(Debug)]
+pub struct Swept {
+    /// Whose it was.
+    pub started: Started,
+    /// Its steps, in the order in which they ended.
+    pub steps: Vec<(Pending, Came)>,
+    /// What stays on purpose.
+    pub kept: Vec<Kept>,
+    /// Where the journal is, and why it could not be removed though nothing is left in it.
+    pub stays: Option<(PathBuf, io::Error)>,
 }
 
-impl fmt::Display for Done {
+/// What a sweep has to tell.
+#[derive(Debug)]
+pub enum News {
+    /// A journal, or the folder of all of them, was left alone.
+    LeftAlone(PathBuf, String),
+    /// What was done about a dead run.
+    Swept(Box<Swept>),
+    /// A copy or scratch folder of a dead run could not be removed.
+    Stays(PathBuf, io::Error),
+}
+
+impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            undone,
-            awaited,
-            left,
-        } = self;
-        let steps = if *undone == 1 {
+        match self {
+            Self::LeftAlone(path, why) => {
+                write!(f, "chaos-test: {} was left alone: {why}", path.display())
+            }
+            Self::Swept(swept) => write!(f, "{swept}"),
+            Self::Stays(path, why) => write!(
+                f,
+                "chaos-test: {}, which a dead run left, could not be removed: {why}",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Swept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let test = &self.started.test;
+        let (mut undone, mut awaited, mut left) = (0, Vec::new(), Vec::new());
+        for (step, came) in &self.steps {
+            let undo = &step.undo;
+            match came {
+                Came::Undone => undone += 1,
+                Came::NotYet => awaited.push(undo.to_string()),
+                Came::Failed(why) => {
+                    left.push(format!("{undo}: {why} (by hand: {})", undo.by_hand()));
+                }
+            }
+        }
+        let steps = if undone == 1 {
             "step was"
         } else {
             "steps were"
         };
         // What a service or a link would have undone ended with its process.
-        write!(f, "{undone} undo {steps} performed now")?;
+        write!(
+            f,
+            "chaos-test: an earlier run was killed in {test}; {undone} undo {steps} performed now"
+        )?;
         if !awaited.is_empty() {
             write!(
                 f,
@@ -73,9 +116,24 @@ impl fmt::Display for Done {
         if !left.is_empty() {
             write!(f, "; {} failed:\n  {}", left.len(), left.join("\n  "))?;
         }
+        let kept = kept_lines(&self.kept);
+        if !kept.is_empty() {
+            // Whoever marked it may have had no time to say so.
+            write!(f, "\nchaos-test: {test}: {}", kept.join("\n"))?;
+        }
+        if let Some((path, why)) = &self.stays {
+            write!(
+                f,
+                "\nchaos-test: {} could not be removed: {why}",
+                path.display()
+            )?;
+        }
         Ok(())
     }
 }
+
+/// Who is told. Other threads tell, too.
+type Tell = dyn Fn(News) + Sync;
 
 /// A journal whose writer is dead, locked by us.
 struct Dead {
@@ -86,38 +144,34 @@ struct Dead {
 
 /// Sweeps a state directory. It says what it did, and what it could not do.
 pub(super) fn sweep(state: &StateDir) {
-    let dead = find_dead(&state.journals());
+    let tell = |news: News| say(&news.to_string());
+    let dead = find_dead(&state.journals(), &tell);
     if dead.is_empty() {
-        return remove_orphans(state);
+        return remove_orphans(state, &tell);
     }
     let state = state.clone();
     let swept = engine::block_on_own(SWEEP_LIMIT, async move {
-        undo_all(&state, dead).await;
+        undo_all(&state, dead, &tell).await;
         // Afterwards, because what a journal names is an orphan only once that is gone.
-        remove_orphans(&state);
+        remove_orphans(&state, &tell);
     });
     if swept.is_err() {
         say("chaos-test: undoing what dead runs left takes too long; it goes on beside this run");
     }
 }
 
-fn remove_orphans(state: &StateDir) {
+fn remove_orphans(state: &StateDir, tell: &Tell) {
     for (path, why) in state.remove_orphans() {
-        say(&format!(
-            "chaos-test: {}, which a dead run left, could not be removed: {why}",
-            path.display()
-        ));
+        tell(News::Stays(path, why));
     }
 }
 
-fn find_dead(folder: &Path) -> Vec<Dead> {
+fn find_dead(folder: &Path, tell: &Tell) -> Vec<Dead> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
-            say(&format!(
-                "chaos-test: {} cannot be read: {error}",
-                folder.display()
-            ));
+            let why = format!("it cannot be read: {error}");
+            tell(News::LeftAlone(folder.to_owned(), why));
             return Vec::new();
         }
     };
@@ -132,10 +186,7 @@ fn find_dead(folder: &Path) -> Vec<Dead> {
             match open_dead(&path) {
                 Ok(dead) => dead,
                 Err(why) => {
-                    say(&format!(
-                        "chaos-test: the journal {} was left alone: {why}",
-                        path.display()
-                    ));
+                    tell(News::LeftAlone(path, why));
                     None
                 }
             }
@@ -143,43 +194,71 @@ fn find_dead(folder: &Path) -> Vec<Dead> {
         .collect()
 }
 
-/// `None` where its writer lives, or where there is nothing in it.
-fn open_dead(path: &Path) -> Result<Option<Dead>, String> {
+/// What a journal is to a sweep.
+pub(super) enum Standing {
+    /// Its writer has just closed it in order, or another sweep has.
+    Gone,
+    /// Its writer lives.
+    Alive,
+    /// Its writer died before it could plan anything. It is locked by us.
+    Empty(File),
+    /// Its writer is dead, and a run over there sweeps it.
+    Elsewhere,
+    /// Its writer is dead. The file is locked by us, and whole up to this byte.
+    Dead(Box<Journal>, File, u64),
+}
+
+/// Looks at a journal and changes nothing.
+///
+/// # Errors
+///
+/// Why it must be left alone.
+pub(super) fn look(path: &Path) -> Result<Standing, String> {
     let mut file = match state_dir::open_trusted(path) {
         Ok(file) => file,
-        // Its writer has just closed it in order.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Gone),
         Err(error) => return Err(error.to_string()),
     };
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::WouldBlock) => return Ok(Standing::Alive),
         Err(TryLockError::Error(error)) => return Err(error.to_string()),
     }
     if !still_there(path, &file) {
-        return Ok(None);
+        return Ok(Standing::Gone);
     }
     let text = state_dir::read_whole(&mut file).map_err(|error| error.to_string())?;
     let journal = match Journal::read(&text) {
         Ok(journal) => journal,
-        Err(Unreadable::Empty) => {
-            // It died before it could plan anything.
-            let _ = fs::remove_file(path);
-            return Ok(None);
-        }
+        Err(Unreadable::Empty) => return Ok(Standing::Empty(file)),
         Err(why) => return Err(why.to_string()),
     };
     if is_elsewhere(&journal.started.process) {
-        return Ok(None);
+        return Ok(Standing::Elsewhere);
     }
     let whole = text.rfind('\n').map_or(0, |end| end as u64 + 1);
-    let file =
-        JournalFile::adopt(file, path.to_owned(), whole).map_err(|error| error.to_string())?;
-    Ok(Some(Dead {
-        path: path.to_owned(),
-        journal,
-        file,
-    }))
+    Ok(Standing::Dead(Box::new(journal), file, whole))
+}
+
+/// `None` where its writer lives, or where there is nothing in it.
+fn open_dead(path: &Path) -> Result<Option<Dead>, String> {
+    match look(path)? {
+        Standing::Gone | Standing::Alive | Standing::Elsewhere => Ok(None),
+        Standing::Empty(_locked) => {
+            let _ = fs::remove_file(path);
+            Ok(None)
+        }
+        Standing::Dead(journal, file, whole) => {
+            let path = path.to_owned();
+            let file = JournalFile::adopt(file, path.clone(), whole);
+            let file = file.map_err(|error| error.to_string())?;
+            Ok(Some(Dead {
+                path,
+                journal: *journal,
+                file,
+            }))
+        }
+    }
 }
 
 /// Whether the name still leads to the file that we locked: another sweep may have removed
@@ -217,19 +296,34 @@ fn remove_unborn(path: &Path) {
     }
 }
 
-async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
-    // One process's journals share one sequence: what was done last in any of its tests is
-    // undone first.
-    let mut steps: Vec<(usize, Pending)> = Vec::new();
-    for (index, dead) in dead.iter().enumerate() {
-        steps.extend(dead.journal.pending().into_iter().map(|step| (index, step)));
-    }
-    steps.sort_by_key(|(index, step)| {
-        let started = &dead[*index].journal.started;
+/// The steps of dead runs in the order in which they are undone, each with the number of its
+/// journal.
+///
+/// One process's journals share one sequence: what was done last in any of its tests is undone
+/// first.
+pub(super) fn in_order<'a>(
+    journals: impl IntoIterator<Item = &'a Journal>,
+) -> Vec<(usize, Pending)> {
+    let mut steps = Vec::new();
+    for (index, journal) in journals.into_iter().enumerate() {
+        let started = &journal.started;
         let process = (started.wall_clock_ms, started.process.clone());
-        (std::cmp::Reverse(step.seq), std::cmp::Reverse(process))
+        let pending = journal.pending().into_iter();
+        steps.extend(pending.map(|step| (index, process.clone(), step)));
+    }
+    steps.sort_by_key(|(_, process, step)| {
+        (
+            std::cmp::Reverse(step.seq),
+            std::cmp::Reverse(process.clone()),
+        )
     });
-    let mut done = vec![Done::default(); dead.len()];
+    let steps = steps.into_iter();
+    steps.map(|(index, _, step)| (index, step)).collect()
+}
+
+async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell) {
+    let steps = in_order(dead.iter().map(|dead| &dead.journal));
+    let mut done: Vec<Vec<(Pending, Came)>> = vec![Vec::new(); dead.len()];
     for group in side_by_side::groups(&steps, |(_, step)| &step.undo) {
         let step = |(_, step): (usize, Pending)| {
             let state = state.clone();
@@ -243,73 +337,64 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) {
             }
         };
         side_by_side::perform(group, step, |(index, step), came| {
-            let done = &mut done[index];
-            let event = match came {
-                Ok(Came::NotYet) if since(step.planned_ms) < UNMADE_LIMIT => {
-                    done.awaited.push(step.undo.to_string());
-                    return;
-                }
-                Ok(_) => {
-                    done.undone += 1;
-                    Event::Undone {
-                        entry: step.entry,
-                        what: step.what,
-                        fault: step.fault,
-                    }
-                }
-                Err(why) => {
-                    let by_hand = step.undo.by_hand();
-                    let left = format!("{}: {why} (by hand: {by_hand})", step.undo);
-                    done.left.push(left);
-                    Event::UndoFailed {
-                        entry: step.entry,
-                        what: step.what,
-                        why,
-                        by_hand,
-                    }
-                }
+            let came = match came {
+                Ok(Came::NotYet) if since(step.planned_ms) >= UNMADE_LIMIT => Came::Undone,
+                Ok(came) => came,
+                Err(why) => Came::Failed(why),
             };
-            let record = Record {
-                seq: step.seq,
-                at_us: 0,
-                event,
-            };
-            // Where it cannot be written, the step is performed once more next time:
-            // harmless.
-            let _ = dead[index].file.append(&record);
-            dead[index].journal.records.push(record);
+            if let Some(event) = event_of(&step, &came) {
+                let record = Record {
+                    seq: step.seq,
+                    at_us: 0,
+                    event,
+                };
+                // Where it cannot be written, the step is performed once more next time:
+                // harmless.
+                let _ = dead[index].file.append(&record);
+                dead[index].journal.records.push(record);
+            }
+            done[index].push((step, came));
         })
         .await;
     }
-    for (dead, done) in dead.into_iter().zip(done) {
-        conclude(dead, &done);
+    for (dead, steps) in dead.into_iter().zip(done) {
+        tell(News::Swept(Box::new(conclude(dead, steps))));
     }
 }
 
-fn conclude(dead: Dead, done: &Done) {
-    let started = &dead.journal.started;
-    say(&format!(
-        "chaos-test: an earlier run was killed in {}; {done}",
-        started.test
-    ));
-    let kept = kept_lines(&journal::kept(&dead.journal.records));
-    if !kept.is_empty() {
-        // Whoever marked it may have had no time to say so.
-        say(&format!(
-            "chaos-test: {}: {}",
-            started.test,
-            kept.join("\n")
-        ));
+/// What is written down about a step; nothing where it stays as it is.
+fn event_of(step: &Pending, came: &Came) -> Option<Event> {
+    let (entry, what) = (step.entry, step.what.clone());
+    match came {
+        Came::NotYet => None,
+        Came::Undone => Some(Event::Undone {
+            entry,
+            what,
+            fault: step.fault,
+        }),
+        Came::Failed(why) => Some(Event::UndoFailed {
+            entry,
+            what,
+            why: why.clone(),
+            by_hand: step.undo.by_hand(),
+        }),
     }
+}
+
+fn conclude(dead: Dead, steps: Vec<(Pending, Came)>) -> Swept {
     copy_to_reports(&dead);
-    if done.left.is_empty()
-        && done.awaited.is_empty()
-        && let Err(error) = dead.file.remove()
-    {
-        say(&format!(
-            "chaos-test: {} could not be removed: {error}",
-            dead.path.display()
-        ));
+    let Dead {
+        path,
+        journal,
+        file,
+    } = dead;
+    let over = steps.iter().all(|(_, came)| matches!(came, Came::Undone));
+    let removed = if over { file.remove() } else { Ok(()) };
+    Swept {
+        kept: journal::kept(&journal.records),
+        started: journal.started,
+        steps,
+        stays: removed.err().map(|why| (path, why)),
     }
 }
 
