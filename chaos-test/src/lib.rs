@@ -193,14 +193,8 @@ impl Registered {
 /// All chaos tests of this binary, by their paths.
 #[must_use]
 pub fn registered() -> Vec<Registered> {
-    let mut tests: Vec<_> = inventory::iter::<__private::Registration>
-        .into_iter()
-        .map(|registration| Registered {
-            spec: registration.0,
-        })
-        .collect();
-    tests.sort_by_key(Registered::path);
-    tests
+    let specs = system::registry::specs().into_iter();
+    specs.map(|spec| Registered { spec }).collect()
 }
 
 /// The README's examples are compiled like any other.
@@ -216,14 +210,10 @@ pub mod __private {
 
     pub use crate::model::spec::{Requirement, ShouldPanic, TestSpec};
     pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
+    pub use crate::system::registry::Registration;
 
     use crate::error::{TestError, TestOutcome};
     use crate::run::Fixture;
-
-    #[derive(Debug)]
-    pub struct Registration(pub &'static TestSpec);
-
-    inventory::collect!(Registration);
 
     pub fn outcome(outcome: impl TestOutcome) -> Result<(), TestError> {
         outcome.into_result()

@@ -5,6 +5,7 @@
 pub mod event;
 pub mod identity;
 pub mod journal;
+pub mod listed;
 pub mod outcome;
 pub mod sample;
 pub mod spec;

@@ -34,7 +34,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::decide::verdict;
 use crate::error::{Error, Kind, TestError};
@@ -63,9 +63,6 @@ use requirements::Demanded;
 
 /// A boxed future that any thread may run.
 pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-/// How long a body may take where its test does not say.
-const BODY_LIMIT: Duration = Duration::from_secs(300);
 
 /// Runs an asynchronous `#[chaos_test]`.
 ///
@@ -212,7 +209,7 @@ where
         Ok(News::Ended(how)) => return how,
         Err(_) => return BodyEnd::Errored("the body's thread is gone".to_owned()),
     }
-    let limit = spec.timeout.unwrap_or(BODY_LIMIT);
+    let limit = spec.body_limit();
     let until = Instant::now() + limit;
     loop {
         match hear.recv_timeout(until.saturating_duration_since(Instant::now())) {

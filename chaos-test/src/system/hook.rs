@@ -1,9 +1,9 @@
-//! The only unsafe room: the two places where the C library calls us.
+//! The only unsafe room: the places where the C library calls us.
 //!
 //! One function runs before `main` in every program that links this library, because a
 //! test binary's `main` belongs to libtest, to nextest's protocol or to the user, and the
-//! gate must work alike in all of them. It looks at one environment variable and does
-//! nothing else when that is not set. The other one runs when the process exits.
+//! gate must work alike in all of them. It looks at two environment variables and does
+//! nothing else when they are not set. The other ones run when the process exits.
 
 #![expect(
     unsafe_code,
@@ -12,12 +12,22 @@
 
 use std::sync::OnceLock;
 
-use super::gate;
+use super::{gate, registry};
 
 extern "C" fn before_main() {
     if std::env::var_os(gate::VARIABLE).is_some() {
         gate::wait_and_become();
     }
+    if std::env::var_os(registry::LIST_VARIABLE).is_some() {
+        // Not now: the tests are all registered only once `main` begins.
+        // SAFETY: the function has the signature that atexit(3) asks for and never unwinds.
+        let _ = unsafe { libc::atexit(list_at_exit) };
+    }
+}
+
+extern "C" fn list_at_exit() {
+    // A panic must not cross into the C library.
+    let _ = std::panic::catch_unwind(registry::write_list);
 }
 
 // SAFETY: the linker places the pointer in the list of functions that the C library calls,

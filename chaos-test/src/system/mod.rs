@@ -21,6 +21,7 @@ pub(crate) mod process;
 )]
 pub(crate) mod proxy;
 mod reach;
+pub(crate) mod registry;
 pub(crate) mod service;
 pub(crate) mod state_dir;
 pub(crate) mod stem;
