@@ -203,6 +203,42 @@ pub fn registered() -> Vec<Registered> {
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
+/// What the command line may name, and nobody else: thin functions over the rooms that do the
+/// work. It changes without notice.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod __cli {
+    pub use crate::decide::diagnosis::{Finding, Sign, diagnose, is_fine};
+    pub use crate::model::listed::Listed;
+    pub use crate::model::{event, journal, survey};
+    pub use crate::report::text::kept_lines;
+    pub use crate::run::checkup::{demand, demands, survey as survey_machine};
+    pub use crate::run::recovering::{DeadRun, Leftovers, leftovers, recover};
+    pub use crate::run::{Came, Swept, Told, UNMADE_LIMIT};
+
+    /// Names the file that a test program writes its tests to.
+    pub const LIST_VARIABLE: &str = crate::system::registry::LIST_VARIABLE;
+
+    /// Whether there is nothing to do once the process of its test has ended.
+    #[must_use]
+    pub fn ends_with_its_test(undo: &crate::Undo) -> bool {
+        undo.ends_with_its_test()
+    }
+
+    /// A duration in the unit that a person would choose.
+    #[must_use]
+    pub fn human(duration: std::time::Duration) -> String {
+        crate::model::units::human(duration)
+    }
+
+    /// Milliseconds since 1970 as a person writes them, in UTC.
+    #[must_use]
+    pub fn date_and_time(ms: u64) -> String {
+        let stamp = crate::report::junit::timestamp(ms);
+        format!("{} {} UTC", &stamp[..10], &stamp[11..19])
+    }
+}
+
 /// What the macros may name, and nobody else.
 #[doc(hidden)]
 pub mod __private {

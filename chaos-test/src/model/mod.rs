@@ -9,6 +9,8 @@ pub mod listed;
 pub mod outcome;
 pub mod sample;
 pub mod spec;
+#[cfg(feature = "cli")]
+pub mod survey;
 pub mod target;
 pub mod test_report;
 pub mod undo;

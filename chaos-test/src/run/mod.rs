@@ -3,6 +3,8 @@
 //! The body runs on a thread and a runtime of its own. The thread that libtest gave us
 //! waits for it within its time limit, rolls back on the engine, judges, and tells libtest.
 
+#[cfg(feature = "cli")]
+pub mod checkup;
 #[cfg(feature = "containers")]
 mod container;
 mod context;
@@ -18,6 +20,8 @@ mod monitor;
 mod process_run;
 mod program;
 mod recorder;
+#[cfg(feature = "cli")]
+pub mod recovering;
 mod reports;
 mod requirements;
 mod reserving;
@@ -54,6 +58,8 @@ pub use monitor::Monitor;
 pub use program::{EnvValue, Program};
 pub use reserving::{Ports, Reserved, Slot};
 pub use service::{Address, Link, Service};
+#[cfg(feature = "cli")]
+pub use sweep::{Came, Swept, Told, UNMADE_LIMIT};
 pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
 
 use finish::Ending;

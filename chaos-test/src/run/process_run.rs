@@ -368,6 +368,12 @@ fn sum_up(report: &str) {
     terminal::say(&line);
 }
 
+/// Whether `CHAOS_SEED` makes sense.
+#[cfg(feature = "cli")]
+pub(super) fn check_seed() -> Result<(), Error> {
+    chosen_seed(None).map(drop)
+}
+
 fn chosen_seed(of_test: Option<u64>) -> Result<u64, Error> {
     if let Ok(text) = std::env::var("CHAOS_SEED")
         && !text.is_empty()

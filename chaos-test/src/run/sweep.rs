@@ -27,7 +27,7 @@ const UNBORN_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a step stays on disk whose thing is not there and was never said to be made:
 /// longer than an engine is given to make it.
-const UNMADE_LIMIT: Duration = Duration::from_secs(90);
+pub const UNMADE_LIMIT: Duration = Duration::from_secs(90);
 
 /// What came of one step.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub struct Swept {
 
 /// What a sweep has to tell.
 #[derive(Debug)]
-pub enum News {
+pub enum Told {
     /// A journal, or the folder of all of them, was left alone.
     LeftAlone(PathBuf, String),
     /// What was done about a dead run.
@@ -64,7 +64,7 @@ pub enum News {
     Stays(PathBuf, io::Error),
 }
 
-impl fmt::Display for News {
+impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LeftAlone(path, why) => {
@@ -133,7 +133,7 @@ impl fmt::Display for Swept {
 }
 
 /// Who is told. Other threads tell, too.
-type Tell = dyn Fn(News) + Sync;
+type Tell<'a> = dyn Fn(Told) + Sync + 'a;
 
 /// A journal whose writer is dead, locked by us.
 struct Dead {
@@ -144,7 +144,7 @@ struct Dead {
 
 /// Sweeps a state directory. It says what it did, and what it could not do.
 pub(super) fn sweep(state: &StateDir) {
-    let tell = |news: News| say(&news.to_string());
+    let tell = |news: Told| say(&news.to_string());
     let dead = find_dead(&state.journals(), &tell);
     if dead.is_empty() {
         return remove_orphans(state, &tell);
@@ -160,18 +160,26 @@ pub(super) fn sweep(state: &StateDir) {
     }
 }
 
-fn remove_orphans(state: &StateDir, tell: &Tell) {
+/// Sweeps a state directory for somebody who waits for its end.
+#[cfg(feature = "cli")]
+pub(super) fn to_its_end(state: &StateDir, tell: &Tell<'_>) {
+    let dead = find_dead(&state.journals(), tell);
+    engine::own().block_on(undo_all(state, dead, tell));
+    remove_orphans(state, tell);
+}
+
+fn remove_orphans(state: &StateDir, tell: &Tell<'_>) {
     for (path, why) in state.remove_orphans() {
-        tell(News::Stays(path, why));
+        tell(Told::Stays(path, why));
     }
 }
 
-fn find_dead(folder: &Path, tell: &Tell) -> Vec<Dead> {
+fn find_dead(folder: &Path, tell: &Tell<'_>) -> Vec<Dead> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
             let why = format!("it cannot be read: {error}");
-            tell(News::LeftAlone(folder.to_owned(), why));
+            tell(Told::LeftAlone(folder.to_owned(), why));
             return Vec::new();
         }
     };
@@ -186,7 +194,7 @@ fn find_dead(folder: &Path, tell: &Tell) -> Vec<Dead> {
             match open_dead(&path) {
                 Ok(dead) => dead,
                 Err(why) => {
-                    tell(News::LeftAlone(path, why));
+                    tell(Told::LeftAlone(path, why));
                     None
                 }
             }
@@ -284,16 +292,20 @@ fn since(wall_clock_ms: u64) -> Duration {
 }
 
 fn remove_unborn(path: &Path) {
-    let old = fs::symlink_metadata(path)
+    if is_abandoned(path) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Whether a journal that has no name yet will never get one.
+pub(super) fn is_abandoned(path: &Path) -> bool {
+    fs::symlink_metadata(path)
         .and_then(|metadata| metadata.modified())
         .is_ok_and(|modified| {
             SystemTime::now()
                 .duration_since(modified)
                 .is_ok_and(|age| age > UNBORN_LIMIT)
-        });
-    if old {
-        let _ = fs::remove_file(path);
-    }
+        })
 }
 
 /// The steps of dead runs in the order in which they are undone, each with the number of its
@@ -321,7 +333,7 @@ pub(super) fn in_order<'a>(
     steps.map(|(index, _, step)| (index, step)).collect()
 }
 
-async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell) {
+async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell<'_>) {
     let steps = in_order(dead.iter().map(|dead| &dead.journal));
     let mut done: Vec<Vec<(Pending, Came)>> = vec![Vec::new(); dead.len()];
     for group in side_by_side::groups(&steps, |(_, step)| &step.undo) {
@@ -358,7 +370,7 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell) {
         .await;
     }
     for (dead, steps) in dead.into_iter().zip(done) {
-        tell(News::Swept(Box::new(conclude(dead, steps))));
+        tell(Told::Swept(Box::new(conclude(dead, steps))));
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) mod registry;
 pub(crate) mod service;
 pub(crate) mod state_dir;
 pub(crate) mod stem;
+#[cfg(feature = "cli")]
+pub(crate) mod survey;
 pub(crate) mod terminal;
 pub(crate) mod undo;
 mod world;
