@@ -60,6 +60,8 @@ pub(crate) enum Kind {
     TimedOut,
     /// The context has ended and refuses every call.
     Ended,
+    /// Somebody stopped the run.
+    Interrupted,
     /// The call itself is wrong.
     Usage,
     /// Made by a fault or a probe of the user.
@@ -180,6 +182,13 @@ impl Error {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.0.kind == Kind::Ended
+    }
+
+    /// Whether somebody stopped the run: by a signal, a file, an environment variable or
+    /// `cargo chaos stop`.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.0.kind == Kind::Interrupted
     }
 
     /// Whether the journal, the state directory or a report could not be written or is

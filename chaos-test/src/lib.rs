@@ -94,6 +94,7 @@ compile_error!(
      before their start; keep it out of other builds with an optional dependency"
 );
 
+mod entry;
 mod error;
 mod model;
 

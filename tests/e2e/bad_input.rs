@@ -43,10 +43,13 @@ pub fn outcome(ended: &Ended) -> Outcome {
         panic!("{} journals:\n{}", journals.len(), ended.output());
     };
     let records = Journal::read(journal).expect("it is a journal").records;
-    match records.into_iter().map(|record| record.event).next_back() {
-        Some(Event::Finished { outcome }) => outcome,
-        other => panic!("it did not finish: {other:?}\n{}", ended.output()),
-    }
+    // What its watchdog did afterwards comes behind it.
+    let mut events = records.into_iter().rev().map(|record| record.event);
+    let finished = events.find_map(|event| match event {
+        Event::Finished { outcome } => Some(outcome),
+        _ => None,
+    });
+    finished.unwrap_or_else(|| panic!("it did not finish:\n{}", ended.output()))
 }
 
 #[track_caller]

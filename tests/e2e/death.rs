@@ -1,5 +1,5 @@
-//! A test process that is killed: the next run first undoes what it left, and its own
-//! report says what happened.
+//! A test process that is killed, and no watchdog beside it: the next run first undoes what
+//! it left, and its own report says what happened.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,8 @@ use crate::victims::{processes_with, runs};
 
 /// Kills a subject in the middle; what it left.
 fn killed() -> (Folder, Vec<u32>) {
-    let mut child = Rerun::of("subjects::it_waits_to_be_killed").start();
+    let child = Rerun::of("subjects::it_waits_to_be_killed");
+    let mut child = child.unwatched().start();
     child.until_printed("ready to be killed");
     let token = child.folder().reports().to_string_lossy().into_owned();
     let services: Vec<u32> = processes_with(&token)
@@ -79,7 +80,8 @@ fn a_killed_run_of_its_own_is_an_error_in_its_own_report() {
 
 #[test]
 fn a_run_that_lives_is_never_swept() {
-    let mut living = Rerun::of("subjects::it_waits_to_be_killed").start();
+    let living = Rerun::of("subjects::it_waits_to_be_killed");
+    let mut living = living.unwatched().start();
     living.until_printed("ready to be killed");
     let token = living.folder().reports().to_string_lossy().into_owned();
     let services = processes_with(&token);
@@ -186,7 +188,8 @@ fn a_copy_that_nobody_needs_goes_with_its_context() {
 
 #[test]
 fn a_copy_that_nobody_knows_of_goes_with_the_next_run() {
-    let mut child = Rerun::of("death::it_is_killed_after_the_copy").start();
+    let child = Rerun::of("death::it_is_killed_after_the_copy");
+    let mut child = child.unwatched().start();
     child.until_printed("ready to be killed");
     let copies = child.folder().state().join("copies");
     assert_eq!(Folder::files(&copies).len(), 1);

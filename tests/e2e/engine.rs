@@ -71,9 +71,10 @@ impl Run {
         Journal::read(&text).unwrap()
     }
 
-    /// A child of the run.
+    /// A child of the run, without a watchdog.
     pub fn child(&self, test: &str, folder: Folder) -> Rerun {
-        Rerun::within(test, folder).env("CHAOS_RUN_ID", &self.id)
+        let child = Rerun::within(test, folder).unwatched();
+        child.env("CHAOS_RUN_ID", &self.id)
     }
 
     /// Another run, which sweeps first.

@@ -189,10 +189,18 @@ struct Ran {
 }
 
 fn run(test: &str) -> Ran {
+    run_as(test, |child| child)
+}
+
+/// Runs a test whose watchdog would mend what is looked at.
+fn run_unwatched(test: &str) -> Ran {
+    run_as(test, Rerun::unwatched)
+}
+
+fn run_as(test: &str, change: impl FnOnce(Rerun) -> Rerun) -> Ran {
     let folder = tempfile::tempdir().unwrap();
-    let ended = Rerun::of(&format!("hostile::{test}"))
-        .env("HOSTILE_FOLDER", folder.path())
-        .run();
+    let child = Rerun::of(&format!("hostile::{test}")).env("HOSTILE_FOLDER", folder.path());
+    let ended = change(child).run();
     Ran { ended, folder }
 }
 
@@ -221,7 +229,7 @@ impl Ran {
 
 #[test]
 fn a_fault_that_stays_in_effect_is_not_restored() {
-    let ran = run("it_stays_in_effect").failed();
+    let ran = run_unwatched("it_stays_in_effect").failed();
     ran.says("its undo was performed, and it is still in effect");
     assert_eq!(
         ran.ended.leftovers().len(),
@@ -253,8 +261,10 @@ fn an_apply_that_comes_too_late_is_given_up_and_undone() {
 
 #[test]
 fn an_apply_that_cannot_be_given_up_is_left_to_the_next_run() {
-    let ran = run("its_apply_blocks").failed();
-    ran.says("it is still being applied and does not end; the next run undoes it");
+    let ran = run_unwatched("its_apply_blocks").failed();
+    ran.says(
+        "it is still being applied and does not end; it is undone once this process has ended",
+    );
     // The process has ended, so nothing comes late any more.
     let folder = ran.ended.folder;
     std::fs::write(ran.folder.path().join("file"), "broken").unwrap();

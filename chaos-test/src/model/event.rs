@@ -302,6 +302,8 @@ pub enum Met {
 #[serde(tag = "is", content = "why", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BodyEnd {
+    /// It was stopped from outside.
+    Interrupted(String),
     /// It returned, without an error.
     Returned,
     /// It returned an error of its own.

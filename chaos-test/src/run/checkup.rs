@@ -47,7 +47,7 @@ fn state() -> (Folder, Journals) {
     match recovering::leftovers() {
         Ok(found) => {
             journals.alive = found.alive.len();
-            journals.dead = found.dead.len();
+            journals.dead = found.dead.len() + found.under_way.len();
             journals.left_alone = found.refused.len() + found.elsewhere.len();
         }
         Err(error) => {
@@ -116,6 +116,20 @@ fn judge(name: &str, value: &str) -> VariableIs {
             "it is relative, so each package has a folder of its own: write an absolute path"
                 .to_owned(),
         ),
+        "CHAOS_WATCHDOG" => match process_run::watchdog_is_wanted() {
+            Ok(true) => VariableIs::Sound,
+            Ok(false) => VariableIs::Doubtful(
+                "what a killed test leaves waits for the next run, or for `cargo chaos recover`"
+                    .to_owned(),
+            ),
+            Err(error) => VariableIs::Wrong(said(error)),
+        },
+        "CHAOS_STOP" if matches!(value, "" | "0") => VariableIs::Sound,
+        "CHAOS_STOP" => VariableIs::Wrong("it stops every test: unset it".to_owned()),
+        "CHAOS_STOP_FILE" if PathBuf::from(value).symlink_metadata().is_ok() => {
+            VariableIs::Wrong("the file is there, which stops every test: remove it".to_owned())
+        }
+        "CHAOS_STOP_FILE" => VariableIs::Sound,
         LIST_VARIABLE => VariableIs::Doubtful(
             "only `cargo chaos list` is to set it: each test program appends its tests there"
                 .to_owned(),

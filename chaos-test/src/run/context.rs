@@ -66,7 +66,8 @@ impl std::fmt::Display for Moment {
 ///
 /// Dropping it blocks until everything is put back: each undo step has a time limit of its
 /// own (5 s for a link, 10 s for a process, 60 s for a service that has to become ready
-/// again), and a step that fails or takes longer is left to the journal and to the next run.
+/// again), and a step that fails or takes longer is left to the journal: to the
+/// watchdog once the process has ended, and to the next run.
 #[must_use = "dropping the context puts everything back"]
 pub struct ChaosContext {
     pub(super) inner: Arc<Inner>,
@@ -101,7 +102,7 @@ impl ChaosContext {
     /// ```
     pub async fn start() -> Result<Self, Error> {
         let name = this_thread();
-        let opened = engine::own().spawn_blocking(move || Self::open(TestIdentity::plain(&name)?));
+        let opened = engine::own().spawn_blocking(move || Self::open_plain(&name));
         opened
             .await
             .unwrap_or_else(|error| Err(Error::new(Kind::State, error.to_string())))
@@ -113,7 +114,14 @@ impl ChaosContext {
     ///
     /// If the state directory or the report folder cannot be used.
     pub fn start_blocking() -> Result<Self, Error> {
-        Self::open(TestIdentity::plain(&this_thread())?)
+        Self::open_plain(&this_thread())
+    }
+
+    fn open_plain(name: &str) -> Result<Self, Error> {
+        let identity = TestIdentity::plain(name)?;
+        super::stop::listen(&identity.run);
+        super::stop::refuse_if_stopped()?;
+        Self::open(identity)
     }
 
     pub(super) fn open(identity: TestIdentity) -> Result<Self, Error> {

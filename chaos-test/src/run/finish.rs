@@ -43,6 +43,8 @@ pub(super) enum Ending {
     Dropped,
     /// The process ends.
     ProcessExits(String),
+    /// Somebody stopped the run.
+    Interrupted(String),
 }
 
 /// Ends a context, once. Whoever comes second waits for the first.
@@ -56,7 +58,9 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
     }
     let check_steady_state = !matches!(
         ending,
-        Ending::ProcessExits(_) | Ending::Body(BodyEnd::Skipped(_))
+        Ending::ProcessExits(_)
+            | Ending::Interrupted(_)
+            | Ending::Body(BodyEnd::Skipped(_) | BodyEnd::Interrupted(_))
     );
     inner.recorder.record(Event::BodyEnded {
         how: match ending {
@@ -64,6 +68,7 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
             Ending::Finished => BodyEnd::None,
             Ending::Dropped => BodyEnd::Dropped,
             Ending::ProcessExits(why) => BodyEnd::ProcessExited(why),
+            Ending::Interrupted(why) => BodyEnd::Interrupted(why),
         },
     });
     stage(inner, "waiting for calls", |inner| async move {
@@ -158,6 +163,7 @@ pub(super) fn as_result(inner: &Inner, outcome: Outcome) -> Result<Outcome, Erro
     let kind = match (&outcome.status, &outcome.verdict) {
         (_, Verdict::Deviated(_)) => Kind::Deviated,
         (RunStatus::TimedOut(_), _) => Kind::TimedOut,
+        (RunStatus::Interrupted(_), _) => Kind::Interrupted,
         (RunStatus::Completed, Verdict::Unknown(_)) => Kind::NoData,
         _ => Kind::Undo,
     };
@@ -276,7 +282,8 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
     );
     if let Some(path) = inner.recorder.close(restored) {
         crate::system::terminal::say(&format!(
-            "chaos-test: {}: not everything was put back; the next run tries again from {}",
+            "chaos-test: {}: not everything was put back; its watchdog tries again once this \
+             process has ended, and so does the next run, from {}",
             inner.identity.name,
             path.display()
         ));

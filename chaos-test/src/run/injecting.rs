@@ -462,7 +462,8 @@ pub(super) async fn put_back(inner: &Arc<Inner>, injected: &Injected) -> Result<
     let entry = injected.entry;
     if injected.stuck.load(Ordering::SeqCst) {
         // Undone now, it would be done once more behind our back.
-        let why = "it is still being applied and does not end; the next run undoes it";
+        let why = "it is still being applied and does not end; it is undone once this process has \
+                   ended";
         inner.recorder.record(Event::UndoFailed {
             entry,
             what: injected.what.clone(),

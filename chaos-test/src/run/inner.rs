@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     pub(super) monitors: Mutex<Vec<Arc<Watcher>>>,
     pub(super) fixtures: FixtureCache,
     pub(super) ended: watch::Sender<bool>,
+    /// Why somebody stopped it, once somebody did.
+    pub(super) interrupted: watch::Sender<Option<String>>,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
     /// The last lines of its services, taken before they were ended.
     pub(super) tails: Mutex<Vec<LogTail>>,
@@ -70,6 +72,7 @@ impl Inner {
             monitors: Mutex::default(),
             fixtures: FixtureCache::default(),
             ended: watch::Sender::new(false),
+            interrupted: watch::Sender::new(None),
             outcome: watch::Sender::new(None),
             tails: Mutex::default(),
             calls: Arc::default(),
@@ -115,6 +118,14 @@ impl Inner {
         // The sender lives as long as `self`.
         let _ = ended_now.wait_for(|ended| *ended).await;
         ended()
+    }
+
+    /// Resolves once somebody stops it, with the reason.
+    pub(super) async fn until_interrupted(&self) -> String {
+        let mut interrupted = self.interrupted.subscribe();
+        // The sender lives as long as `self`.
+        let why = interrupted.wait_for(Option::is_some).await;
+        why.ok().and_then(|why| why.clone()).unwrap_or_default()
     }
 
     pub(super) fn name_breakable(&self, name: &str, target: &(impl Breakable + ?Sized)) {

@@ -3,6 +3,7 @@
 //! The body runs on a thread and a runtime of its own. The thread that libtest gave us
 //! waits for it within its time limit, rolls back on the engine, judges, and tells libtest.
 
+pub(crate) mod aftermath;
 #[cfg(feature = "cli")]
 pub mod checkup;
 #[cfg(feature = "containers")]
@@ -30,6 +31,7 @@ mod service;
 mod side_by_side;
 mod slots;
 mod starting;
+mod stop;
 mod sweep;
 mod window;
 
@@ -38,7 +40,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::decide::verdict;
 use crate::error::{Error, Kind, TestError};
@@ -70,6 +72,9 @@ use requirements::Demanded;
 /// A boxed future that any thread may run.
 pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// How long a body that was stopped may take to notice.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
+
 /// Runs an asynchronous `#[chaos_test]`.
 ///
 /// # Panics
@@ -80,7 +85,10 @@ where
     F: FnOnce(Running) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), TestError>> + 'static,
 {
-    run_test(spec, move |running| body_runtime().block_on(body(running)));
+    run_test(spec, move |running| {
+        let inner = Arc::clone(&running.context.inner);
+        body_runtime().block_on(unless_stopped(inner, body(running)))
+    });
 }
 
 /// Runs a `#[chaos_test]` that is a plain function. Its set-up is asynchronous; the body
@@ -97,10 +105,22 @@ where
 {
     run_test(spec, move |running| {
         let ready = running.ready.clone();
-        let body = body_runtime().block_on(set_up(running))?;
+        let inner = Arc::clone(&running.context.inner);
+        let body = body_runtime().block_on(unless_stopped(inner, set_up(running)))?;
         let _ = ready.send(News::Ready);
         body()
     });
+}
+
+/// Drops what is under way as soon as somebody stops the run and it comes to an await.
+async fn unless_stopped<T>(
+    inner: Arc<Inner>,
+    work: impl Future<Output = Result<T, TestError>>,
+) -> Result<T, TestError> {
+    tokio::select! {
+        done = work => done,
+        why = inner.until_interrupted() => Err(Error::new(Kind::Interrupted, why).into()),
+    }
 }
 
 fn body_runtime() -> tokio::runtime::Runtime {
@@ -114,6 +134,8 @@ fn body_runtime() -> tokio::runtime::Runtime {
 enum News {
     /// Set-up is over.
     Ready,
+    /// Somebody stopped the run.
+    Stopped(String),
     /// The body ended.
     Ended(BodyEnd),
 }
@@ -168,6 +190,9 @@ where
             return fail(spec, &message, message.clone());
         }
     };
+    if let Some(why) = stop::reason() {
+        return conclude(spec, &context, BodyEnd::Interrupted(why));
+    }
     let how = match check_requirements(spec) {
         Ok(()) => watch_body(spec, &context, body),
         Err(error) => ended_with(&context.inner, error.into()),
@@ -194,6 +219,7 @@ where
         context: context.handle(Vec::new()),
         ready: news.clone(),
     };
+    let stops = news.clone();
     // Named after the test, so that panic messages and thread names read as in libtest.
     let thread = std::thread::Builder::new().name(spec.path());
     let inner = Arc::clone(&context.inner);
@@ -209,10 +235,12 @@ where
     if let Err(error) = spawned {
         return BodyEnd::Errored(format!("no thread could be started for the body: {error}"));
     }
+    tell_of_stop(&context.inner, stops);
     // Set-up has limits of its own.
     match hear.recv() {
         Ok(News::Ready) => {}
         Ok(News::Ended(how)) => return how,
+        Ok(News::Stopped(why)) => return until_it_notices(spec, &hear, why),
         Err(_) => return BodyEnd::Errored("the body's thread is gone".to_owned()),
     }
     let limit = spec.body_limit();
@@ -221,6 +249,7 @@ where
         match hear.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(News::Ready) => {}
             Ok(News::Ended(how)) => return how,
+            Ok(News::Stopped(why)) => return until_it_notices(spec, &hear, why),
             Err(RecvTimeoutError::Disconnected) => {
                 return BodyEnd::Errored("the body's thread is gone".to_owned());
             }
@@ -230,6 +259,36 @@ where
                     "the body took longer than {} and was abandoned; its thread may still run",
                     human(limit)
                 ));
+            }
+        }
+    }
+}
+
+/// Says to whoever waits for a body that somebody stopped the run.
+fn tell_of_stop(inner: &Arc<Inner>, stops: Sender<News>) {
+    let inner = Arc::clone(inner);
+    engine::own().spawn(async move {
+        let why = tokio::select! {
+            biased;
+            why = inner.until_interrupted() => why,
+            _ = inner.until_ended() => return,
+        };
+        // Nobody hears it where the body has ended meanwhile.
+        let _ = stops.send(News::Stopped(why));
+    });
+}
+
+/// Gives a stopped body time to come to an await, where it is dropped. Everything is put back
+/// meanwhile.
+fn until_it_notices(spec: &TestSpec, hear: &mpsc::Receiver<News>, why: String) -> BodyEnd {
+    let until = Instant::now() + STOP_LIMIT;
+    loop {
+        match hear.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(News::Ended(_)) => return BodyEnd::Interrupted(why),
+            Ok(News::Ready | News::Stopped(_)) => {}
+            Err(_) => {
+                process_run::abandon(&spec.path());
+                return BodyEnd::Interrupted(why);
             }
         }
     }
@@ -255,6 +314,7 @@ fn ended_with(inner: &Inner, error: TestError) -> BodyEnd {
                 BodyEnd::Skipped(message)
             }
         }
+        Kind::Interrupted => BodyEnd::Interrupted(message),
         _ => BodyEnd::Errored(message),
     }
 }

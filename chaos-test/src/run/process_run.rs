@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Kind};
@@ -15,14 +15,15 @@ use crate::system::World;
 use crate::system::journal_file::JournalFile;
 use crate::system::lock::lock;
 use crate::system::state_dir::StateDir;
-use crate::system::{at_exit, identity, place, terminal};
+use crate::system::watchdog::{Orders, Watchdog};
+use crate::system::{at_exit, identity, place, stem, terminal};
 
 use super::finish::{self, Ending};
 use super::inner::Inner;
 use super::keep;
 use super::recorder::Recorder;
 use super::reports::{Reports, fragment_name};
-use super::sweep;
+use super::{stop, sweep};
 
 /// The run that this process belongs to.
 pub(crate) struct ProcessRun {
@@ -30,6 +31,15 @@ pub(crate) struct ProcessRun {
     pub(super) reports: Reports,
     pub(super) state: StateDir,
     pub(super) process: ProcessIdentity,
+    watchdog: Watch,
+}
+
+/// The watchdog of this process, started before its first effect.
+struct Watch {
+    wanted: bool,
+    orders: Orders,
+    /// Why there is none, if so.
+    started: OnceLock<Result<Watchdog, String>>,
 }
 
 /// Which test a context belongs to.
@@ -90,6 +100,16 @@ pub(super) fn current(target_tmpdir: Option<&str>) -> Result<Arc<ProcessRun>, Er
     let state = StateDir::open()?;
     let id = place::run_id();
     let root = place::reports(target_tmpdir);
+    let watchdog = Watch {
+        wanted: watchdog_is_wanted()?,
+        orders: Orders {
+            process: process.clone(),
+            state: state.path().to_owned(),
+            reports: root.clone(),
+            run: id.clone(),
+        },
+        started: OnceLock::new(),
+    };
     let reports = Reports::open(&root, &id)
         .map_err(cannot("the report folder cannot be used"))
         .map_err(|error| error.help("name another one with CHAOS_DIR"))?;
@@ -102,10 +122,56 @@ pub(super) fn current(target_tmpdir: Option<&str>) -> Result<Arc<ProcessRun>, Er
         reports,
         state,
         process,
+        watchdog,
     });
     at_exit::register(on_exit);
     *slot = Some(Arc::clone(&run));
     Ok(run)
+}
+
+/// Whether there is to be a watchdog: `CHAOS_WATCHDOG=off` has none.
+pub(super) fn watchdog_is_wanted() -> Result<bool, Error> {
+    match std::env::var("CHAOS_WATCHDOG").as_deref() {
+        Err(_) | Ok("" | "on") => Ok(true),
+        Ok("off") => Ok(false),
+        Ok(other) => Err(Error::new(
+            Kind::Usage,
+            format!("CHAOS_WATCHDOG is `{other}`; it is `on`, as without it, or `off`"),
+        )),
+    }
+}
+
+impl ProcessRun {
+    /// Sees to it that somebody outlives this process who puts everything back; the first
+    /// call starts it. Why there is none, for the call that finds that out.
+    pub(super) fn be_watched(&self) -> Option<&str> {
+        let watch = &self.watchdog;
+        if watch.started.get().is_some() {
+            return None;
+        }
+        let mut found_out = false;
+        let started = watch.started.get_or_init(|| {
+            found_out = true;
+            if !watch.wanted {
+                return Err("CHAOS_WATCHDOG=off".to_owned());
+            }
+            Watchdog::start(&watch.orders).map_err(|error| error.to_string())
+        });
+        let why = started.as_ref().err().filter(|_| found_out)?;
+        if watch.wanted {
+            terminal::say(&format!(
+                "chaos-test: no watchdog ({why}): what a killed test leaves waits for the next run"
+            ));
+        }
+        Some(why)
+    }
+
+    /// Everything was put back, and the reports are merged.
+    fn farewell(&self) {
+        if let Some(Ok(watchdog)) = self.watchdog.started.get() {
+            watchdog.farewell();
+        }
+    }
 }
 
 impl TestIdentity {
@@ -238,7 +304,8 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
         .map(|stem| stem.to_string_lossy().into_owned())
         .unwrap_or_default();
     let path = file.path().to_owned();
-    let opened = Recorder::start(started, file, identity.started()).and_then(|recorder| {
+    let first = identity.started();
+    let opened = Recorder::start(started, file, first, Arc::clone(&run)).and_then(|recorder| {
         run.reports
             .write(&identity.fragment, &identity.report(None))
             .map_err(|error| {
@@ -262,6 +329,7 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
         Arc::new(world),
         logs,
     ));
+    stop::listen(&run);
     let mut live = lock(&LIVE);
     if EXITING.load(Ordering::SeqCst) {
         drop(live);
@@ -270,7 +338,17 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
     }
     live.retain(|context| context.strong_count() > 0);
     live.push(Arc::downgrade(&inner));
+    drop(live);
+    // Asked afterwards: a stop that did not see it in the list is seen here.
+    if let Some(why) = stop::reason() {
+        stop::interrupt(&inner, why);
+    }
     Ok(inner)
+}
+
+/// The contexts that have not ended.
+pub(super) fn live() -> Vec<Arc<Inner>> {
+    lock(&LIVE).iter().filter_map(Weak::upgrade).collect()
 }
 
 /// A context has ended in order.
@@ -327,19 +405,37 @@ fn on_exit() {
             forget(&inner);
         }
     }
-    let Some(run) = RUN.lock().ok().and_then(|run| run.clone()) else {
-        return;
-    };
-    match run.reports.merge() {
-        Ok(path) => sum_up(&path.to_string_lossy()),
-        Err(error) => terminal::say(&format!(
-            "chaos-test: the reports could not be merged: {error}"
-        )),
-    }
+    wind_up();
     if red {
         // A body that exits with 0 would otherwise turn a broken test green.
         at_exit::exit_now(101);
     }
+}
+
+/// Merges the reports, sums up and lets the watchdog go.
+pub(super) fn wind_up() {
+    let Some(run) = RUN.lock().ok().and_then(|run| run.clone()) else {
+        return;
+    };
+    match run.reports.merge() {
+        Ok(path) => {
+            sum_up(&path.to_string_lossy());
+            if journals_are_closed(&run) {
+                run.farewell();
+            }
+        }
+        Err(error) => terminal::say(&format!(
+            "chaos-test: the reports could not be merged: {error}"
+        )),
+    }
+}
+
+/// Whether no context of this process left anything to undo.
+fn journals_are_closed(run: &ProcessRun) -> bool {
+    std::fs::read_dir(run.state.journals()).is_ok_and(|journals| {
+        let mut names = journals.flatten().map(|entry| entry.file_name());
+        !names.any(|name| stem::is_of(&name.to_string_lossy(), &run.process))
+    })
 }
 
 /// The newest context that has not ended.

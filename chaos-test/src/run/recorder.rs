@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind};
@@ -13,6 +13,8 @@ use crate::system::Ledger;
 use crate::system::journal_file::JournalFile;
 use crate::system::lock::lock;
 
+use super::process_run::ProcessRun;
+
 /// One sequence for all tests of the process.
 static SEQUENCE: AtomicU64 = AtomicU64::new(1);
 
@@ -20,6 +22,7 @@ static SEQUENCE: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Recorder {
     started: Instant,
     entries: AtomicU64,
+    run: Arc<ProcessRun>,
     inner: Mutex<Inner>,
 }
 
@@ -44,6 +47,7 @@ impl Recorder {
         started: Instant,
         mut file: JournalFile,
         first: Event,
+        run: Arc<ProcessRun>,
     ) -> Result<Self, Error> {
         let first = Record {
             seq: SEQUENCE.fetch_add(1, Ordering::SeqCst),
@@ -63,6 +67,7 @@ impl Recorder {
         Ok(Self {
             started,
             entries: AtomicU64::new(1),
+            run,
             inner: Mutex::new(inner),
         })
     }
@@ -80,7 +85,8 @@ impl Recorder {
         self.entries.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Writes an undo step for an entry whose number is already known.
+    /// Writes an undo step for an entry whose number is already known. From the first one
+    /// on, the process has a watchdog.
     ///
     /// # Errors
     ///
@@ -92,6 +98,11 @@ impl Recorder {
         undo: Undo,
         fault: bool,
     ) -> Result<(), Error> {
+        if let Some(why) = self.run.be_watched() {
+            self.record(Event::Note {
+                text: format!("no watchdog: {why}"),
+            });
+        }
         self.write(Event::Planned {
             entry,
             what: what.to_owned(),

@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::model::event::{Kept, Started};
 use crate::model::journal::{self, Journal, Pending};
+use crate::system::identity;
 use crate::system::journal_file::UNBORN;
 use crate::system::state_dir::{self, StateDir};
 
-use super::sweep::{self, Standing, Told};
+use super::engine;
+use super::sweep::{self, Standing, Told, Who};
 
 /// What there is in a state directory.
 #[derive(Debug, Default)]
@@ -18,6 +21,8 @@ pub struct Leftovers {
     pub state: PathBuf,
     /// Runs that were killed.
     pub dead: Vec<DeadRun>,
+    /// Runs that were killed, and that somebody else undoes at this moment.
+    pub under_way: Vec<Started>,
     /// Tests that run now; `None`: it has just begun.
     pub alive: Vec<Option<Started>>,
     /// Runs that were killed in another container, which only a run over there can undo.
@@ -35,6 +40,7 @@ impl Leftovers {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.dead.is_empty()
+            && self.under_way.is_empty()
             && self.elsewhere.is_empty()
             && self.refused.is_empty()
             && self.empty.is_empty()
@@ -80,9 +86,15 @@ fn leftovers_at(place: PathBuf) -> Result<Leftovers, Error> {
             }
             continue;
         }
-        match sweep::look(&path) {
+        match sweep::look(&path, Duration::ZERO) {
             Ok(Standing::Gone) => {}
-            Ok(Standing::Alive) => found.alive.push(read(&path)),
+            Ok(Standing::Alive) => match read(&path) {
+                // Its watchdog has it, or a run that sweeps.
+                Some(started) if !identity::is_alive(&started.process) => {
+                    found.under_way.push(started);
+                }
+                started => found.alive.push(started),
+            },
             Ok(Standing::Empty(_)) => found.empty.push(path),
             Ok(Standing::Elsewhere) => found.elsewhere.extend(read(&path)),
             // Its lock goes with the file: whoever sweeps now may have it.
@@ -118,7 +130,8 @@ pub fn recover(tell: &(dyn Fn(Told) + Sync)) -> Result<Leftovers, Error> {
     let place = StateDir::place();
     // Nothing is made where nothing is left.
     if StateDir::look_at(place.clone())?.is_some() {
-        sweep::to_its_end(&StateDir::at(place.clone())?, tell);
+        let state = StateDir::at(place.clone())?;
+        engine::own().block_on(sweep::put_back(&state, &Who::Anyone, tell));
     }
     leftovers_at(place)
 }

@@ -129,6 +129,33 @@ impl Reports {
         Ok(())
     }
 
+    /// Gives a test of a dead process its end, unless it has one: in the run's folder, by the
+    /// name of its files.
+    ///
+    /// # Errors
+    ///
+    /// If its report cannot be read or written.
+    pub fn end_dead(
+        folder: &Path,
+        stem: &str,
+        end: impl FnOnce(TestReport) -> TestReport,
+    ) -> io::Result<()> {
+        let key = format!("{stem}.json");
+        let (Some(root), Some(name)) = (folder.parent(), folder.file_name()) else {
+            return Ok(());
+        };
+        let reports = Self {
+            root: root.to_owned(),
+            name: name.to_string_lossy().into_owned(),
+            told: Mutex::default(),
+        };
+        let started = reports.fragment(&key)?;
+        if !name::is_run_folder(&reports.name) || !started.exists() || ended(&started).exists() {
+            return Ok(());
+        }
+        reports.write(&key, &end(folder::read_report(&started)?))
+    }
+
     /// Puts the run's fragments together, and returns where its report is. The copy at the
     /// top is replaced too if this run is the current one. Merging twice gives the same file.
     ///

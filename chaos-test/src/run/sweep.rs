@@ -1,23 +1,27 @@
-//! Undoes what dead runs left: the first thing that a run does.
+//! Undoes what dead processes left: the first thing that a run does, and the last thing that
+//! a watchdog does.
 //!
 //! A run is alive while its journal is locked; only a journal whose lock we get is swept.
 //! Journals that may be forged are refused and left alone.
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::decide::verdict;
 use crate::model::event::{Event, Kept, Record, Started};
 use crate::model::identity::ProcessIdentity;
 use crate::model::journal::{self, Journal, Pending, Unreadable};
-use crate::report::text::kept_lines;
+use crate::model::test_report::{TestEnd, TestReport};
+use crate::report::text::{self, kept_lines};
 use crate::system::journal_file::{JournalFile, UNBORN};
 use crate::system::state_dir::{self, StateDir};
 use crate::system::terminal::say;
-use crate::system::{identity, undo};
+use crate::system::{identity, stem, undo};
 
+use super::reports::Reports;
 use super::{engine, side_by_side};
 
 /// How long a whole sweep may take before it is left to the next run.
@@ -132,6 +136,18 @@ impl fmt::Display for Swept {
     }
 }
 
+/// How long the journal of a process that has just ended may still be locked.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Whose journals are looked at.
+#[derive(Debug, Clone)]
+pub(super) enum Who {
+    /// Those of every process that is dead.
+    Anyone,
+    /// Those of one, which has ended.
+    Process(ProcessIdentity),
+}
+
 /// Who is told. Other threads tell, too.
 type Tell<'a> = dyn Fn(Told) + Sync + 'a;
 
@@ -139,42 +155,59 @@ type Tell<'a> = dyn Fn(Told) + Sync + 'a;
 struct Dead {
     path: PathBuf,
     journal: Journal,
+    /// How many records it had when it was found.
+    found: usize,
     file: JournalFile,
+}
+
+impl Dead {
+    /// A record of what is done about it now.
+    fn record(&self, seq: u64, event: Event) -> Record {
+        Record {
+            seq,
+            at_us: self.age_us(),
+            event,
+        }
+    }
+
+    /// Microseconds since its test started.
+    fn age_us(&self) -> u64 {
+        let age = since(self.journal.started.wall_clock_ms);
+        u64::try_from(age.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The copy of its journal beside its reports.
+    fn copy(&self) -> PathBuf {
+        let started = &self.journal.started;
+        let name = format!("{}.jsonl", started.fragment);
+        started.reports.join("journals").join(name)
+    }
 }
 
 /// Sweeps a state directory. It says what it did, and what it could not do.
 pub(super) fn sweep(state: &StateDir) {
-    let tell = |news: Told| say(&news.to_string());
-    let dead = find_dead(&state.journals(), &tell);
-    if dead.is_empty() {
-        return remove_orphans(state, &tell);
-    }
     let state = state.clone();
     let swept = engine::block_on_own(SWEEP_LIMIT, async move {
-        undo_all(&state, dead, &tell).await;
-        // Afterwards, because what a journal names is an orphan only once that is gone.
-        remove_orphans(&state, &tell);
+        put_back(&state, &Who::Anyone, &|told| say(&told.to_string())).await
     });
     if swept.is_err() {
         say("chaos-test: undoing what dead runs left takes too long; it goes on beside this run");
     }
 }
 
-/// Sweeps a state directory for somebody who waits for its end.
-#[cfg(feature = "cli")]
-pub(super) fn to_its_end(state: &StateDir, tell: &Tell<'_>) {
-    let dead = find_dead(&state.journals(), tell);
-    engine::own().block_on(undo_all(state, dead, tell));
-    remove_orphans(state, tell);
-}
-
-fn remove_orphans(state: &StateDir, tell: &Tell<'_>) {
+/// Puts back what dead processes left. Whether nothing of that is left, and nothing may still
+/// come.
+pub(super) async fn put_back(state: &StateDir, who: &Who, tell: &Tell<'_>) -> bool {
+    let dead = find_dead(&state.journals(), who, tell);
+    let nothing_left = undo_all(state, dead, tell).await;
+    // Afterwards, because what a journal names is an orphan only once that is gone.
     for (path, why) in state.remove_orphans() {
         tell(Told::Stays(path, why));
     }
+    nothing_left
 }
 
-fn find_dead(folder: &Path, tell: &Tell<'_>) -> Vec<Dead> {
+fn find_dead(folder: &Path, who: &Who, tell: &Tell<'_>) -> Vec<Dead> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
@@ -183,15 +216,23 @@ fn find_dead(folder: &Path, tell: &Tell<'_>) -> Vec<Dead> {
             return Vec::new();
         }
     };
+    let patience = match who {
+        Who::Anyone => Duration::ZERO,
+        Who::Process(_) => LOCK_LIMIT,
+    };
     entries
         .flatten()
+        .filter(|entry| match who {
+            Who::Anyone => true,
+            Who::Process(process) => stem::is_of(&entry.file_name().to_string_lossy(), process),
+        })
         .filter_map(|entry| {
             let path = entry.path();
             if entry.file_name().to_string_lossy().starts_with(UNBORN) {
                 remove_unborn(&path);
                 return None;
             }
-            match open_dead(&path) {
+            match open_dead(&path, patience) {
                 Ok(dead) => dead,
                 Err(why) => {
                     tell(Told::LeftAlone(path, why));
@@ -216,21 +257,28 @@ pub(super) enum Standing {
     Dead(Box<Journal>, File, u64),
 }
 
-/// Looks at a journal and changes nothing.
+/// Looks at a journal and changes nothing. One that is locked is asked again for a while.
 ///
 /// # Errors
 ///
 /// Why it must be left alone.
-pub(super) fn look(path: &Path) -> Result<Standing, String> {
+pub(super) fn look(path: &Path, patience: Duration) -> Result<Standing, String> {
     let mut file = match state_dir::open_trusted(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Gone),
         Err(error) => return Err(error.to_string()),
     };
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Standing::Alive),
-        Err(TryLockError::Error(error)) => return Err(error.to_string()),
+    let until = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            // The kernel closes a dead process's files one after the other.
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(TryLockError::WouldBlock) => return Ok(Standing::Alive),
+            Err(TryLockError::Error(error)) => return Err(error.to_string()),
+        }
     }
     if !still_there(path, &file) {
         return Ok(Standing::Gone);
@@ -249,8 +297,8 @@ pub(super) fn look(path: &Path) -> Result<Standing, String> {
 }
 
 /// `None` where its writer lives, or where there is nothing in it.
-fn open_dead(path: &Path) -> Result<Option<Dead>, String> {
-    match look(path)? {
+fn open_dead(path: &Path, patience: Duration) -> Result<Option<Dead>, String> {
+    match look(path, patience)? {
         Standing::Gone | Standing::Alive | Standing::Elsewhere => Ok(None),
         Standing::Empty(_locked) => {
             let _ = fs::remove_file(path);
@@ -262,6 +310,7 @@ fn open_dead(path: &Path) -> Result<Option<Dead>, String> {
             let file = file.map_err(|error| error.to_string())?;
             Ok(Some(Dead {
                 path,
+                found: journal.records.len(),
                 journal: *journal,
                 file,
             }))
@@ -333,7 +382,7 @@ pub(super) fn in_order<'a>(
     steps.map(|(index, _, step)| (index, step)).collect()
 }
 
-async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell<'_>) {
+async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell<'_>) -> bool {
     let steps = in_order(dead.iter().map(|dead| &dead.journal));
     let mut done: Vec<Vec<(Pending, Came)>> = vec![Vec::new(); dead.len()];
     for group in side_by_side::groups(&steps, |(_, step)| &step.undo) {
@@ -355,11 +404,7 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell<'_>) {
                 Err(why) => Came::Failed(why),
             };
             if let Some(event) = event_of(&step, &came) {
-                let record = Record {
-                    seq: step.seq,
-                    at_us: 0,
-                    event,
-                };
+                let record = dead[index].record(step.seq, event);
                 // Where it cannot be written, the step is performed once more next time:
                 // harmless.
                 let _ = dead[index].file.append(&record);
@@ -369,9 +414,13 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell<'_>) {
         })
         .await;
     }
+    let mut nothing_left = true;
     for (dead, steps) in dead.into_iter().zip(done) {
-        tell(Told::Swept(Box::new(conclude(dead, steps))));
+        let over = steps.iter().all(|(_, came)| matches!(came, Came::Undone));
+        nothing_left &= over;
+        tell(Told::Swept(Box::new(conclude(dead, steps, over))));
     }
+    nothing_left
 }
 
 /// What is written down about a step; nothing where it stays as it is.
@@ -393,14 +442,22 @@ fn event_of(step: &Pending, came: &Came) -> Option<Event> {
     }
 }
 
-fn conclude(dead: Dead, steps: Vec<(Pending, Came)>) -> Swept {
+/// The end of a dead test. Its journal goes where everything of it is `over`.
+fn conclude(mut dead: Dead, steps: Vec<(Pending, Came)>, over: bool) -> Swept {
+    if !dead.journal.finished() {
+        let seq = dead.journal.records.last().map_or(0, |record| record.seq);
+        let why = "the test started and never ended: its process was killed or crashed".to_owned();
+        let killed = dead.record(seq, Event::HarnessFailed { why });
+        dead.journal.records.push(killed);
+    }
     copy_to_reports(&dead);
+    report_end(&dead);
     let Dead {
         path,
         journal,
         file,
+        ..
     } = dead;
-    let over = steps.iter().all(|(_, came)| matches!(came, Came::Undone));
     let removed = if over { file.remove() } else { Ok(()) };
     Swept {
         kept: journal::kept(&journal.records),
@@ -410,20 +467,49 @@ fn conclude(dead: Dead, steps: Vec<(Pending, Came)>) -> Swept {
     }
 }
 
+/// The dead test's report says what became of it, unless it has an end.
+fn report_end(dead: &Dead) {
+    let started = &dead.journal.started;
+    let records = &dead.journal.records;
+    let end = |report: TestReport| {
+        let outcome = verdict::judge(records);
+        TestReport {
+            end: Some(TestEnd {
+                took_us: dead.age_us(),
+                message: verdict::headline(&outcome),
+                outcome,
+                details: text::timeline(records),
+                journal: Some(dead.copy()),
+                logs: Vec::new(),
+            }),
+            ..report
+        }
+    };
+    // A report that cannot be completed must not hold up this run.
+    let _ = Reports::end_dead(&started.reports, &started.fragment, end);
+}
+
 /// The dead test's journal belongs with its run's reports, if those are still there.
 fn copy_to_reports(dead: &Dead) {
-    let started = &dead.journal.started;
-    let folder = started.reports.join("journals");
-    if !folder.is_dir() {
+    if !dead.copy().parent().is_some_and(Path::is_dir) {
         return;
     }
+    // The copy of one that ended in order has its samples, too: it is only added to.
+    let ended = dead.journal.finished() && dead.copy().exists();
+    let new = if ended { dead.found } else { 0 };
     let mut text = String::new();
-    for record in &dead.journal.records {
+    for record in &dead.journal.records[new..] {
         if let Ok(line) = serde_json::to_string(record) {
             text.push_str(&line);
             text.push('\n');
         }
     }
     // A report that cannot be completed must not hold up this run.
-    let _ = fs::write(folder.join(format!("{}.jsonl", started.fragment)), text);
+    let copy = OpenOptions::new()
+        .create(true)
+        .append(ended)
+        .write(true)
+        .truncate(!ended)
+        .open(dead.copy());
+    let _ = copy.and_then(|mut copy| copy.write_all(text.as_bytes()));
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit};
 
 /// Set in the environment of a child that is to wait at the gate; holds its limits.
-pub(super) const VARIABLE: &str = "CHAOS_TEST_GATE";
+pub(crate) const VARIABLE: &str = "CHAOS_TEST_GATE";
 
 /// What the parent sends to open the gate.
 const OPEN: u8 = b'o';
@@ -135,7 +135,7 @@ impl Limits {
 }
 
 /// Runs before `main` in a child of ours; never returns to the program that it is a copy of.
-pub(super) fn wait_and_become() -> ! {
+pub(crate) fn wait_and_become() -> ! {
     let code = match try_to_become() {
         Ok(None) => 0,
         Ok(Some(problem)) => {

@@ -1,42 +1,11 @@
-//! The only unsafe room: the places where the C library calls us.
-//!
-//! One function runs before `main` in every program that links this library, because a
-//! test binary's `main` belongs to libtest, to nextest's protocol or to the user, and the
-//! gate must work alike in all of them. It looks at two environment variables and does
-//! nothing else when they are not set. The other ones run when the process exits.
+//! The unsafe calls of the C library that have no safe interface anywhere: what happens when
+//! a process ends, and what it holds and hears when it begins.
 
-#![expect(
-    unsafe_code,
-    reason = "the C library's start-up and exit lists have no safe interface"
-)]
+#![expect(unsafe_code, reason = "these calls have no safe interface")]
 
 use std::sync::OnceLock;
 
-use super::{gate, registry};
-
-extern "C" fn before_main() {
-    if std::env::var_os(gate::VARIABLE).is_some() {
-        gate::wait_and_become();
-    }
-    if std::env::var_os(registry::LIST_VARIABLE).is_some() {
-        // Not now: the tests are all registered only once `main` begins.
-        // SAFETY: the function has the signature that atexit(3) asks for and never unwinds.
-        let _ = unsafe { libc::atexit(list_at_exit) };
-    }
-}
-
-extern "C" fn list_at_exit() {
-    // A panic must not cross into the C library.
-    let _ = std::panic::catch_unwind(registry::write_list);
-}
-
-// SAFETY: the linker places the pointer in the list of functions that the C library calls,
-// once and on the only thread, before `main` (System V ABI, "Initialization and
-// Termination Functions"). The function takes no arguments, so the three that glibc passes
-// and the none that musl passes are alike to it.
-#[used]
-#[unsafe(link_section = ".init_array")]
-static BEFORE_MAIN: extern "C" fn() = before_main;
+use super::registry;
 
 static AT_EXIT: OnceLock<fn()> = OnceLock::new();
 
@@ -57,8 +26,57 @@ pub(super) fn register_at_exit(run: fn()) {
     });
 }
 
+extern "C" fn write_list() {
+    // A panic must not cross into the C library.
+    let _ = std::panic::catch_unwind(registry::write_list);
+}
+
+/// Has the tests of this program written down when it exits. It may be called before `main`,
+/// when they are not all registered yet.
+pub(super) fn list_at_exit() {
+    // SAFETY: the function has the signature that atexit(3) asks for and never unwinds.
+    let _ = unsafe { libc::atexit(write_list) };
+}
+
 /// Ends the process at once, without calling the exit list again.
 pub(super) fn exit_now(code: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.
     unsafe { libc::_exit(code) }
+}
+
+/// Closes every descriptor but standard input, output and error. To be called where nothing
+/// else has been opened yet: whatever is there was inherited.
+pub(super) fn close_what_was_inherited() {
+    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|&descriptor| descriptor > 2) {
+        // SAFETY: nothing of this process owns one yet. The one that the folder was read
+        // through is closed already; closing a closed one does nothing.
+        unsafe { libc::close(descriptor) };
+    }
+}
+
+/// Ends the process as a signal would that nobody handles.
+pub(super) fn die_of(signal: i32) -> ! {
+    // SAFETY: the default action of a signal is no code of ours.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: raise(3) has no preconditions.
+    unsafe { libc::raise(signal) };
+    // Only where the signal is blocked, or none that ends.
+    exit_now(128 + signal)
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+/// Makes signals that ask a process to end do nothing. A program that it executes has them
+/// as usual again.
+pub(super) fn hear_no_signal() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+        // SAFETY: the handler does nothing, so it is safe in the middle of anything.
+        unsafe { libc::signal(signal, nothing as extern "C" fn(libc::c_int) as usize) };
+    }
 }

@@ -89,6 +89,8 @@ impl JournalFile {
         match self.file.write_all(&line) {
             Ok(()) => {
                 self.length += line.len() as u64;
+                #[cfg(feature = "kill-points")]
+                super::kill_point::written();
                 Ok(())
             }
             Err(error) => {

@@ -11,6 +11,8 @@ mod hook;
 pub(crate) mod identity;
 pub(crate) mod journal_file;
 mod kept_file;
+#[cfg(feature = "kill-points")]
+pub(crate) mod kill_point;
 pub(crate) mod lock;
 pub(crate) mod place;
 pub(crate) mod ports;
@@ -23,12 +25,14 @@ pub(crate) mod proxy;
 mod reach;
 pub(crate) mod registry;
 pub(crate) mod service;
+pub(crate) mod signals;
 pub(crate) mod state_dir;
 pub(crate) mod stem;
 #[cfg(feature = "cli")]
 pub(crate) mod survey;
 pub(crate) mod terminal;
 pub(crate) mod undo;
+pub(crate) mod watchdog;
 mod world;
 
 #[cfg(feature = "containers")]

@@ -20,7 +20,7 @@ use super::stem;
 use crate::error::{Error, Kind};
 
 /// What is in it.
-const FOLDERS: [&str; 3] = ["journals", "scratch", "copies"];
+const FOLDERS: [&str; 4] = ["journals", "scratch", "copies", "stops"];
 
 /// The directory, checked.
 #[derive(Debug, Clone)]
@@ -72,9 +72,13 @@ impl StateDir {
         Ok(Some(Self { path }))
     }
 
-    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it is written down that a run is to stop, by its bare name.
+    pub(crate) fn stop_mark(&self, run: &str) -> PathBuf {
+        self.path.join("stops").join(run)
     }
 
     pub(crate) fn journals(&self) -> PathBuf {

@@ -20,6 +20,15 @@ pub(crate) fn of(process: &ProcessIdentity) -> String {
     )
 }
 
+/// Whether a journal's name is that of a context of this process.
+pub(crate) fn is_of(name: &str, process: &ProcessIdentity) -> bool {
+    let number = name
+        .strip_prefix(&of(process))
+        .and_then(|rest| rest.strip_prefix('-'))
+        .and_then(|rest| rest.split('.').next());
+    number.is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
 fn boot_digits(boot_id: &str) -> String {
     let digits = boot_id.chars().filter(char::is_ascii_hexdigit);
     digits.take(BOOT_DIGITS).collect()

@@ -153,6 +153,8 @@ async fn command(argv: &[String]) -> Result<(), Error> {
     let said = fs::File::from(said);
     let status = tokio::process::Command::new(program)
         .args(arguments)
+        // It is no watchdog where one performs this.
+        .env_remove(super::watchdog::VARIABLE)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(said.try_clone().map_err(cannot)?)

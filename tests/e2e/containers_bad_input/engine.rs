@@ -186,7 +186,8 @@ subject!(#[timeout = "120s"] silent_in_an_injection(chaos: &ChaosContext) {
 fn made_after_the_kill(request: &str) {
     let forwarder = Forwarder::start();
     forwarder.obey(&format!("hold {request}"));
-    let mut child = behind(&forwarder, &path("engine::it_lasts"), Folder::default()).start();
+    let child = behind(&forwarder, &path("engine::it_lasts"), Folder::default());
+    let mut child = child.unwatched().start();
     if child.prints_before("SKIPPED", "ready to be killed") {
         return;
     }
@@ -242,7 +243,8 @@ fn a_network_that_is_made_after_the_kill_is_removed() {
 fn an_engine_that_is_silent_in_the_rollback_is_told_of_and_the_next_run_puts_back() {
     let forwarder = Forwarder::start();
     let subject = path("engine::silent_in_the_rollback");
-    let child = behind(&forwarder, &subject, Folder::default()).start();
+    let child = behind(&forwarder, &subject, Folder::default());
+    let child = child.unwatched().start();
     let pid = child.pid();
     let ended = child.wait();
     if ended.output().contains("SKIPPED") {

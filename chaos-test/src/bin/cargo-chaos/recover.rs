@@ -171,6 +171,14 @@ fn what_is_left(found: &Leftovers, paint: Paint) -> String {
             .map_or("a test that has just begun".to_owned(), whose);
         let _ = writeln!(text, "{} {whose}: it is left alone", paint.good("runs   "));
     }
+    for started in &found.under_way {
+        let _ = writeln!(
+            text,
+            "{} {}: its watchdog or another run puts it back now; look again in a moment",
+            paint.warning("killed "),
+            whose(started)
+        );
+    }
     for started in &found.elsewhere {
         let _ = writeln!(
             text,
@@ -194,7 +202,11 @@ fn what_is_left(found: &Leftovers, paint: Paint) -> String {
     }
     let steps: usize = found.dead.iter().map(|dead| dead.steps.len()).sum();
     let parts = [
-        (found.dead.len(), "killed test", "killed tests"),
+        (
+            found.dead.len() + found.under_way.len(),
+            "killed test",
+            "killed tests",
+        ),
         (steps, "step to undo", "steps to undo"),
         (
             found.elsewhere.len(),
@@ -301,6 +313,7 @@ mod tests {
                 kept: Vec::new(),
             }],
             alive: vec![Some(journal().started), None],
+            under_way: vec![journal().started],
             elsewhere: vec![journal().started],
             refused: vec![("/j/1.jsonl".into(), "it has a second name".into())],
             empty: vec!["/j/2.jsonl".into()],

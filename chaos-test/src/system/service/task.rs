@@ -37,8 +37,10 @@ use remote::{Order, Remote};
 
 /// How long its thread may take to end: what it runs must come to an await for that.
 const END_LIMIT: Duration = Duration::from_secs(5);
-/// How long the first step of what it runs is waited for, which says whether it serves.
+/// How long the first step of what it runs is waited for, which says whether it serves; and
+/// how often it is looked at after that, while it is still at work.
 const FIRST_STEP: Duration = Duration::from_secs(1);
+const NEXT_LOOK: Duration = Duration::from_millis(100);
 /// How many clients may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -149,12 +151,13 @@ impl ServiceTask {
             .with_running(|one| (Arc::clone(&one.remote), one.exit.clone()))
             .ok_or_else(|| self.error("is not running".into()))?;
         // The kernel accepts connections for it as soon as it listens, so that is no sign
-        // that it does not give up at once. One that blocks here is asked like any other.
+        // that it does not give up at once. One that blocks here is asked like any other; one
+        // that computes may be about to panic, which takes its time with a backtrace.
         let mut stepped = remote.stepped();
         tokio::select! {
             _ = stepped.wait_for(|stepped| *stepped) => {}
             _ = exit.wait_for(Option::is_some) => {}
-            () = tokio::time::sleep(FIRST_STEP) => {}
+            () = still_computing(&remote, self.code.start_timeout) => {}
         }
         let ended = async {
             let _ = exit.wait_for(Option::is_some).await;
@@ -351,6 +354,7 @@ impl Code {
 
     /// Runs it to its end on this thread. How it ended, in words.
     fn run(&self, remote: &Remote) -> String {
+        remote.arrive();
         if remote.obey() == Order::End {
             return "before its start".to_owned();
         }
@@ -401,6 +405,15 @@ impl Code {
         let log = OpenOptions::new().append(true).open(&self.log);
         // Without its log it still runs, and its end stands in the journal.
         let _ = log.and_then(|mut log| writeln!(log, "{line}"));
+    }
+}
+
+/// Waits as long as a first step may take: longer where its thread is at work.
+async fn still_computing(remote: &Remote, limit: Duration) {
+    let began = Instant::now();
+    tokio::time::sleep(FIRST_STEP).await;
+    while remote.is_computing() && began.elapsed() < limit {
+        tokio::time::sleep(NEXT_LOOK).await;
     }
 }
 

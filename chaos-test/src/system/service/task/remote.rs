@@ -1,9 +1,10 @@
 //! How a service's thread is ordered about: what it is to do, and what it does.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
+use crate::system::identity;
 use crate::system::lock::lock;
 use crate::system::process::ProcessState;
 
@@ -24,6 +25,8 @@ pub(super) struct Remote {
     changed: Condvar,
     /// Wakes the thread where it waits for anything else.
     woken: Notify,
+    /// The thread's own number.
+    thread: OnceLock<u32>,
     /// Whether what it runs has come through its first step and goes on.
     stepped: watch::Sender<bool>,
 }
@@ -42,8 +45,23 @@ impl Remote {
             }),
             changed: Condvar::new(),
             woken: Notify::new(),
+            thread: OnceLock::new(),
             stepped: watch::Sender::new(false),
         }
+    }
+
+    /// Called by the thread itself.
+    pub(super) fn arrive(&self) {
+        let number = rustix::thread::gettid().as_raw_nonzero().get();
+        self.thread.get_or_init(|| number.unsigned_abs());
+    }
+
+    /// Whether the thread is at work now, or would be if a core were free, and does not
+    /// wait for anything.
+    pub(super) fn is_computing(&self) -> bool {
+        // A thread has an entry of its own in /proc, though none is listed.
+        let stat = self.thread.get().and_then(|&number| identity::stat(number));
+        stat.is_some_and(|stat| matches!(stat.state, 'R' | 'D'))
     }
 
     pub(super) fn wanted(&self) -> Order {

@@ -1,0 +1,149 @@
+//! The emergency stop: every experiment of the process is rolled back and ends as
+//! interrupted, and none begins any more.
+//!
+//! It comes as a signal that asks the process to end (SIGINT, SIGTERM, SIGHUP), as a file
+//! (`CHAOS_STOP_FILE`), as an environment variable (`CHAOS_STOP`), or from whoever stops a
+//! run by name through the state directory (`cargo chaos stop`).
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
+
+use crate::error::{Error, Kind};
+use crate::system::lock::lock;
+use crate::system::signals;
+use crate::system::terminal::say;
+
+use super::engine;
+use super::finish::{self, Ending};
+use super::inner::Inner;
+use super::process_run::{self, ProcessRun, wind_up};
+
+/// How often the files are looked for.
+const PACE: Duration = Duration::from_millis(100);
+
+static STOPPED: Mutex<Option<String>> = Mutex::new(None);
+
+/// Why this process was stopped, if it was.
+pub(super) fn reason() -> Option<String> {
+    lock(&STOPPED).clone()
+}
+
+/// The error of whoever begins something after the stop.
+pub(super) fn refuse_if_stopped() -> Result<(), Error> {
+    match reason() {
+        None => Ok(()),
+        Some(why) => Err(Error::new(Kind::Interrupted, why)),
+    }
+}
+
+/// Begins to listen for the stop; once in a process.
+pub(super) fn listen(run: &Arc<ProcessRun>) {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        if std::env::var("CHAOS_STOP").is_ok_and(|set| !set.is_empty() && set != "0") {
+            mark("CHAOS_STOP is set".to_owned());
+            return;
+        }
+        let files = Files::of(run);
+        // Found before the first test begins, where it is there already.
+        if let Some(why) = files.found() {
+            mark(why);
+            return;
+        }
+        engine::own().spawn(watch_files(files));
+        engine::own().spawn(hear_signals());
+    });
+}
+
+/// Ends one context as interrupted, at once.
+pub(super) fn interrupt(inner: &Arc<Inner>, why: String) {
+    inner.interrupted.send_replace(Some(why.clone()));
+    let inner = Arc::clone(inner);
+    engine::own().spawn(async move {
+        finish::end(&inner, Ending::Interrupted(why)).await;
+    });
+}
+
+/// Interrupts everything that goes on, and whatever would begin.
+fn stop_all(why: &str) {
+    if mark(why.to_owned()) {
+        say(&format!(
+            "chaos-test: stopped ({why}): everything is put back now"
+        ));
+    }
+    for inner in process_run::live() {
+        interrupt(&inner, why.to_owned());
+    }
+}
+
+/// Whether this was the first one.
+fn mark(why: String) -> bool {
+    let mut stopped = lock(&STOPPED);
+    let first = stopped.is_none();
+    stopped.get_or_insert(why);
+    first
+}
+
+/// Where a stop may be written down.
+struct Files {
+    /// By whoever stops this run.
+    of_run: PathBuf,
+    /// By the user's own means.
+    of_user: Option<PathBuf>,
+}
+
+impl Files {
+    fn of(run: &ProcessRun) -> Self {
+        let named = std::env::var_os("CHAOS_STOP_FILE").filter(|path| !path.is_empty());
+        // A body may change the working directory.
+        let absolute = |path| std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(&path));
+        Self {
+            of_run: run.state.stop_mark(&run.id),
+            of_user: named.map(absolute),
+        }
+    }
+
+    fn found(&self) -> Option<String> {
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        if is_there(&self.of_run) {
+            return Some("by `cargo chaos stop`".to_owned());
+        }
+        let file = self.of_user.as_deref().filter(|file| is_there(file))?;
+        Some(format!(
+            "the file {} is there (CHAOS_STOP_FILE)",
+            file.display()
+        ))
+    }
+}
+
+async fn watch_files(files: Files) {
+    loop {
+        tokio::time::sleep(PACE).await;
+        if let Some(why) = files.found() {
+            stop_all(&why);
+            return;
+        }
+    }
+}
+
+/// A first signal puts everything back, and then ends the process as it would have; a second
+/// one ends it at once, and leaves the rest to the watchdog.
+async fn hear_signals() {
+    let Some(mut signals) = signals::that_would_end_us() else {
+        return;
+    };
+    let first = signals.next().await;
+    stop_all(&format!("{first}"));
+    let ended = async {
+        for inner in process_run::live() {
+            finish::end(&inner, Ending::Interrupted(first.to_string())).await;
+        }
+        // Merging reads and writes files.
+        let _ = tokio::task::spawn_blocking(wind_up).await;
+    };
+    tokio::select! {
+        () = ended => signals::die_of(first),
+        second = signals.next() => signals::die_of(second),
+    }
+}
