@@ -3,7 +3,7 @@
 //! A test binary's `main` belongs to libtest, to nextest's protocol or to the user, and our
 //! own children must work alike in all of them. So one function stands in the list that the
 //! C library calls first. It looks at the environment, and does nothing else where the
-//! process is none of those children.
+//! process is none of those children, and nobody asks for the list of its tests.
 
 #![expect(
     unsafe_code,
@@ -11,7 +11,7 @@
 )]
 
 use crate::run::aftermath;
-use crate::system::{gate, watchdog};
+use crate::system::{at_exit, gate, registry, watchdog};
 
 extern "C" fn before_main() {
     if std::env::var_os(gate::VARIABLE).is_some() {
@@ -20,7 +20,10 @@ extern "C" fn before_main() {
     if let Some(orders) = std::env::var_os(watchdog::VARIABLE) {
         // A panic must not cross into the C library, nor go on into the user's `main`.
         let _ = std::panic::catch_unwind(|| aftermath::stand_by(&orders));
-        crate::system::at_exit::exit_now(0);
+        at_exit::exit_now(0);
+    }
+    if std::env::var_os(registry::LIST_VARIABLE).is_some() {
+        at_exit::list_tests();
     }
 }
 

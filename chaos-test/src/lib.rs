@@ -194,14 +194,8 @@ impl Registered {
 /// All chaos tests of this binary, by their paths.
 #[must_use]
 pub fn registered() -> Vec<Registered> {
-    let mut tests: Vec<_> = inventory::iter::<__private::Registration>
-        .into_iter()
-        .map(|registration| Registered {
-            spec: registration.0,
-        })
-        .collect();
-    tests.sort_by_key(Registered::path);
-    tests
+    let specs = system::registry::specs().into_iter();
+    specs.map(|spec| Registered { spec }).collect()
 }
 
 /// The README's examples are compiled like any other.
@@ -210,6 +204,43 @@ pub fn registered() -> Vec<Registered> {
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
+/// What the command line may name, and nobody else: thin functions over the rooms that do the
+/// work. It changes without notice.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod __cli {
+    pub use crate::decide::diagnosis::{Finding, Sign, diagnose, is_fine};
+    pub use crate::model::listed::Listed;
+    pub use crate::model::{event, journal, survey};
+    pub use crate::report::text::kept_lines;
+    pub use crate::run::checkup::{demand, demands, survey as survey_machine};
+    pub use crate::run::recovering::{DeadRun, Leftovers, leftovers, recover};
+    pub use crate::run::stopping::{Stopped, stop_runs};
+    pub use crate::run::{Came, Swept, Told, UNMADE_LIMIT};
+
+    /// Names the file that a test program writes its tests to.
+    pub const LIST_VARIABLE: &str = crate::system::registry::LIST_VARIABLE;
+
+    /// Whether there is nothing to do once the process of its test has ended.
+    #[must_use]
+    pub fn ends_with_its_test(undo: &crate::Undo) -> bool {
+        undo.ends_with_its_test()
+    }
+
+    /// A duration in the unit that a person would choose.
+    #[must_use]
+    pub fn human(duration: std::time::Duration) -> String {
+        crate::model::units::human(duration)
+    }
+
+    /// Milliseconds since 1970 as a person writes them, in UTC.
+    #[must_use]
+    pub fn date_and_time(ms: u64) -> String {
+        let stamp = crate::report::junit::timestamp(ms);
+        format!("{} {} UTC", &stamp[..10], &stamp[11..19])
+    }
+}
+
 /// What the macros may name, and nobody else.
 #[doc(hidden)]
 pub mod __private {
@@ -217,14 +248,10 @@ pub mod __private {
 
     pub use crate::model::spec::{Requirement, ShouldPanic, TestSpec};
     pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
+    pub use crate::system::registry::Registration;
 
     use crate::error::{TestError, TestOutcome};
     use crate::run::Fixture;
-
-    #[derive(Debug)]
-    pub struct Registration(pub &'static TestSpec);
-
-    inventory::collect!(Registration);
 
     pub fn outcome(outcome: impl TestOutcome) -> Result<(), TestError> {
         outcome.into_result()

@@ -1,5 +1,7 @@
 //! Decisions, apart from all effects: time, seed and samples come in as arguments.
 
+#[cfg(feature = "cli")]
+pub mod diagnosis;
 pub mod limits;
 pub mod measures;
 pub mod recovery;

@@ -5,9 +5,12 @@
 pub mod event;
 pub mod identity;
 pub mod journal;
+pub mod listed;
 pub mod outcome;
 pub mod sample;
 pub mod spec;
+#[cfg(feature = "cli")]
+pub mod survey;
 pub mod target;
 pub mod test_report;
 pub mod undo;

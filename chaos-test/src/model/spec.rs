@@ -40,7 +40,16 @@ pub struct TestSpec {
     pub ignored: bool,
 }
 
+/// How long a body may take where its test does not say.
+const BODY_LIMIT: Duration = Duration::from_secs(300);
+
 impl TestSpec {
+    /// How long the body may take.
+    #[must_use]
+    pub fn body_limit(&self) -> Duration {
+        self.timeout.unwrap_or(BODY_LIMIT)
+    }
+
     /// The test's path as `cargo test` and nextest print it: modules and name, without the
     /// crate.
     #[must_use]

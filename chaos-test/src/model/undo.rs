@@ -177,6 +177,18 @@ impl Undo {
         }
     }
 
+    /// Whether there is nothing to do once the process of its test has ended.
+    #[cfg(feature = "cli")]
+    pub(crate) fn ends_with_its_test(&self) -> bool {
+        matches!(
+            self,
+            Self::Nothing
+                | Self::RunService { .. }
+                | Self::ConnectContainer { .. }
+                | Self::ClearLinks { .. }
+        )
+    }
+
     /// What a person has to do where the step could not be performed.
     #[must_use]
     pub fn by_hand(&self) -> String {

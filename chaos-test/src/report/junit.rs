@@ -357,7 +357,7 @@ fn seconds(seconds: f64) -> String {
 
 /// ISO 8601 in UTC. The calendar is Howard Hinnant's `civil_from_days`, which counts years
 /// from March so that the leap day is the last one.
-fn timestamp(ms: u64) -> String {
+pub(crate) fn timestamp(ms: u64) -> String {
     let (day, ms) = (ms / 86_400_000, ms % 86_400_000);
     let shifted = day + 719_468;
     let (era, of_era) = (shifted / 146_097, shifted % 146_097);

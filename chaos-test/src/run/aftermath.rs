@@ -12,7 +12,7 @@ use crate::system::watchdog::{self, Orders, Parent};
 
 use super::engine;
 use super::reports::Reports;
-use super::sweep::{self, Swept, Who};
+use super::sweep::{self, Who};
 
 /// How long what cannot be undone is tried again, for an engine that is being restarted, say.
 /// Then it is left to the next run.
@@ -41,17 +41,16 @@ fn put_back(orders: &Orders, state: &StateDir) {
     let mut pause = FIRST_PAUSE;
     loop {
         let who = Who::Process(orders.process.clone());
-        let swept = {
+        let put_back = {
             let state = state.clone();
             // Each step has a limit of its own.
             engine::block_on_own(
                 Duration::MAX,
-                async move { sweep::put_back(&state, &who).await },
+                // Nobody hears what it could say.
+                async move { sweep::put_back(&state, &who, &|_| {}).await },
             )
         };
-        if swept.is_ok_and(|swept| swept.iter().all(Swept::nothing_left))
-            || began.elapsed() >= PATIENCE
-        {
+        if put_back.is_ok_and(|nothing_left| nothing_left) || began.elapsed() >= PATIENCE {
             return;
         }
         sleep(pause);

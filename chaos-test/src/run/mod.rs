@@ -4,6 +4,8 @@
 //! waits for it within its time limit, rolls back on the engine, judges, and tells libtest.
 
 pub(crate) mod aftermath;
+#[cfg(feature = "cli")]
+pub mod checkup;
 #[cfg(feature = "containers")]
 mod container;
 mod context;
@@ -19,6 +21,8 @@ mod monitor;
 mod process_run;
 mod program;
 mod recorder;
+#[cfg(feature = "cli")]
+pub mod recovering;
 mod reports;
 mod requirements;
 mod reserving;
@@ -28,6 +32,7 @@ mod side_by_side;
 mod slots;
 mod starting;
 mod stop;
+pub mod stopping;
 mod sweep;
 mod window;
 
@@ -56,6 +61,8 @@ pub use monitor::Monitor;
 pub use program::{EnvValue, Program};
 pub use reserving::{Ports, Reserved, Slot};
 pub use service::{Address, Link, Service};
+#[cfg(feature = "cli")]
+pub use sweep::{Came, Swept, Told, UNMADE_LIMIT};
 pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
 
 use finish::Ending;
@@ -68,9 +75,6 @@ pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// How long a body that was stopped may take to notice.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
-
-/// How long a body may take where its test does not say.
-const BODY_LIMIT: Duration = Duration::from_secs(300);
 
 /// Runs an asynchronous `#[chaos_test]`.
 ///
@@ -240,7 +244,7 @@ where
         Ok(News::Stopped(why)) => return until_it_notices(spec, &hear, why),
         Err(_) => return BodyEnd::Errored("the body's thread is gone".to_owned()),
     }
-    let limit = spec.timeout.unwrap_or(BODY_LIMIT);
+    let limit = spec.body_limit();
     let until = Instant::now() + limit;
     loop {
         match hear.recv_timeout(until.saturating_duration_since(Instant::now())) {

@@ -132,7 +132,7 @@ pub(super) fn current(target_tmpdir: Option<&str>) -> Result<Arc<ProcessRun>, Er
 }
 
 /// Whether there is to be a watchdog: `CHAOS_WATCHDOG=off` has none.
-fn watchdog_is_wanted() -> Result<bool, Error> {
+pub(super) fn watchdog_is_wanted() -> Result<bool, Error> {
     match std::env::var("CHAOS_WATCHDOG").as_deref() {
         Err(_) | Ok("" | "on") => Ok(true),
         Ok("off") => Ok(false),
@@ -188,7 +188,7 @@ impl TestIdentity {
         identity.tags = spec.tags.iter().map(|&tag| tag.to_owned()).collect();
         identity.names_breakables = spec.breaks.is_some();
         identity.keeps_failed = keeps_failed;
-        identity.body_limit = spec.timeout.unwrap_or(super::BODY_LIMIT);
+        identity.body_limit = spec.body_limit();
         Ok(identity)
     }
 
@@ -466,6 +466,12 @@ fn sum_up(report: &str) {
         line.push_str(&format!("\nchaos-test:   skipped {name}: {why}"));
     }
     terminal::say(&line);
+}
+
+/// Whether `CHAOS_SEED` makes sense.
+#[cfg(feature = "cli")]
+pub(super) fn check_seed() -> Result<(), Error> {
+    chosen_seed(None).map(drop)
 }
 
 fn chosen_seed(of_test: Option<u64>) -> Result<u64, Error> {

@@ -5,6 +5,16 @@ use crate::error::{Error, Kind};
 use crate::model::spec::Requirement;
 use crate::system::capability;
 
+/// What can be demanded.
+pub(super) const WORDS: &str = "all, docker, netadmin, root, program:NAME, env:NAME";
+
+/// Whether a word is one of those.
+pub(super) fn is_known(word: &str) -> bool {
+    matches!(word, "all" | "docker" | "netadmin" | "root")
+        || word.starts_with("program:")
+        || word.starts_with("env:")
+}
+
 /// What `CHAOS_REQUIRE` demands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Demanded {
@@ -24,19 +34,12 @@ impl Demanded {
             .map(str::trim)
             .filter(|word| !word.is_empty())
             .collect();
-        for word in &words {
-            let known = matches!(*word, "all" | "docker" | "netadmin" | "root")
-                || word.starts_with("program:")
-                || word.starts_with("env:");
-            if !known {
-                return Err(Error::new(
-                    Kind::Usage,
-                    format!("CHAOS_REQUIRE names `{word}`, which is nothing that a test can need"),
-                )
-                .help(
-                    "it is a comma list of all, docker, netadmin, root, program:NAME, env:NAME",
-                ));
-            }
+        if let Some(word) = words.iter().find(|word| !is_known(word)) {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("CHAOS_REQUIRE names `{word}`, which is nothing that a test can need"),
+            )
+            .help(format!("it is a comma list of {WORDS}")));
         }
         Ok(match words.as_slice() {
             [] => Self::Nothing,

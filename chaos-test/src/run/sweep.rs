@@ -6,12 +6,12 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Seek as _, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::decide::verdict;
-use crate::model::event::{Event, Record};
+use crate::model::event::{Event, Kept, Record, Started};
 use crate::model::identity::ProcessIdentity;
 use crate::model::journal::{self, Journal, Pending, Unreadable};
 use crate::model::test_report::{TestEnd, TestReport};
@@ -31,41 +31,83 @@ const UNBORN_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a step stays on disk whose thing is not there and was never said to be made:
 /// longer than an engine is given to make it.
-const UNMADE_LIMIT: Duration = Duration::from_secs(90);
+pub const UNMADE_LIMIT: Duration = Duration::from_secs(90);
 
 /// What came of one step.
-#[derive(Debug, Clone, Copy)]
-enum Came {
+#[derive(Debug, Clone)]
+pub enum Came {
     /// Nothing is left of it.
     Undone,
-    /// There is nothing of it, yet.
+    /// There is nothing of it, yet: a later run looks for it once more.
     NotYet,
+    /// What it undoes is left, and why.
+    Failed(String),
 }
 
-/// What came of one journal's steps.
-#[derive(Debug, Clone, Default)]
-struct Done {
-    undone: usize,
-    /// What a later run looks for once more.
-    awaited: Vec<String>,
-    /// What failed, why, and what a person can do.
-    left: Vec<String>,
+/// What was done about one journal.
+#[derive(Debug)]
+pub struct Swept {
+    /// Whose it was.
+    pub started: Started,
+    /// Its steps, in the order in which they ended.
+    pub steps: Vec<(Pending, Came)>,
+    /// What stays on purpose.
+    pub kept: Vec<Kept>,
+    /// Where the journal is, and why it could not be removed though nothing is left in it.
+    pub stays: Option<(PathBuf, io::Error)>,
 }
 
-impl fmt::Display for Done {
+/// What a sweep has to tell.
+#[derive(Debug)]
+pub enum Told {
+    /// A journal, or the folder of all of them, was left alone.
+    LeftAlone(PathBuf, String),
+    /// What was done about a dead run.
+    Swept(Box<Swept>),
+    /// A copy or scratch folder of a dead run could not be removed.
+    Stays(PathBuf, io::Error),
+}
+
+impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            undone,
-            awaited,
-            left,
-        } = self;
-        let steps = if *undone == 1 {
+        match self {
+            Self::LeftAlone(path, why) => {
+                write!(f, "chaos-test: {} was left alone: {why}", path.display())
+            }
+            Self::Swept(swept) => write!(f, "{swept}"),
+            Self::Stays(path, why) => write!(
+                f,
+                "chaos-test: {}, which a dead run left, could not be removed: {why}",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Swept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let test = &self.started.test;
+        let (mut undone, mut awaited, mut left) = (0, Vec::new(), Vec::new());
+        for (step, came) in &self.steps {
+            let undo = &step.undo;
+            match came {
+                Came::Undone => undone += 1,
+                Came::NotYet => awaited.push(undo.to_string()),
+                Came::Failed(why) => {
+                    left.push(format!("{undo}: {why} (by hand: {})", undo.by_hand()));
+                }
+            }
+        }
+        let steps = if undone == 1 {
             "step was"
         } else {
             "steps were"
         };
         // What a service or a link would have undone ended with its process.
-        write!(f, "{undone} undo {steps} performed now")?;
+        write!(
+            f,
+            "chaos-test: an earlier run was killed in {test}; {undone} undo {steps} performed now"
+        )?;
         if !awaited.is_empty() {
             write!(
                 f,
@@ -77,6 +119,18 @@ impl fmt::Display for Done {
         }
         if !left.is_empty() {
             write!(f, "; {} failed:\n  {}", left.len(), left.join("\n  "))?;
+        }
+        let kept = kept_lines(&self.kept);
+        if !kept.is_empty() {
+            // Whoever marked it may have had no time to say so.
+            write!(f, "\nchaos-test: {test}: {}", kept.join("\n"))?;
+        }
+        if let Some((path, why)) = &self.stays {
+            write!(
+                f,
+                "\nchaos-test: {} could not be removed: {why}",
+                path.display()
+            )?;
         }
         Ok(())
     }
@@ -96,23 +150,8 @@ pub(super) enum Who {
     Process(ProcessIdentity),
 }
 
-/// What came of one test that its process left.
-#[derive(Debug)]
-pub(super) struct Swept {
-    test: String,
-    done: Done,
-    /// What stays on purpose, in words.
-    kept: Vec<String>,
-    /// Why its journal could not be removed.
-    stays: Option<String>,
-}
-
-impl Swept {
-    /// Whether nothing of it is left, and nothing may still come.
-    pub(super) fn nothing_left(&self) -> bool {
-        self.done.left.is_empty() && self.done.awaited.is_empty()
-    }
-}
+/// Who is told. Other threads tell, too.
+type Tell<'a> = dyn Fn(Told) + Sync + 'a;
 
 /// A journal whose writer is dead, locked by us.
 struct Dead {
@@ -151,58 +190,31 @@ impl Dead {
 pub(super) fn sweep(state: &StateDir) {
     let state = state.clone();
     let swept = engine::block_on_own(SWEEP_LIMIT, async move {
-        let swept = put_back(&state, &Who::Anyone).await;
-        for swept in &swept {
-            tell(swept);
-        }
+        put_back(&state, &Who::Anyone, &|told| say(&told.to_string())).await
     });
     if swept.is_err() {
         say("chaos-test: undoing what dead runs left takes too long; it goes on beside this run");
     }
 }
 
-/// Puts back what dead processes left.
-pub(super) async fn put_back(state: &StateDir, who: &Who) -> Vec<Swept> {
-    let dead = find_dead(&state.journals(), who);
-    let swept = undo_all(state, dead).await;
+/// Puts back what dead processes left. Whether nothing of that is left, and nothing may still
+/// come.
+pub(super) async fn put_back(state: &StateDir, who: &Who, tell: &Tell<'_>) -> bool {
+    let dead = find_dead(&state.journals(), who, tell);
+    let nothing_left = undo_all(state, dead, tell).await;
     // Afterwards, because what a journal names is an orphan only once that is gone.
-    remove_orphans(state);
-    swept
-}
-
-fn tell(swept: &Swept) {
-    let Swept {
-        test, done, kept, ..
-    } = swept;
-    say(&format!(
-        "chaos-test: an earlier run was killed in {test}; {done}"
-    ));
-    if !kept.is_empty() {
-        // Whoever marked it may have had no time to say so.
-        say(&format!("chaos-test: {test}: {}", kept.join("\n")));
-    }
-    if let Some(why) = &swept.stays {
-        say(&format!("chaos-test: {why}"));
-    }
-}
-
-fn remove_orphans(state: &StateDir) {
     for (path, why) in state.remove_orphans() {
-        say(&format!(
-            "chaos-test: {}, which a dead run left, could not be removed: {why}",
-            path.display()
-        ));
+        tell(Told::Stays(path, why));
     }
+    nothing_left
 }
 
-fn find_dead(folder: &Path, who: &Who) -> Vec<Dead> {
+fn find_dead(folder: &Path, who: &Who, tell: &Tell<'_>) -> Vec<Dead> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
-            say(&format!(
-                "chaos-test: {} cannot be read: {error}",
-                folder.display()
-            ));
+            let why = format!("it cannot be read: {error}");
+            tell(Told::LeftAlone(folder.to_owned(), why));
             return Vec::new();
         }
     };
@@ -222,10 +234,7 @@ fn find_dead(folder: &Path, who: &Who) -> Vec<Dead> {
             match open_dead(&path, until) {
                 Ok(dead) => dead,
                 Err(why) => {
-                    say(&format!(
-                        "chaos-test: the journal {} was left alone: {why}",
-                        path.display()
-                    ));
+                    tell(Told::LeftAlone(path, why));
                     None
                 }
             }
@@ -233,12 +242,30 @@ fn find_dead(folder: &Path, who: &Who) -> Vec<Dead> {
         .collect()
 }
 
-/// `None` where its writer lives, or where there is nothing in it.
-fn open_dead(path: &Path, until: Instant) -> Result<Option<Dead>, String> {
+/// What a journal is to a sweep.
+pub(super) enum Standing {
+    /// Its writer has just closed it in order, or another sweep has.
+    Gone,
+    /// Its writer lives.
+    Alive,
+    /// Its writer died before it could plan anything. It is locked by us.
+    Empty(File),
+    /// Its writer is dead, and a run over there sweeps it.
+    Elsewhere,
+    /// Its writer is dead. The file is locked by us, and whole up to this byte.
+    Dead(Box<Journal>, File, u64),
+}
+
+/// Looks at a journal and changes nothing. One of a dead process that is locked is asked again
+/// until then.
+///
+/// # Errors
+///
+/// Why it must be left alone.
+pub(super) fn look(path: &Path, until: Instant) -> Result<Standing, String> {
     let mut file = match state_dir::open_trusted(path) {
         Ok(file) => file,
-        // Its writer has just closed it in order.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Gone),
         Err(error) => return Err(error.to_string()),
     };
     loop {
@@ -247,35 +274,46 @@ fn open_dead(path: &Path, until: Instant) -> Result<Option<Dead>, String> {
             Err(TryLockError::WouldBlock) if Instant::now() < until && is_of_dead(&mut file) => {
                 std::thread::sleep(LOCK_PAUSE);
             }
-            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::WouldBlock) => return Ok(Standing::Alive),
             Err(TryLockError::Error(error)) => return Err(error.to_string()),
         }
     }
     if !still_there(path, &file) {
-        return Ok(None);
+        return Ok(Standing::Gone);
     }
     let text = state_dir::read_whole(&mut file).map_err(|error| error.to_string())?;
     let journal = match Journal::read(&text) {
         Ok(journal) => journal,
-        Err(Unreadable::Empty) => {
-            // It died before it could plan anything.
-            let _ = fs::remove_file(path);
-            return Ok(None);
-        }
+        Err(Unreadable::Empty) => return Ok(Standing::Empty(file)),
         Err(why) => return Err(why.to_string()),
     };
     if is_elsewhere(&journal.started.process) {
-        return Ok(None);
+        return Ok(Standing::Elsewhere);
     }
     let whole = text.rfind('\n').map_or(0, |end| end as u64 + 1);
-    let file =
-        JournalFile::adopt(file, path.to_owned(), whole).map_err(|error| error.to_string())?;
-    Ok(Some(Dead {
-        path: path.to_owned(),
-        found: journal.records.len(),
-        journal,
-        file,
-    }))
+    Ok(Standing::Dead(Box::new(journal), file, whole))
+}
+
+/// `None` where its writer lives, or where there is nothing in it.
+fn open_dead(path: &Path, until: Instant) -> Result<Option<Dead>, String> {
+    match look(path, until)? {
+        Standing::Gone | Standing::Alive | Standing::Elsewhere => Ok(None),
+        Standing::Empty(_locked) => {
+            let _ = fs::remove_file(path);
+            Ok(None)
+        }
+        Standing::Dead(journal, file, whole) => {
+            let path = path.to_owned();
+            let file = JournalFile::adopt(file, path.clone(), whole);
+            let file = file.map_err(|error| error.to_string())?;
+            Ok(Some(Dead {
+                path,
+                found: journal.records.len(),
+                journal: *journal,
+                file,
+            }))
+        }
+    }
 }
 
 /// Whether the process that a locked journal is of is dead, so that whoever holds the lock is
@@ -315,31 +353,50 @@ fn since(wall_clock_ms: u64) -> Duration {
 }
 
 fn remove_unborn(path: &Path) {
-    let old = fs::symlink_metadata(path)
+    if is_abandoned(path) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Whether a journal that has no name yet will never get one.
+pub(super) fn is_abandoned(path: &Path) -> bool {
+    fs::symlink_metadata(path)
         .and_then(|metadata| metadata.modified())
         .is_ok_and(|modified| {
             SystemTime::now()
                 .duration_since(modified)
                 .is_ok_and(|age| age > UNBORN_LIMIT)
-        });
-    if old {
-        let _ = fs::remove_file(path);
-    }
+        })
 }
 
-async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) -> Vec<Swept> {
-    // One process's journals share one sequence: what was done last in any of its tests is
-    // undone first.
-    let mut steps: Vec<(usize, Pending)> = Vec::new();
-    for (index, dead) in dead.iter().enumerate() {
-        steps.extend(dead.journal.pending().into_iter().map(|step| (index, step)));
-    }
-    steps.sort_by_key(|(index, step)| {
-        let started = &dead[*index].journal.started;
+/// The steps of dead runs in the order in which they are undone, each with the number of its
+/// journal.
+///
+/// One process's journals share one sequence: what was done last in any of its tests is undone
+/// first.
+pub(super) fn in_order<'a>(
+    journals: impl IntoIterator<Item = &'a Journal>,
+) -> Vec<(usize, Pending)> {
+    let mut steps = Vec::new();
+    for (index, journal) in journals.into_iter().enumerate() {
+        let started = &journal.started;
         let process = (started.wall_clock_ms, started.process.clone());
-        (std::cmp::Reverse(step.seq), std::cmp::Reverse(process))
+        let pending = journal.pending().into_iter();
+        steps.extend(pending.map(|step| (index, process.clone(), step)));
+    }
+    steps.sort_by_key(|(_, process, step)| {
+        (
+            std::cmp::Reverse(step.seq),
+            std::cmp::Reverse(process.clone()),
+        )
     });
-    let mut done = vec![Done::default(); dead.len()];
+    let steps = steps.into_iter();
+    steps.map(|(index, _, step)| (index, step)).collect()
+}
+
+async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell<'_>) -> bool {
+    let steps = in_order(dead.iter().map(|dead| &dead.journal));
+    let mut done: Vec<Vec<(Pending, Came)>> = vec![Vec::new(); dead.len()];
     for group in side_by_side::groups(&steps, |(_, step)| &step.undo) {
         let step = |(_, step): (usize, Pending)| {
             let state = state.clone();
@@ -353,45 +410,52 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>) -> Vec<Swept> {
             }
         };
         side_by_side::perform(group, step, |(index, step), came| {
-            let done = &mut done[index];
-            let event = match came {
-                Ok(Came::NotYet) if since(step.planned_ms) < UNMADE_LIMIT => {
-                    done.awaited.push(step.undo.to_string());
-                    return;
-                }
-                Ok(_) => {
-                    done.undone += 1;
-                    Event::Undone {
-                        entry: step.entry,
-                        what: step.what,
-                        fault: step.fault,
-                    }
-                }
-                Err(why) => {
-                    let by_hand = step.undo.by_hand();
-                    let left = format!("{}: {why} (by hand: {by_hand})", step.undo);
-                    done.left.push(left);
-                    Event::UndoFailed {
-                        entry: step.entry,
-                        what: step.what,
-                        why,
-                        by_hand,
-                    }
-                }
+            let came = match came {
+                Ok(Came::NotYet) if since(step.planned_ms) >= UNMADE_LIMIT => Came::Undone,
+                Ok(came) => came,
+                Err(why) => Came::Failed(why),
             };
-            let record = dead[index].record(step.seq, event);
-            // Where it cannot be written, the step is performed once more next time:
-            // harmless.
-            let _ = dead[index].file.append(&record);
-            dead[index].journal.records.push(record);
+            if let Some(event) = event_of(&step, &came) {
+                let record = dead[index].record(step.seq, event);
+                // Where it cannot be written, the step is performed once more next time:
+                // harmless.
+                let _ = dead[index].file.append(&record);
+                dead[index].journal.records.push(record);
+            }
+            done[index].push((step, came));
         })
         .await;
     }
-    let ended = dead.into_iter().zip(done);
-    ended.map(|(dead, done)| conclude(dead, done)).collect()
+    let mut nothing_left = true;
+    for (dead, steps) in dead.into_iter().zip(done) {
+        let over = steps.iter().all(|(_, came)| matches!(came, Came::Undone));
+        nothing_left &= over;
+        tell(Told::Swept(Box::new(conclude(dead, steps, over))));
+    }
+    nothing_left
 }
 
-fn conclude(mut dead: Dead, done: Done) -> Swept {
+/// What is written down about a step; nothing where it stays as it is.
+fn event_of(step: &Pending, came: &Came) -> Option<Event> {
+    let (entry, what) = (step.entry, step.what.clone());
+    match came {
+        Came::NotYet => None,
+        Came::Undone => Some(Event::Undone {
+            entry,
+            what,
+            fault: step.fault,
+        }),
+        Came::Failed(why) => Some(Event::UndoFailed {
+            entry,
+            what,
+            why: why.clone(),
+            by_hand: step.undo.by_hand(),
+        }),
+    }
+}
+
+/// The end of a dead test. Its journal goes where everything of it is `over`.
+fn conclude(mut dead: Dead, steps: Vec<(Pending, Came)>, over: bool) -> Swept {
     if !dead.journal.finished() {
         let seq = dead.journal.records.last().map_or(0, |record| record.seq);
         let why = "the test started and never ended: its process was killed or crashed".to_owned();
@@ -400,21 +464,19 @@ fn conclude(mut dead: Dead, done: Done) -> Swept {
     }
     copy_to_reports(&dead);
     report_end(&dead);
-    let mut swept = Swept {
-        test: dead.journal.started.test.clone(),
-        kept: kept_lines(&journal::kept(&dead.journal.records)),
-        done,
-        stays: None,
-    };
-    if swept.nothing_left()
-        && let Err(error) = dead.file.remove()
-    {
-        swept.stays = Some(format!(
-            "{} could not be removed: {error}",
-            dead.path.display()
-        ));
+    let Dead {
+        path,
+        journal,
+        file,
+        ..
+    } = dead;
+    let removed = if over { file.remove() } else { Ok(()) };
+    Swept {
+        kept: journal::kept(&journal.records),
+        started: journal.started,
+        steps,
+        stays: removed.err().map(|why| (path, why)),
     }
-    swept
 }
 
 /// The dead test's report says what became of it, unless it has an end.

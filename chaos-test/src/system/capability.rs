@@ -9,13 +9,36 @@ pub(crate) async fn check(requirement: Requirement) -> Result<(), String> {
     match requirement {
         Requirement::Docker => docker().await,
         Requirement::NetAdmin => net_admin(),
-        Requirement::Root if rustix::process::geteuid().is_root() => Ok(()),
-        Requirement::Root => Err("it does not run as the superuser".to_owned()),
+        Requirement::Root => root(),
         Requirement::Program(name) => find_program(Path::new(name)).map(drop),
-        Requirement::Env(name) => match std::env::var_os(name) {
-            Some(value) if !value.is_empty() => Ok(()),
-            _ => Err(format!("the environment variable {name} is not set")),
-        },
+        Requirement::Env(name) => variable(name),
+    }
+}
+
+/// As [`check`], for a requirement as `CHAOS_REQUIRE` spells it.
+#[cfg(feature = "cli")]
+pub(crate) async fn check_word(word: &str) -> Result<(), String> {
+    match word.split_once(':') {
+        Some(("program", name)) => find_program(Path::new(name)).map(drop),
+        Some(("env", name)) => variable(name),
+        _ if word == "docker" => docker().await,
+        _ if word == "netadmin" => net_admin(),
+        _ if word == "root" => root(),
+        _ => Err(format!("nothing is called `{word}`")),
+    }
+}
+
+fn root() -> Result<(), String> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err("it does not run as the superuser".to_owned())
+}
+
+fn variable(name: &str) -> Result<(), String> {
+    match std::env::var_os(name) {
+        Some(value) if !value.is_empty() => Ok(()),
+        _ => Err(format!("the environment variable {name} is not set")),
     }
 }
 
@@ -29,7 +52,7 @@ async fn docker() -> Result<(), String> {
     Err("chaos-test was built without the feature `containers`".to_owned())
 }
 
-fn net_admin() -> Result<(), String> {
+pub(crate) fn net_admin() -> Result<(), String> {
     /// CAP_NET_ADMIN of capabilities(7).
     const BIT: u32 = 12;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -18,6 +18,8 @@ mod unit;
 pub(crate) use engine::Engine;
 pub(crate) use network::{Network, make_network};
 pub(crate) use permits::Permit;
+#[cfg(feature = "cli")]
+pub(crate) use permits::most as most_containers;
 pub(crate) use recipe::Recipe;
 pub(crate) use remove::{TOKEN_LABEL, remove_container, remove_network};
 pub use unit::ContainerState;

@@ -5,6 +5,8 @@
 
 use std::sync::OnceLock;
 
+use super::registry;
+
 static AT_EXIT: OnceLock<fn()> = OnceLock::new();
 
 extern "C" fn at_exit() {
@@ -22,6 +24,18 @@ pub(super) fn register_at_exit(run: fn()) {
         let _ = unsafe { libc::atexit(at_exit) };
         run
     });
+}
+
+extern "C" fn write_list() {
+    // A panic must not cross into the C library.
+    let _ = std::panic::catch_unwind(registry::write_list);
+}
+
+/// Has the tests of this program written down when it exits. It may be called before `main`,
+/// when they are not all registered yet.
+pub(super) fn list_at_exit() {
+    // SAFETY: the function has the signature that atexit(3) asks for and never unwinds.
+    let _ = unsafe { libc::atexit(write_list) };
 }
 
 /// Ends the process at once, without calling the exit list again.

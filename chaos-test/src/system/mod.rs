@@ -23,10 +23,13 @@ pub(crate) mod process;
 )]
 pub(crate) mod proxy;
 mod reach;
+pub(crate) mod registry;
 pub(crate) mod service;
 pub(crate) mod signals;
 pub(crate) mod state_dir;
 pub(crate) mod stem;
+#[cfg(feature = "cli")]
+pub(crate) mod survey;
 pub(crate) mod terminal;
 pub(crate) mod undo;
 pub(crate) mod watchdog;

@@ -7,6 +7,17 @@ use crate::model::spec::TestSpec;
 
 /// The folder for reports: `CHAOS_DIR`, else `chaos` in cargo's target folder.
 pub(crate) fn reports(target_tmpdir: Option<&str>) -> PathBuf {
+    reports_of(target_tmpdir, std::env::current_exe().ok())
+}
+
+/// As [`reports`], for the tests of the workspace that this program is started in and is no
+/// part of.
+#[cfg(feature = "cli")]
+pub(crate) fn reports_of_here() -> PathBuf {
+    reports_of(None, None)
+}
+
+fn reports_of(target_tmpdir: Option<&str>, exe: Option<PathBuf>) -> PathBuf {
     let variable = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)
@@ -15,7 +26,6 @@ pub(crate) fn reports(target_tmpdir: Option<&str>) -> PathBuf {
     if let Some(folder) = variable("CHAOS_DIR") {
         return absolute(folder);
     }
-    let exe = std::env::current_exe().ok();
     let target = variable("CARGO_TARGET_DIR")
         // A relative one is relative to where cargo was started, which nobody tells us.
         .filter(|target| target.is_absolute())

@@ -19,6 +19,9 @@ use super::journal_file::ENDING;
 use super::stem;
 use crate::error::{Error, Kind};
 
+/// What is in it.
+const FOLDERS: [&str; 4] = ["journals", "scratch", "copies", "stops"];
+
 /// The directory, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct StateDir {
@@ -29,35 +32,44 @@ impl StateDir {
     /// Finds, creates and checks the directory: `CHAOS_STATE_DIR`, else
     /// `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>`.
     pub(crate) fn open() -> Result<Self, Error> {
-        Self::at(place(|name| std::env::var_os(name).map(PathBuf::from)))
+        Self::at(Self::place())
+    }
+
+    /// Where it is, or would be.
+    pub(crate) fn place() -> PathBuf {
+        place(|name| std::env::var_os(name).map(PathBuf::from))
     }
 
     /// Creates and checks a directory.
     pub(crate) fn at(path: PathBuf) -> Result<Self, Error> {
-        let failed = |error: io::Error| {
-            Error::new(
-                Kind::State,
-                format!("cannot use the state directory {}", path.display()),
-            )
-            .because(error)
-            .help(
-                "undo steps are written there before a fault is injected, so nothing is \
-                 injected without it; name a directory of your own with CHAOS_STATE_DIR",
-            )
-        };
-        if !path.is_absolute() {
-            return Err(failed(io::Error::other(
-                "CHAOS_STATE_DIR must be an absolute path",
-            )));
-        }
+        let failed = |error| unusable(&path, error);
+        is_absolute(&path).map_err(failed)?;
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
         }
         make_private(&path).map_err(failed)?;
-        for folder in ["journals", "scratch", "copies", "stops"] {
+        for folder in FOLDERS {
             make_private(&path.join(folder)).map_err(failed)?;
         }
         Ok(Self { path })
+    }
+
+    /// Checks a directory as [`at`](Self::at) does, and changes nothing; `None` where there
+    /// is none.
+    #[cfg(feature = "cli")]
+    pub(crate) fn look_at(path: PathBuf) -> Result<Option<Self>, Error> {
+        let failed = |error| unusable(&path, error);
+        is_absolute(&path).map_err(failed)?;
+        if is_missing(&path) {
+            return Ok(None);
+        }
+        check(&path).map_err(failed)?;
+        for folder in FOLDERS.map(|folder| path.join(folder)) {
+            if !is_missing(&folder) {
+                check(&folder).map_err(failed)?;
+            }
+        }
+        Ok(Some(Self { path }))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -83,10 +95,9 @@ impl StateDir {
         Ok(self.path.join("copies").join(bare(name)?))
     }
 
-    /// Removes the copies and scratch folders that no journal can name any more, because it
-    /// is gone and so is its process: left by a kill between the copy and its undo step.
-    /// What could not be removed is returned.
-    pub(crate) fn remove_orphans(&self) -> Vec<(PathBuf, io::Error)> {
+    /// The copies and scratch folders that no journal can name any more, because it is gone
+    /// and so is its process: left by a kill between the copy and its undo step.
+    pub(crate) fn orphans(&self) -> Vec<PathBuf> {
         let folders = ["copies", "scratch"].map(|folder| self.path.join(folder));
         let kept = folders
             .iter()
@@ -105,17 +116,24 @@ impl StateDir {
                     is_missing(&journal) && !stem::may_live(stem)
                 })
         })
-        .filter_map(|entry| {
-            let path = entry.path();
-            let removed = match entry.file_type() {
-                Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path),
-                _ => fs::remove_file(&path),
-            };
-            // Another run may sweep at the same time.
-            let failed = removed.err()?;
-            (failed.kind() != io::ErrorKind::NotFound).then_some((path, failed))
-        })
+        .map(|entry| entry.path())
         .collect()
+    }
+
+    /// Removes the orphans. What could not be removed is returned.
+    pub(crate) fn remove_orphans(&self) -> Vec<(PathBuf, io::Error)> {
+        let orphans = self.orphans().into_iter();
+        orphans
+            .filter_map(|path| {
+                let removed = match fs::symlink_metadata(&path) {
+                    Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path),
+                    _ => fs::remove_file(&path),
+                };
+                // Another run may sweep at the same time.
+                let failed = removed.err()?;
+                (failed.kind() != io::ErrorKind::NotFound).then_some((path, failed))
+            })
+            .collect()
     }
 
     /// The folder with one lock for each container that may run at once.
@@ -168,12 +186,39 @@ fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
+fn is_absolute(path: &Path) -> io::Result<()> {
+    if path.is_absolute() {
+        return Ok(());
+    }
+    Err(io::Error::other("CHAOS_STATE_DIR must be an absolute path"))
+}
+
+fn unusable(path: &Path, error: io::Error) -> Error {
+    Error::new(
+        Kind::State,
+        format!("cannot use the state directory {}", path.display()),
+    )
+    .because(error)
+    .help(
+        "undo steps are written there before a fault is injected, so nothing is injected \
+         without it; name a directory of your own with CHAOS_STATE_DIR",
+    )
+}
+
 fn make_private(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
+    if check(path)?.mode() & 0o777 != 0o700 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Refuses a directory that is not ours alone to write to.
+fn check(path: &Path) -> io::Result<fs::Metadata> {
     let metadata = fs::symlink_metadata(path)?;
     let refuse = |why: String| Err(io::Error::other(format!("{}: {why}", path.display())));
     if metadata.is_symlink() {
@@ -196,13 +241,12 @@ fn make_private(path: &Path) -> io::Result<()> {
             metadata.mode() & 0o7777
         ));
     }
-    if metadata.mode() & 0o777 != 0o700 {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-    }
-    if rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err() {
+    // Its owner may be kept out by its mode, which we would put right.
+    let closed = metadata.mode() & 0o700 != 0o700;
+    if !closed && rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err() {
         return refuse("it is read-only".into());
     }
-    Ok(())
+    Ok(metadata)
 }
 
 /// Opens a journal that another process left, if it can be trusted.
@@ -282,6 +326,31 @@ mod tests {
         fs::write(&file, "").unwrap();
         refused(file, "not a directory");
         refused(PathBuf::from("relative"), "absolute");
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn looking_at_it_changes_nothing_and_refuses_what_opening_refuses() {
+        let folder = folder();
+        let path = folder.path().join("state");
+        assert!(StateDir::look_at(path.clone()).unwrap().is_none());
+        assert!(!path.exists());
+        StateDir::at(path.clone()).unwrap();
+        let copies = path.join("copies");
+        fs::set_permissions(&copies, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(StateDir::look_at(path.clone()).unwrap().is_some());
+        assert_eq!(fs::metadata(&copies).unwrap().mode() & 0o777, 0o755);
+        fs::set_permissions(&copies, fs::Permissions::from_mode(0o775)).unwrap();
+        let error = StateDir::look_at(path.clone()).unwrap_err().to_string();
+        assert!(
+            error.contains("others may write to it (mode 775)"),
+            "{error}"
+        );
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        for path in [link, PathBuf::from("relative")] {
+            assert!(StateDir::look_at(path).is_err());
+        }
     }
 
     #[test]

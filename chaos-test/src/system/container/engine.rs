@@ -12,6 +12,8 @@ use testcontainers::bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, Kind, with_causes};
+#[cfg(feature = "cli")]
+use crate::model::survey::EngineFound;
 use crate::model::units::human;
 
 /// How long an engine may take to answer the first question.
@@ -148,6 +150,41 @@ impl Engine {
             "the container engine at {} cannot reach links of this process: {why}",
             self.url
         ))
+    }
+
+    /// What it is, for a person.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn describe(&self) -> EngineFound {
+        let ask = "asking the engine what it is";
+        let version = self.ask(ask, FIND_LIMIT, self.docker.version()).await;
+        let info = self.ask(ask, FIND_LIMIT, self.docker.info()).await;
+        let options = info.ok().and_then(|info| info.security_options);
+        let version = version.unwrap_or_default();
+        let components = version.components.unwrap_or_default();
+        let first = components.into_iter().next().map(|first| first.name);
+        let name = match first.as_deref() {
+            // Docker calls itself that.
+            Some("Engine") => "Docker",
+            Some(name) => name,
+            None => "a container engine",
+        };
+        let api = self.docker.client_version();
+        EngineFound {
+            url: self.url.clone(),
+            name: format!(
+                "{name} {}",
+                version.version.as_deref().unwrap_or("of unknown version")
+            ),
+            api: format!("{}.{}", api.major_version, api.minor_version),
+            place: match self.place {
+                Place::Here => "on this machine",
+                Place::Beside => "beside the container that this is",
+                Place::Remote => "on another machine",
+            },
+            rootless: options
+                .is_some_and(|options| options.iter().any(|one| one.contains("rootless"))),
+            why_unreachable: self.why_unreachable(),
+        }
     }
 
     /// Asks the engine something, within a time limit.

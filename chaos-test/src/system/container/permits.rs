@@ -77,7 +77,12 @@ fn try_take(folder: &Path, most: usize) -> io::Result<Option<Permit>> {
     Ok(None)
 }
 
-fn most() -> io::Result<usize> {
+/// How many containers may run at once.
+///
+/// # Errors
+///
+/// Where the number that is asked for makes no sense.
+pub(crate) fn most() -> io::Result<usize> {
     match std::env::var(VARIABLE) {
         Ok(text) => match text.trim().parse() {
             Ok(number) if number > 0 => Ok(number),
