@@ -75,10 +75,15 @@ pub(crate) fn measure(folder: &Path, table: &mut Table) -> Result<()> {
 /// What the first chaos test of a process costs, with the report at the process's exit.
 fn measure_processes(folder: &Path, table: &mut Table) -> Result<()> {
     let folder = folder.join("processes");
-    let (mut plains, mut chaotic) = (Times::default(), Times::default());
+    let [mut plains, mut chaotic, mut unwatched] = std::array::from_fn(|_| Times::default());
     for _ in 0..PROCESSES {
-        for (word, times) in [(PLAIN_TEST, &mut plains), (CHAOS_TEST, &mut chaotic)] {
+        for (word, watchdog, times) in [
+            (PLAIN_TEST, "on", &mut plains),
+            (CHAOS_TEST, "on", &mut chaotic),
+            (CHAOS_TEST, "off", &mut unwatched),
+        ] {
             let mut process = this_program(word, &folder)?;
+            process.env("CHAOS_WATCHDOG", watchdog);
             let ended = times.take(|| process.status())?;
             if !ended.success() {
                 return Err(format!("the process of {word} ended with {ended}").into());
@@ -90,6 +95,13 @@ fn measure_processes(folder: &Path, table: &mut Table) -> Result<()> {
         &chaotic,
         &plains,
         "with one `#[tokio::test]`",
+        None,
+    ));
+    table.add(Row::beside(
+        "such a process, with its watchdog",
+        &chaotic,
+        &unwatched,
+        "with CHAOS_WATCHDOG=off",
         None,
     ));
     Ok(())
