@@ -30,15 +30,14 @@ pub(crate) fn folder(path: PathBuf) -> Folder {
 fn folder_is(path: &Path) -> FolderIs {
     use std::os::unix::fs::MetadataExt;
     if let Ok(metadata) = std::fs::metadata(path) {
-        return match (metadata.is_dir(), writable(path)) {
-            (false, _) => FolderIs::Unusable(format!("{} is not a directory", path.display())),
-            (true, Ok(())) => FolderIs::Ready(metadata.mode() & 0o7777),
-            (true, Err(why)) => FolderIs::Unusable(why),
+        return match writable(path) {
+            Ok(()) => FolderIs::Ready(metadata.mode() & 0o7777),
+            Err(why) => FolderIs::Unusable(why),
         };
     }
     // What is made lies in the nearest one that is there.
-    let there = path.ancestors().skip(1).find(|folder| folder.exists());
-    match there.map(writable) {
+    let mut above = path.ancestors().skip(1);
+    match above.find(|folder| folder.exists()).map(writable) {
         Some(Ok(())) => FolderIs::NotYet,
         Some(Err(why)) => FolderIs::Unusable(format!(
             "{} is not there and cannot be made: {why}",
@@ -49,11 +48,12 @@ fn folder_is(path: &Path) -> FolderIs {
 }
 
 fn writable(folder: &Path) -> Result<(), String> {
-    rustix::fs::access(
-        folder,
-        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
-    )
-    .map_err(|error| format!("{} cannot be written to: {error}", folder.display()))
+    use rustix::fs::Access;
+    if !folder.is_dir() {
+        return Err(format!("{} is not a directory", folder.display()));
+    }
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| format!("{} cannot be written to: {error}", folder.display()))
 }
 
 /// How many files this process may have open: now, and at most.
@@ -232,6 +232,9 @@ fn said(command: &mut Command) -> Result<String, Failed> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -240,15 +243,16 @@ mod tests {
         let nothing = there.path().join("a/b");
         assert_eq!(folder(nothing.clone()).is, FolderIs::NotYet);
         assert!(!nothing.parent().unwrap().exists());
-        assert!(matches!(
-            folder(there.path().to_owned()).is,
-            FolderIs::Ready(0o700)
-        ));
+        fs::set_permissions(there.path(), fs::Permissions::from_mode(0o710)).unwrap();
+        let is = folder(there.path().to_owned()).is;
+        assert_eq!(is, FolderIs::Ready(0o710));
         let file = there.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        for path in [file.clone(), file.join("below"), "/proc/none/such".into()] {
-            let is = folder(path).is;
-            assert!(matches!(is, FolderIs::Unusable(_)), "{is:?}");
+        fs::write(&file, "").unwrap();
+        for path in [file.clone(), file.join("below")] {
+            let FolderIs::Unusable(why) = folder(path).is else {
+                panic!("it cannot be used");
+            };
+            assert!(why.ends_with("is not a directory"), "{why}");
         }
     }
 

@@ -146,6 +146,22 @@ fn a_journal_that_may_be_forged_is_refused_and_named() {
 }
 
 #[test]
+fn what_somebody_else_puts_back_at_this_moment_is_left() {
+    let room = Room::new();
+    let nothing = journal(&json!({ "verb": "nothing" }));
+    let path = room.place_journal("1-1-00000000-1.jsonl", &nothing, 0o600);
+    let busy = std::fs::File::open(path).unwrap();
+    busy.lock().unwrap();
+    for arguments in [&["recover", "--dry-run"][..], &["recover"]] {
+        let now = "its watchdog or another run puts it back now";
+        room.chaos(arguments)
+            .expect(1, &[now, "left in", "1 killed test"]);
+    }
+    drop(busy);
+    room.chaos(&["recover"]).expect(0, &["nothing is left"]);
+}
+
+#[test]
 fn a_directory_that_others_may_write_to_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let room = Room::new();

@@ -334,9 +334,10 @@ mod tests {
         remove  /copies/3-1, which nothing needs any more
         runs    shop::chaos$hangs (process 4711): it is left alone
         runs    a test that has just begun: it is left alone
+        killed  shop::chaos$hangs (process 4711): its watchdog or another run puts it back now; look again in a moment
         foreign shop::chaos$hangs (process 4711): it was killed in another container, and only a run over there can undo it
         refused /j/1.jsonl: it has a second name; look at it, then put it right or remove it
-        left in /var/tmp/chaos-test-1000: 1 killed test, 4 steps to undo, 1 journal of another container, 1 journal that is refused, 2 files that nothing needs
+        left in /var/tmp/chaos-test-1000: 2 killed tests, 4 steps to undo, 1 journal of another container, 1 journal that is refused, 2 files that nothing needs
         "#);
     }
 
