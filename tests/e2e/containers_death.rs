@@ -7,7 +7,9 @@ use std::time::Duration;
 use chaos_test::prelude::*;
 use chaos_test::testcontainers::ImageExt;
 use chaos_test::testcontainers::bollard::models::{ContainerCreateBody, NetworkCreateRequest};
-use chaos_test::testcontainers::bollard::query_parameters::CreateContainerOptionsBuilder;
+use chaos_test::testcontainers::bollard::query_parameters::{
+    CreateContainerOptionsBuilder, RemoveContainerOptions,
+};
 use chaos_test::{Event, Journal, Pending, Record, Undo, container};
 use chaos_test_fixtures::images;
 use chaos_test_fixtures::rerun::{Ended, Folder, Started};
@@ -140,25 +142,31 @@ fn waiting(run: &Run, name: &str, folder: Folder) -> Started {
     child
 }
 
+/// Whether a journal holds nothing any more but what the engine was asked for and never said
+/// to have made.
+pub fn only_awaits(path: &Path) -> bool {
+    let awaited = |step: &Pending| {
+        let engine_makes = matches!(
+            step.undo,
+            Undo::RemoveContainer { .. } | Undo::RemoveNetwork { .. }
+        );
+        engine_makes && !step.made
+    };
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    Journal::read(&text).is_ok_and(|journal| {
+        let pending = journal.pending();
+        !pending.is_empty() && pending.iter().all(awaited)
+    })
+}
+
 /// The next run sweeps, and leaves nothing.
 fn assert_swept(run: &Run, folder: Folder) -> Ended {
     let ended = run.sweep(folder).run();
     assert!(ended.status.success(), "{}", ended.output());
     run.assert_nothing_left(&ended.output());
     // What the engine was asked for at the very end is looked for again: it may come late.
-    let left = ended.leftovers().into_iter().filter(|path| {
-        let journal = std::fs::read_to_string(path).ok();
-        let journal = journal.and_then(|text| Journal::read(&text).ok());
-        let awaited = |step: &Pending| {
-            let engine_makes = matches!(
-                step.undo,
-                Undo::RemoveContainer { .. } | Undo::RemoveNetwork { .. }
-            );
-            engine_makes && !step.made
-        };
-        !journal.is_some_and(|journal| journal.pending().iter().all(awaited))
-    });
-    let left: Vec<_> = left.collect();
+    let mut left = ended.leftovers();
+    left.retain(|path| !only_awaits(path));
     assert!(left.is_empty(), "{left:?}\n{}", ended.output());
     ended
 }
@@ -371,6 +379,70 @@ fn a_namesake_with_another_token_is_not_touched() {
     assert_eq!(run.networks().len(), 1, "{}", ended.output());
     run.remove();
     run.assert_nothing_left(&ended.output());
+}
+
+/// What nobody has a journal of, because the whole machine that ran the test is gone, goes with
+/// any run that comes after its time.
+#[test]
+fn what_is_past_its_time_goes_with_any_later_run() {
+    let Some(run) = Run::new("what_is_past_its_time_goes_with_any_later_run") else {
+        return;
+    };
+    let child = waiting(&run, "it_has_a_container", Folder::default());
+    let container = run.containers().remove(0);
+    let folder = child.kill().folder;
+    let labels = |name: &str, expires: &str| {
+        let mut labels = container.config.clone().and_then(|it| it.labels).unwrap();
+        labels.insert("chaos-test.token".to_owned(), name.to_owned());
+        labels.insert("chaos-test.boot".to_owned(), "another".to_owned());
+        labels.insert("chaos-test.expires".to_owned(), expires.to_owned());
+        labels
+    };
+    let image = container.config.clone().and_then(|it| it.image);
+    let id = run.id().to_owned();
+    run.wait_for(async {
+        for (name, expires) in [("late", "1"), ("early", "99999999999")] {
+            let name = format!("{id}-{name}");
+            let options = CreateContainerOptionsBuilder::new().name(&name).build();
+            let body = ContainerCreateBody {
+                image: image.clone(),
+                labels: Some(labels(&name, expires)),
+                ..ContainerCreateBody::default()
+            };
+            let made = run.docker().create_container(Some(options), body);
+            made.await.unwrap();
+            let request = NetworkCreateRequest {
+                name: name.clone(),
+                labels: Some(labels(&name, expires)),
+                ..NetworkCreateRequest::default()
+            };
+            run.docker().create_network(request).await.unwrap();
+        }
+    });
+    // Somebody else's run, with a state directory of its own.
+    let mut child = waiting(&run, "it_has_a_container", Folder::default());
+    let late = format!("{id}-late");
+    child.until_printed(&format!(
+        "past its time to live: container {late}, network {late}"
+    ));
+    let names: Vec<_> = run.containers().iter().map(name_of).collect();
+    assert!(!names.contains(&late), "{names:?}");
+    assert!(names.contains(&format!("{id}-early")), "{names:?}");
+    assert_eq!(run.networks().len(), 3);
+    // Those of a process that is dead and has a journal are left to that.
+    assert!(names.contains(&name_of(&container)), "{names:?}");
+    run.wait_for(async {
+        let early = format!("{id}-early");
+        let options = None::<RemoveContainerOptions>;
+        run.docker()
+            .remove_container(&early, options)
+            .await
+            .unwrap();
+        run.docker().remove_network(&early).await.unwrap();
+    });
+    let second = child.kill().folder;
+    gather(&[folder], &second.state());
+    assert_swept(&run, second);
 }
 
 #[test]

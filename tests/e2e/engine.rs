@@ -60,6 +60,11 @@ impl Run {
         })
     }
 
+    /// The value of its label.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The report's copy of the journal of a child with one test.
     #[track_caller]
     pub fn journal(&self, ended: &Ended) -> Journal {
@@ -71,10 +76,14 @@ impl Run {
         Journal::read(&text).unwrap()
     }
 
+    /// A child of the run, with its watchdog.
+    pub fn watched(&self, test: &str, folder: Folder) -> Rerun {
+        Rerun::within(test, folder).env("CHAOS_RUN_ID", &self.id)
+    }
+
     /// A child of the run, without a watchdog.
     pub fn child(&self, test: &str, folder: Folder) -> Rerun {
-        let child = Rerun::within(test, folder).unwatched();
-        child.env("CHAOS_RUN_ID", &self.id)
+        self.watched(test, folder).unwatched()
     }
 
     /// Another run, which sweeps first.

@@ -16,6 +16,7 @@ mod hostile;
 mod in_process;
 mod journal_safety;
 mod keep;
+mod kill_points;
 mod measuring;
 mod ordinary;
 mod programs;

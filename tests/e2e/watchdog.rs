@@ -17,7 +17,7 @@ const READY: &str = "ready for its end";
 
 /// A file that a fault changes.
 #[derive(Debug)]
-struct Overwrite(std::path::PathBuf);
+pub struct Overwrite(pub std::path::PathBuf);
 
 impl Fault for Overwrite {
     fn targets(&self) -> Vec<Target> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use testcontainers::{ContainerRequest, Image};
@@ -14,18 +14,23 @@ use crate::model::undo::Undo;
 use crate::probe::Ready;
 use crate::system::Ledger;
 use crate::system::container::{
-    Engine, Made, Network, Permit, Recipe, ServiceContainer, TOKEN_LABEL, make_network,
+    Engine, Made, Network, Permit, Recipe, ServiceContainer, TOKEN_LABEL, expired, make_network,
 };
 use crate::system::proxy;
 use crate::system::service::Unit;
+use crate::system::terminal::say;
 
+use super::engine;
 use super::inner::Inner;
 use super::reserving::Slot;
 use super::service::Service;
 use super::starting;
 
-/// How long what a run left on an engine may live before any later run may remove it.
+/// How long what a run left on an engine may live before any later run may remove it, besides
+/// the time that its test may take.
 const TIME_TO_LIVE: Duration = Duration::from_secs(4 * 60 * 60);
+/// The same where it may be kept for looking at (`CHAOS_KEEP=failed`).
+const KEPT_TO_LIVE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A container to run as a service, made from anything that `testcontainers` can start, with
 /// what testcontainers has no word for.
@@ -158,6 +163,7 @@ async fn start(inner: &Arc<Inner>, name: &str, container: Container) -> Result<S
             format!("service `{name}` needs docker: {why}"),
         )
     })?;
+    remove_expired(&engine);
     let permit = permit(inner, name).await?;
     let network = network(inner, &engine).await.map_err(|error| {
         Error::new(Kind::Service, format!("service `{name}` has no network")).because(error)
@@ -199,6 +205,30 @@ async fn start(inner: &Arc<Inner>, name: &str, container: Container) -> Result<S
             Err(left) => error.help(unit.left(&left)),
         }),
     }
+}
+
+/// Removes what runs left there whose journals nobody can find: once in a process, beside
+/// everything else.
+fn remove_expired(engine: &Arc<Engine>) {
+    static ONCE: Once = Once::new();
+    let engine = Arc::clone(engine);
+    ONCE.call_once(|| {
+        engine::own().spawn(async move {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let (gone, left) = expired::remove_expired(&engine, now.unwrap_or_default()).await;
+            if !gone.is_empty() {
+                say(&format!(
+                    "chaos-test: removed from the container engine, past its time to live: {}",
+                    gone.join(", ")
+                ));
+            }
+            for left in left {
+                say(&format!(
+                    "chaos-test: past its time to live, and it could not be removed: {left}"
+                ));
+            }
+        });
+    });
 }
 
 /// A place among the containers that may run at once. A context that has one already goes
@@ -322,17 +352,22 @@ fn labels(inner: &Inner, token: &str) -> HashMap<String, String> {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let process = &run.process;
+    let lives = if inner.identity.keeps_failed {
+        KEPT_TO_LIVE
+    } else {
+        TIME_TO_LIVE.saturating_add(inner.identity.body_limit)
+    };
     [
         (TOKEN_LABEL, token.to_owned()),
         ("chaos-test.run", run.id.clone()),
         ("chaos-test.test", inner.identity.name.clone()),
-        ("chaos-test.pid", process.pid.to_string()),
-        ("chaos-test.start-time", process.start_time.to_string()),
-        ("chaos-test.boot", process.boot_id.clone()),
-        ("chaos-test.pid-namespace", process.namespace.to_string()),
+        (expired::PID_LABEL, process.pid.to_string()),
+        (expired::START_LABEL, process.start_time.to_string()),
+        (expired::BOOT_LABEL, process.boot_id.clone()),
+        (expired::NAMESPACE_LABEL, process.namespace.to_string()),
         (
-            "chaos-test.expires",
-            (now + TIME_TO_LIVE).as_secs().to_string(),
+            expired::EXPIRES_LABEL,
+            now.saturating_add(lives).as_secs().to_string(),
         ),
         // By this label testcontainers finds what it did not make itself.
         ("org.testcontainers.managed-by", "testcontainers".to_owned()),

@@ -53,6 +53,8 @@ pub(crate) struct TestIdentity {
     pub(super) tags: Vec<String>,
     pub(super) seed: u64,
     pub(super) names_breakables: bool,
+    /// How long its body may take; none where nobody limits that.
+    pub(super) body_limit: Duration,
     /// Whether its containers stay if it fails.
     pub(super) keeps_failed: bool,
     /// The macro's tests turn the process red when it exits in the middle of them.
@@ -186,6 +188,7 @@ impl TestIdentity {
         identity.tags = spec.tags.iter().map(|&tag| tag.to_owned()).collect();
         identity.names_breakables = spec.breaks.is_some();
         identity.keeps_failed = keeps_failed;
+        identity.body_limit = spec.body_limit();
         Ok(identity)
     }
 
@@ -237,6 +240,7 @@ impl TestIdentity {
             tags: Vec::new(),
             seed,
             names_breakables: false,
+            body_limit: Duration::ZERO,
             keeps_failed: false,
             from_macro: macros,
             fragment,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::error::Error;
 use crate::model::event::{Kept, Started};
@@ -79,6 +79,7 @@ fn leftovers_at(place: PathBuf) -> Result<Leftovers, Error> {
         return Ok(found);
     };
     let mut dead: Vec<(PathBuf, Journal)> = Vec::new();
+    let now = Instant::now();
     for path in files(&state.journals()) {
         if is_unborn(&path) {
             if sweep::is_abandoned(&path) {
@@ -86,7 +87,7 @@ fn leftovers_at(place: PathBuf) -> Result<Leftovers, Error> {
             }
             continue;
         }
-        match sweep::look(&path, Duration::ZERO) {
+        match sweep::look(&path, now) {
             Ok(Standing::Gone) => {}
             Ok(Standing::Alive) => match read(&path) {
                 // Its watchdog has it, or a run that sweeps.

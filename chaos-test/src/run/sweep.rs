@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -136,8 +136,10 @@ impl fmt::Display for Swept {
     }
 }
 
-/// How long the journal of a process that has just ended may still be locked.
+/// How long the locked journals of dead processes are waited for: the kernel closes a dead
+/// process's files one after the other, and a watchdog may be at work.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Whose journals are looked at.
 #[derive(Debug, Clone)]
@@ -216,10 +218,7 @@ fn find_dead(folder: &Path, who: &Who, tell: &Tell<'_>) -> Vec<Dead> {
             return Vec::new();
         }
     };
-    let patience = match who {
-        Who::Anyone => Duration::ZERO,
-        Who::Process(_) => LOCK_LIMIT,
-    };
+    let until = Instant::now() + LOCK_LIMIT;
     entries
         .flatten()
         .filter(|entry| match who {
@@ -232,7 +231,7 @@ fn find_dead(folder: &Path, who: &Who, tell: &Tell<'_>) -> Vec<Dead> {
                 remove_unborn(&path);
                 return None;
             }
-            match open_dead(&path, patience) {
+            match open_dead(&path, until) {
                 Ok(dead) => dead,
                 Err(why) => {
                     tell(Told::LeftAlone(path, why));
@@ -257,24 +256,22 @@ pub(super) enum Standing {
     Dead(Box<Journal>, File, u64),
 }
 
-/// Looks at a journal and changes nothing. One that is locked is asked again for a while.
+/// Looks at a journal and changes nothing. One of a dead process that is locked is waited for.
 ///
 /// # Errors
 ///
 /// Why it must be left alone.
-pub(super) fn look(path: &Path, patience: Duration) -> Result<Standing, String> {
+pub(super) fn look(path: &Path, until: Instant) -> Result<Standing, String> {
     let mut file = match state_dir::open_trusted(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Gone),
         Err(error) => return Err(error.to_string()),
     };
-    let until = Instant::now() + patience;
     loop {
         match file.try_lock() {
             Ok(()) => break,
-            // The kernel closes a dead process's files one after the other.
-            Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(1));
+            Err(TryLockError::WouldBlock) if Instant::now() < until && is_of_dead(&mut file) => {
+                std::thread::sleep(LOCK_PAUSE);
             }
             Err(TryLockError::WouldBlock) => return Ok(Standing::Alive),
             Err(TryLockError::Error(error)) => return Err(error.to_string()),
@@ -297,8 +294,8 @@ pub(super) fn look(path: &Path, patience: Duration) -> Result<Standing, String> 
 }
 
 /// `None` where its writer lives, or where there is nothing in it.
-fn open_dead(path: &Path, patience: Duration) -> Result<Option<Dead>, String> {
-    match look(path, patience)? {
+fn open_dead(path: &Path, until: Instant) -> Result<Option<Dead>, String> {
+    match look(path, until)? {
         Standing::Gone | Standing::Alive | Standing::Elsewhere => Ok(None),
         Standing::Empty(_locked) => {
             let _ = fs::remove_file(path);
@@ -316,6 +313,20 @@ fn open_dead(path: &Path, patience: Duration) -> Result<Option<Dead>, String> {
             }))
         }
     }
+}
+
+/// Whether the process that a locked journal is of is dead, so that whoever holds the lock is
+/// about to let it go.
+fn is_of_dead(file: &mut File) -> bool {
+    let text = file
+        .rewind()
+        .and_then(|()| state_dir::read_whole(file))
+        .unwrap_or_default();
+    let read = file.rewind().is_ok().then(|| Journal::read(&text).ok());
+    read.flatten().is_some_and(|journal| {
+        let process = &journal.started.process;
+        !is_elsewhere(process) && !identity::is_alive(process)
+    })
 }
 
 /// Whether the name still leads to the file that we locked: another sweep may have removed

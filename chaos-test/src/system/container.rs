@@ -4,6 +4,7 @@ mod advice;
 mod archive;
 mod debug_form;
 mod engine;
+pub(crate) mod expired;
 mod image;
 mod network;
 mod output;
