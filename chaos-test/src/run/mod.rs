@@ -32,6 +32,8 @@ mod side_by_side;
 mod slots;
 mod starting;
 mod stop;
+#[cfg(feature = "cli")]
+pub mod stopping;
 mod sweep;
 mod window;
 

@@ -79,7 +79,6 @@ fn leftovers_at(place: PathBuf) -> Result<Leftovers, Error> {
         return Ok(found);
     };
     let mut dead: Vec<(PathBuf, Journal)> = Vec::new();
-    let now = Instant::now();
     for path in files(&state.journals()) {
         if is_unborn(&path) {
             if sweep::is_abandoned(&path) {
@@ -87,7 +86,7 @@ fn leftovers_at(place: PathBuf) -> Result<Leftovers, Error> {
             }
             continue;
         }
-        match sweep::look(&path, now) {
+        match sweep::look(&path, Instant::now()) {
             Ok(Standing::Gone) => {}
             Ok(Standing::Alive) => match read(&path) {
                 // Its watchdog has it, or a run that sweeps.

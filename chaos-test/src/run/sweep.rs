@@ -256,7 +256,8 @@ pub(super) enum Standing {
     Dead(Box<Journal>, File, u64),
 }
 
-/// Looks at a journal and changes nothing. One of a dead process that is locked is waited for.
+/// Looks at a journal and changes nothing. One of a dead process that is locked is asked again
+/// until then.
 ///
 /// # Errors
 ///

@@ -158,6 +158,16 @@ impl Running {
             .collect()
     }
 
+    /// Holds it up, so that it does nothing it is asked for.
+    pub fn hold_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
+    /// Waits for its end; whether it passed.
+    pub fn passed(mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+
     /// Kills it, and before it whatever of it would clean up in its place.
     pub fn kill(mut self) {
         self.kill_mut();

@@ -7,4 +7,5 @@ mod kit;
 mod list;
 mod recover;
 mod shell;
+mod stop;
 mod subject;

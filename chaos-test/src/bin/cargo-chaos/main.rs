@@ -9,6 +9,7 @@ mod list;
 mod man;
 mod paint;
 mod recover;
+mod stop;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -28,6 +29,7 @@ struct Subcommand {
 const SUBCOMMANDS: &[Subcommand] = &[
     doctor::SUBCOMMAND,
     recover::SUBCOMMAND,
+    stop::SUBCOMMAND,
     list::SUBCOMMAND,
     completions::SUBCOMMAND,
     man::SUBCOMMAND,
@@ -40,13 +42,14 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0    fine
   1    it found something wrong (doctor: something needed is missing; recover: something is
-       left), or it could not do its work, and said why
+       left; stop: something still runs), or it could not do its work, and said why
   2    the command line makes no sense
   101  cargo could not build the tests (list); whatever code cargo has is passed on
 
 Examples:
   cargo chaos doctor --require docker    what works here; fails without a container engine
   cargo chaos recover --dry-run          what killed runs left
+  cargo chaos stop                       roll back and end what runs now
   cargo chaos list --tags slow           the chaos tests of this package that are slow";
 
 fn main() -> ExitCode {
@@ -127,6 +130,7 @@ mod tests {
         Commands:
           doctor       Say what works here, what does not, and what to do about it
           recover      Undo what killed runs left
+          stop         Stop what runs now: roll back and end
           list         List the chaos tests, with what they claim, break and need
           completions  Print what a shell completes
           man          Print the manual page
@@ -142,13 +146,14 @@ mod tests {
         Exit codes:
           0    fine
           1    it found something wrong (doctor: something needed is missing; recover: something is
-               left), or it could not do its work, and said why
+               left; stop: something still runs), or it could not do its work, and said why
           2    the command line makes no sense
           101  cargo could not build the tests (list); whatever code cargo has is passed on
 
         Examples:
           cargo chaos doctor --require docker    what works here; fails without a container engine
           cargo chaos recover --dry-run          what killed runs left
+          cargo chaos stop                       roll back and end what runs now
           cargo chaos list --tags slow           the chaos tests of this package that are slow
         "#);
     }

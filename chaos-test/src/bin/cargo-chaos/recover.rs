@@ -238,7 +238,7 @@ fn what_is_left(found: &Leftovers, paint: Paint) -> String {
     text
 }
 
-fn whose(started: &Started) -> String {
+pub(crate) fn whose(started: &Started) -> String {
     format!("{} (process {})", started.test, started.process.pid)
 }
 
