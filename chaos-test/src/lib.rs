@@ -82,6 +82,7 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `http` | yes | HTTP probes and ready checks, HTTP undo steps (reqwest) |
+//! | `cli` | no | the program `cargo-chaos`: `doctor`, `recover`, `list` |
 //! | `containers` | yes | the capability `docker` (testcontainers); services in containers are not there yet |
 //!
 //! It runs on Linux.

@@ -84,10 +84,14 @@ pub fn diagnose(survey: &Survey, demands: &[Demand]) -> Vec<Finding> {
         }),
     );
     findings.extend(journals(&survey.journals));
-    findings.push(
-        folder("reports", &survey.reports)
+    findings.push(match &survey.reports {
+        Some(reports) => folder("reports", reports)
             .unwrap_or_else(|finding| finding.remedy("name another folder with CHAOS_DIR")),
-    );
+        None => {
+            let found = "they go to cargo's target folder; there is no package here";
+            Finding::new(NEEDED, "reports", Sign::Works, found)
+        }
+    });
     findings.extend(engine(&survey.engine));
     findings.extend(survey.features.iter().map(|(what, is)| feature(*what, is)));
     let programs = survey.programs.iter();
@@ -148,11 +152,15 @@ fn engine(engine: &Result<EngineFound, String>) -> Vec<Finding> {
     let found = match engine {
         Ok(found) => found,
         Err(why) => {
+            let remedy = if why.contains("Permission denied") {
+                "let this user use it, as a member of the group that its socket belongs to, or run \
+                 a rootless engine; services that are processes need none"
+            } else {
+                "services that are processes need none; for containers install Docker, or Podman \
+                 with DOCKER_HOST naming its socket"
+            };
             let finding = Finding::new(CONTAINERS, "docker", Sign::Missing, why);
-            return vec![finding.remedy(
-                "services that are processes need no engine; for containers install Docker, or \
-                 Podman with DOCKER_HOST naming its socket",
-            )];
+            return vec![finding.remedy(remedy)];
         }
     };
     let EngineFound {
@@ -258,6 +266,7 @@ fn program(name: &str, place: Option<&Path>) -> Finding {
     let Some(place) = place else {
         let finding = Finding::new(PROGRAMS, name, Sign::Missing, "it is not on the PATH");
         return finding.remedy(match name {
+            "cargo" => "see https://rustup.rs",
             "cargo-nextest" => "cargo install cargo-nextest --locked; `cargo test` will do, too",
             "tc" => "install the package iproute2",
             "nft" => "install the package nftables",

@@ -13,8 +13,8 @@ pub struct Survey {
     pub state: Folder,
     /// What killed runs left in it; nothing where it cannot be used.
     pub journals: Journals,
-    /// Where reports go.
-    pub reports: Folder,
+    /// Where reports go; `None`: there is no package here whose they would be.
+    pub reports: Option<Folder>,
     /// The container engine, or why there is none.
     pub engine: Result<EngineFound, String>,
     /// How many containers may run at once, or why that makes no sense.

@@ -31,7 +31,7 @@ pub fn survey() -> Survey {
         proc: survey::proc(),
         state,
         journals,
-        reports: survey::folder(place::reports_of_here()),
+        reports: place::reports_of_here().map(survey::folder),
         engine: engine::own().block_on(container_engine()),
         containers: most_containers(),
         open_files: survey::open_files(),

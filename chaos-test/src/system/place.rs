@@ -8,23 +8,24 @@ use crate::model::spec::TestSpec;
 /// The folder for reports: `CHAOS_DIR`, else `chaos` in cargo's target folder.
 pub(crate) fn reports(target_tmpdir: Option<&str>) -> PathBuf {
     reports_of(target_tmpdir, std::env::current_exe().ok())
+        .unwrap_or_else(|| absolute(PathBuf::from("target/chaos")))
 }
 
 /// As [`reports`], for the tests of the workspace that this program is started in and is no
-/// part of.
+/// part of; `None` where it is started in none.
 #[cfg(feature = "cli")]
-pub(crate) fn reports_of_here() -> PathBuf {
+pub(crate) fn reports_of_here() -> Option<PathBuf> {
     reports_of(None, None)
 }
 
-fn reports_of(target_tmpdir: Option<&str>, exe: Option<PathBuf>) -> PathBuf {
+fn reports_of(target_tmpdir: Option<&str>, exe: Option<PathBuf>) -> Option<PathBuf> {
     let variable = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)
             .filter(|path: &PathBuf| !path.as_os_str().is_empty())
     };
     if let Some(folder) = variable("CHAOS_DIR") {
-        return absolute(folder);
+        return Some(absolute(folder));
     }
     let target = variable("CARGO_TARGET_DIR")
         // A relative one is relative to where cargo was started, which nobody tells us.
@@ -34,9 +35,8 @@ fn reports_of(target_tmpdir: Option<&str>, exe: Option<PathBuf>) -> PathBuf {
         .or_else(|| {
             let start = std::env::current_dir().ok()?;
             Some(outermost_with(&start.join("x"), "Cargo.lock")?.join("target"))
-        })
-        .unwrap_or_else(|| absolute(PathBuf::from("target")));
-    target.join("chaos")
+        })?;
+    Some(target.join("chaos"))
 }
 
 fn absolute(path: PathBuf) -> PathBuf {

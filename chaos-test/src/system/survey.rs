@@ -232,6 +232,9 @@ fn said(command: &mut Command) -> Result<String, Failed> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -240,12 +243,11 @@ mod tests {
         let nothing = there.path().join("a/b");
         assert_eq!(folder(nothing.clone()).is, FolderIs::NotYet);
         assert!(!nothing.parent().unwrap().exists());
-        assert!(matches!(
-            folder(there.path().to_owned()).is,
-            FolderIs::Ready(0o700)
-        ));
+        fs::set_permissions(there.path(), fs::Permissions::from_mode(0o710)).unwrap();
+        let is = folder(there.path().to_owned()).is;
+        assert_eq!(is, FolderIs::Ready(0o710));
         let file = there.path().join("file");
-        std::fs::write(&file, "").unwrap();
+        fs::write(&file, "").unwrap();
         for path in [file.clone(), file.join("below")] {
             let FolderIs::Unusable(why) = folder(path).is else {
                 panic!("it cannot be used");

@@ -56,6 +56,19 @@ fn an_engine_that_is_demanded_is_found_where_tests_find_it() {
 }
 
 #[test]
+fn it_is_asked_outside_of_every_package_too() {
+    let room = Room::new();
+    let mut command = room.cargo_chaos();
+    let said = Said::by(
+        command
+            .env_remove("CHAOS_DIR")
+            .current_dir("/")
+            .arg("doctor"),
+    );
+    said.expect(0, &["ok reports", "there is no package here"]);
+}
+
+#[test]
 fn machines_read_it_as_json() {
     let said = without_engine(&["--json", "--require", "docker"]);
     assert_eq!(said.code, Some(1), "{said:#?}");

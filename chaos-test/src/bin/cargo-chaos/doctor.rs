@@ -166,7 +166,7 @@ mod tests {
             proc: Ok(()),
             state: folder("/home/ann/.local/state/chaos-test", FolderIs::Ready(0o700)),
             journals: Journals::default(),
-            reports: folder("/home/ann/shop/target/chaos", FolderIs::NotYet),
+            reports: Some(folder("/home/ann/shop/target/chaos", FolderIs::NotYet)),
             engine: Ok(EngineFound {
                 url: "unix:///run/user/1000/docker.sock".into(),
                 name: "Docker 28.2.2".into(),
@@ -195,6 +195,7 @@ mod tests {
                 dead: 2,
                 left_alone: 1,
             },
+            reports: None,
             engine: Err("no container engine answers (there is no socket)".into()),
             containers: Err("CHAOS_MAX_CONTAINERS is `0`".into()),
             open_files: (Some(256), Some(256)),
@@ -265,11 +266,11 @@ mod tests {
                                       -> name a directory of your own with CHAOS_STATE_DIR
           !  journals                 2 tests were killed, a journal cannot be acted on, a test runs now
                                       -> `cargo chaos recover --dry-run` shows what is left, without it undoes it
-          ok reports                  /home/ann/shop/target/chaos is not there yet; the first test makes it
+          ok reports                  they go to cargo's target folder; there is no package here
 
         services in containers need:
           -- docker                   no container engine answers (there is no socket)
-                                      -> services that are processes need no engine; for containers install Docker, or Podman with DOCKER_HOST naming its socket
+                                      -> services that are processes need none; for containers install Docker, or Podman with DOCKER_HOST naming its socket
 
         tests may require:
           -- root                     this is user 1000
