@@ -342,7 +342,7 @@ fn a_kill_of_the_watchdog_after_any_write_leaves_what_the_next_run_puts_back() {
 fn a_kill_at_a_random_instant_leaves_nothing() {
     let mut instants = Instants::new();
     let count = if is_full() { 200 } else { 20 };
-    let plans = (0..count).map(|_| Plan::After(instants.next_below(700)));
+    let plans = (0..count).map(|_| Plan::After(instants.next_below(200)));
     let plans = plans.collect();
     let took = try_all(plans, 2, "", false);
     tell("at random instants, processes", &took);
@@ -356,7 +356,7 @@ fn a_kill_at_a_random_instant_leaves_no_container() {
     }
     let mut instants = Instants::new();
     let count = if is_full() { 100 } else { 8 };
-    let plans = (0..count).map(|_| Plan::After(instants.next_below(2000)));
+    let plans = (0..count).map(|_| Plan::After(instants.next_below(1000)));
     let took = try_all(plans.collect(), 2, test, true);
     tell("at random instants, with a container", &took);
 }

@@ -202,6 +202,24 @@ fn a_run_is_stopped_by_its_name() {
     );
 }
 
+/// A mark of an earlier run of the same name, which had other processes.
+#[test]
+fn a_mark_that_means_others_stops_nobody() {
+    let folder = Folder::default();
+    let stops = folder.state().join("stops");
+    std::fs::create_dir_all(&stops).unwrap();
+    for path in [folder.state(), stops.clone()] {
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(path, private).unwrap();
+    }
+    let other = r#"[{"pid":1,"start_time":1,"boot_id":"another","namespace":1}]"#;
+    std::fs::write(stops.join("child"), other).unwrap();
+    let child = Rerun::within("stopping::it_waits", folder).unwatched();
+    let child = ready(child);
+    send(&child, Raw::TERM);
+    interrupted(&child.wait(), "SIGTERM");
+}
+
 #[test]
 fn a_plain_context_is_stopped_too() {
     let child = subject("a_plain_one_waits");

@@ -229,6 +229,13 @@ fn a_watchdog_holds_nothing_of_its_test() {
         }
     }
     assert_eq!(link("cwd"), "/");
+    // No signal ends it but SIGKILL: SIGHUP, SIGINT, SIGQUIT, SIGPIPE and SIGTERM are caught.
+    let status = std::fs::read_to_string(format!("/proc/{watchdog}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+    for signal in [1, 2, 3, 13, 15] {
+        assert_ne!(caught & (1 << (signal - 1)), 0, "{signal}: {caught:x}");
+    }
     let stat = std::fs::read_to_string(format!("/proc/{watchdog}/stat")).unwrap();
     let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     // Its group and its session are its own.

@@ -17,14 +17,14 @@ pub fn judge(records: &[Record]) -> Outcome {
 }
 
 /// Whether a test whose body has ended has failed already, whatever comes of its rollback. A
-/// skip is no failure.
+/// skip is no failure, nor is it one to be stopped.
 #[must_use]
 pub fn has_failed(records: &[Record]) -> bool {
     let status = status(records);
     match verdict(records, &status) {
         Verdict::Held => false,
         Verdict::Deviated(_) => true,
-        Verdict::Unknown(_) => !matches!(status, RunStatus::Skipped(_)),
+        Verdict::Unknown(_) => !matches!(status, RunStatus::Skipped(_) | RunStatus::Interrupted(_)),
     }
 }
 

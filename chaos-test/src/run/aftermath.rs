@@ -27,11 +27,15 @@ pub(crate) fn stand_by(orders: &OsStr) {
     let Ok((orders, Parent::Ended)) = watchdog::watch(orders) else {
         return;
     };
-    let Ok(state) = StateDir::at(orders.state.clone()) else {
-        return;
-    };
-    put_back(&orders, &state);
-    if let Ok(reports) = Reports::open(&orders.reports, &orders.run) {
+    // Whoever removed these folders meanwhile wants nothing in them.
+    if orders.state.exists()
+        && let Ok(state) = StateDir::at(orders.state.clone())
+    {
+        put_back(&orders, &state);
+    }
+    if orders.reports.exists()
+        && let Ok(reports) = Reports::open(&orders.reports, &orders.run)
+    {
         let _ = reports.merge();
     }
 }

@@ -142,7 +142,11 @@ impl ChaosContext {
     async fn until_its_turn(self) -> Result<Self, Error> {
         if let Err(error) = leases::take_turn(&self.inner, Side::Shared, None).await {
             let ending = Ending::Body(BodyEnd::Errored(error.to_string()));
-            finish::end(&self.inner, ending).await;
+            let inner = Arc::clone(&self.inner);
+            // It goes on where nobody waits for this any more.
+            let _ = engine::own()
+                .spawn(async move { finish::end(&inner, ending).await })
+                .await;
             return Err(error);
         }
         Ok(self)

@@ -8,7 +8,7 @@ use crate::decide::recovery::Progress;
 use crate::decide::verdict;
 use crate::error::{Error, Kind};
 use crate::model::event::{BodyEnd, Event, Met, Record};
-use crate::model::outcome::{Outcome, RunStatus, Verdict};
+use crate::model::outcome::{Outcome, Restoration, RunStatus, Verdict};
 use crate::model::test_report::TestEnd;
 use crate::model::units::human;
 use crate::report::text::{self, LogTail};
@@ -17,7 +17,7 @@ use crate::system::lock::lock;
 use crate::system::service::last_lines;
 
 use super::inner::Inner;
-use super::{engine, keep, process_run, rollback};
+use super::{engine, injecting, keep, process_run, rollback};
 
 /// How long calls that are still under way may take to end.
 const CALLS_LIMIT: Duration = Duration::from_secs(120);
@@ -108,9 +108,9 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
         inner.world.close().await
     })
     .await;
-    // Nothing of it is left that another test could meet.
-    inner.leases.give_back();
     let outcome = verdict::judge(&inner.recorder.records());
+    let restored = matches!(outcome.restoration, Restoration::Restored { .. });
+    inner.leases.give_back(restored);
     inner.recorder.record(Event::Finished {
         outcome: outcome.clone(),
     });
@@ -282,7 +282,12 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
         outcome.restoration,
         crate::model::outcome::Restoration::Restored { .. }
     );
-    if let Some(path) = inner.recorder.close(restored) {
+    let closed = if injecting::anything_is_stuck(inner) {
+        inner.recorder.close_at_exit()
+    } else {
+        inner.recorder.close(restored)
+    };
+    if let Some(path) = closed {
         crate::system::terminal::say(&format!(
             "chaos-test: {}: not everything was put back; its watchdog tries again once this \
              process has ended, and so does the next run, from {}",

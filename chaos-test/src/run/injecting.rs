@@ -457,6 +457,13 @@ pub(super) async fn lift(
     as_lifted(Some(lifted))
 }
 
+/// Whether a fault is still being applied that could not be given up.
+pub(super) fn anything_is_stuck(inner: &Inner) -> bool {
+    let injected = lock(&inner.injected);
+    let mut faults = injected.values();
+    faults.any(|fault| fault.stuck.load(Ordering::SeqCst))
+}
+
 /// Performs the undo, verifies it, and writes down how that went.
 pub(super) async fn put_back(inner: &Arc<Inner>, injected: &Injected) -> Result<(), Error> {
     let entry = injected.entry;

@@ -143,10 +143,16 @@ impl Leases {
         waits.over + now.unwrap_or_default()
     }
 
-    /// Lets go of everything, for good: what comes late is let go at once.
-    pub(super) fn give_back(&self) {
+    /// Lets go of everything, for good: what comes late is let go at once. Where not all was
+    /// put back, the next holders try that first.
+    pub(super) fn give_back(&self, restored: bool) {
         let mut held = lock(&self.0);
         held.over = true;
+        if !restored {
+            for claim in &held.leases {
+                claim.mark_broken(true);
+            }
+        }
         held.leases.clear();
         held.turn = None;
     }
@@ -271,7 +277,12 @@ pub(super) async fn take_lease(inner: Arc<Inner>, name: String) -> Result<(), Er
     let _wait = Wait::begin(&turn);
     let claim = Arc::new(wanted.wait(&inner, refusal).await?);
     if claim.was_left() {
-        undo_what_is_left(&inner, claim.left_by()).await;
+        tokio::select! {
+            () = undo_what_is_left(&inner, claim.left_by()) => {}
+            // Nobody has seen to it yet, and its file goes on saying so.
+            ended = inner.until_ended() => return Err(ended),
+        }
+        claim.mark_broken(false);
     }
     lock(&turn.leases).insert(name, Arc::downgrade(&claim));
     inner.leases.keep(claim);
@@ -363,7 +374,7 @@ mod tests {
         let mut claim = Claim::new(folder.path(), &lock, Side::Alone, holder).unwrap();
         assert!(claim.try_take(false).unwrap());
         let leases = Leases::default();
-        leases.give_back();
+        leases.give_back(true);
         leases.keep(Arc::new(claim));
         assert_eq!(crate::system::lease::holder(folder.path(), &lock), None);
     }

@@ -42,6 +42,9 @@ struct Watch {
     started: OnceLock<Result<Watchdog, String>>,
 }
 
+/// How long a context without the macro is taken to last, which nobody limits.
+const PLAIN_LIMIT: Duration = Duration::from_secs(20 * 60 * 60);
+
 /// Which test a context belongs to.
 #[derive(Clone)]
 pub(crate) struct TestIdentity {
@@ -53,7 +56,7 @@ pub(crate) struct TestIdentity {
     pub(super) tags: Vec<String>,
     pub(super) seed: u64,
     pub(super) names_breakables: bool,
-    /// How long its body may take; none where nobody limits that.
+    /// How long its body may take.
     pub(super) body_limit: Duration,
     /// Whether its containers stay if it fails.
     pub(super) keeps_failed: bool,
@@ -240,7 +243,7 @@ impl TestIdentity {
             tags: Vec::new(),
             seed,
             names_breakables: false,
-            body_limit: Duration::ZERO,
+            body_limit: PLAIN_LIMIT,
             keeps_failed: false,
             from_macro: macros,
             fragment,
@@ -387,6 +390,9 @@ pub(super) const EXIT_LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs when the process exits: ends what is still live, merges the reports, sums up.
 fn on_exit() {
+    if is_a_copy() {
+        return;
+    }
     EXITING.store(true, Ordering::SeqCst);
     let mut red = false;
     // Tests on other threads still run, and may end in between; none may begin any more.
@@ -415,6 +421,14 @@ fn on_exit() {
         // A body that exits with 0 would otherwise turn a broken test green.
         at_exit::exit_now(101);
     }
+}
+
+/// Whether this is a forked copy of the process that the tests run in: nothing of theirs is
+/// the copy's to end.
+fn is_a_copy() -> bool {
+    // Not locked by a thread of the other process for ever.
+    let run = RUN.try_lock().ok().and_then(|run| run.clone());
+    run.is_some_and(|run| run.process.pid != std::process::id())
 }
 
 /// Merges the reports, sums up and lets the watchdog go.

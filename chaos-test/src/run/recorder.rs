@@ -139,6 +139,15 @@ impl Recorder {
         Some(path)
     }
 
+    /// Leaves the journal on disk, locked until this process ends: something of it is still
+    /// being done, and undone before that it would be done once more.
+    pub(crate) fn close_at_exit(&self) -> Option<PathBuf> {
+        let file = self.inner().file.take()?;
+        let path = file.path().to_owned();
+        std::mem::forget(file);
+        Some(path)
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         lock(&self.inner)
     }

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind};
+use crate::model::identity::ProcessIdentity;
+use crate::system::identity;
 use crate::system::lock::lock;
 use crate::system::signals;
 use crate::system::terminal::say;
@@ -80,13 +82,14 @@ pub(super) fn interrupt(inner: &Arc<Inner>, why: String) {
 
 /// Interrupts everything that goes on, and whatever would begin.
 fn stop_all(why: &str) {
-    if mark(why.to_owned()) {
-        say(&format!(
-            "chaos-test: stopped ({why}): everything is put back now"
-        ));
-    }
+    let first = mark(why.to_owned());
     for inner in process_run::live() {
         interrupt(&inner, why.to_owned());
+    }
+    if first {
+        let text = format!("chaos-test: stopped ({why}): everything is put back now");
+        // Not waited for: whoever is to read it may not.
+        engine::own().spawn_blocking(move || say(&text));
     }
 }
 
@@ -119,7 +122,7 @@ impl Files {
 
     fn found(&self) -> Option<String> {
         let is_there = |path: &Path| path.symlink_metadata().is_ok();
-        if is_there(&self.of_run) {
+        if is_there(&self.of_run) && means_us(&self.of_run) {
             return Some("by `cargo chaos stop`".to_owned());
         }
         let file = self.of_user.as_deref().filter(|file| is_there(file))?;
@@ -128,6 +131,17 @@ impl Files {
             file.display()
         ))
     }
+}
+
+/// Whether a mark means this process, and not an earlier run of the same name: by itself or by
+/// its parent. One that names nobody means every process of the run.
+fn means_us(mark: &Path) -> bool {
+    let text = std::fs::read(mark).unwrap_or_default();
+    let meant: Vec<ProcessIdentity> = serde_json::from_slice(&text).unwrap_or_default();
+    let own = identity::own().ok();
+    let ours = [own, identity::parent_of(std::process::id())];
+    let mut ours = ours.into_iter().flatten();
+    meant.is_empty() || ours.any(|process| meant.contains(&process))
 }
 
 async fn watch_files(files: Files) {

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Error, Kind};
 use crate::model::event::Started;
+use crate::model::identity::ProcessIdentity;
+use crate::system::identity;
+use crate::system::place;
 use crate::system::state_dir::StateDir;
 
 use super::recovering;
@@ -39,12 +43,16 @@ pub fn stop_runs(run: Option<&str>, patience: Duration) -> Result<Stopped, Error
     let mut stopped = Stopped::default();
     if StateDir::look_at(place.clone())?.is_some() {
         let state = StateDir::at(place)?;
-        let wanted = |started: &Started| run.is_none_or(|run| run == started.run);
+        // Ids that are no bare names are written in another way.
+        let wanted = |started: &Started| {
+            run.is_none_or(|run| run == started.run || place::bare(run) == started.run)
+        };
         let tests: Vec<Started> = alive()?.into_iter().filter(wanted).collect();
         let runs: BTreeSet<&str> = tests.iter().map(|test| &*test.run).collect();
         forget_stale(&state);
         for run in &runs {
-            mark(&state, run)?;
+            let processes = tests.iter().filter(|test| test.run == *run);
+            mark(&state, run, processes.map(|test| &test.process))?;
         }
         wait(tests, patience, &mut stopped)?;
     }
@@ -83,14 +91,26 @@ fn alive() -> Result<Vec<Started>, Error> {
     Ok(found.alive.into_iter().flatten().collect())
 }
 
-fn mark(state: &StateDir, run: &str) -> Result<(), Error> {
+/// Says who is meant: these processes, and whoever has the same parent, the runner. A later
+/// run of the same name has another one.
+fn mark<'a>(
+    state: &StateDir,
+    run: &str,
+    processes: impl Iterator<Item = &'a ProcessIdentity>,
+) -> Result<(), Error> {
     let path = state.stop_mark(run);
-    let made = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path);
-    made.map(drop).map_err(|error| {
+    let meant: Vec<ProcessIdentity> = processes
+        .flat_map(|process| [Some(process.clone()), identity::parent_of(process.pid)])
+        .flatten()
+        .collect();
+    let written = serde_json::to_vec(&meant)
+        .map_err(io::Error::from)
+        .and_then(|text| {
+            let mut options = OpenOptions::new();
+            options.create(true).write(true).truncate(true).mode(0o600);
+            options.open(&path)?.write_all(&text)
+        });
+    written.map_err(|error| {
         let what = format!("run {run} cannot be stopped: {}", path.display());
         Error::new(Kind::State, what).because(error)
     })

@@ -463,7 +463,10 @@ fn conclude(mut dead: Dead, steps: Vec<(Pending, Came)>, over: bool) -> Swept {
         dead.journal.records.push(killed);
     }
     copy_to_reports(&dead);
-    report_end(&dead);
+    // Until then it stands as one that never ended.
+    if over {
+        report_end(&dead);
+    }
     let Dead {
         path,
         journal,

@@ -72,10 +72,17 @@ pub(super) fn die_of(signal: i32) -> ! {
 
 extern "C" fn nothing(_: libc::c_int) {}
 
-/// Makes signals that ask a process to end do nothing. A program that it executes has them
-/// as usual again.
+/// Makes signals that ask a process to end do nothing, and the one for writing to what nobody
+/// reads, which Rust's own start would ignore. A program that it executes has them as usual
+/// again.
 pub(super) fn hear_no_signal() {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+    for signal in [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGPIPE,
+    ] {
         // SAFETY: the handler does nothing, so it is safe in the middle of anything.
         unsafe { libc::signal(signal, nothing as extern "C" fn(libc::c_int) as usize) };
     }

@@ -71,6 +71,11 @@ pub(crate) fn of(pid: u32) -> io::Result<ProcessIdentity> {
     })
 }
 
+/// The identity of a process's parent, where both can be seen.
+pub(crate) fn parent_of(pid: u32) -> Option<ProcessIdentity> {
+    of(stat(pid)?.parent).ok()
+}
+
 /// Our own identity.
 ///
 /// # Errors

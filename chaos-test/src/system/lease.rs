@@ -13,6 +13,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,8 @@ pub(crate) struct LockFile {
     locked: bool,
     /// Whether it says who we are.
     named: bool,
+    /// Whether it goes on saying so, because the target may be broken.
+    stays_named: AtomicBool,
 }
 
 impl LockFile {
@@ -136,6 +139,7 @@ impl LockFile {
             file,
             locked: false,
             named: false,
+            stays_named: AtomicBool::new(false),
         })
     }
 
@@ -178,7 +182,7 @@ impl LockFile {
 impl Drop for LockFile {
     fn drop(&mut self) {
         // Whoever finds a name in a lock that is free knows that its holder was killed.
-        if self.named {
+        if self.named && !self.stays_named.load(Ordering::SeqCst) {
             let _ = self.file.set_len(0);
         }
         // Not left to the closing of the file: a child that is being started has it open,
@@ -233,10 +237,16 @@ impl Claim {
         }
         if self.side == Side::Alone {
             self.left = self.lock.read()?;
+            self.mark_broken(!self.left.is_empty());
             self.lock.name(&self.holder)?;
         }
         self.turnstile = None;
         Ok(true)
+    }
+
+    /// Whether the next holder is to find that the target may be broken, as after a kill.
+    pub(crate) fn mark_broken(&self, broken: bool) {
+        self.lock.stays_named.store(broken, Ordering::SeqCst);
     }
 
     /// Whether the lock's last holder was killed, and so has put nothing back.

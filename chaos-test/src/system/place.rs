@@ -76,7 +76,7 @@ fn is_cargo(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "cargo")
 }
 
-fn bare(id: &str) -> String {
+pub(crate) fn bare(id: &str) -> String {
     let safe: String = id
         .chars()
         .map(|c| {

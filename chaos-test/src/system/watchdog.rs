@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
@@ -76,8 +76,16 @@ impl Watchdog {
         super::kill_point::hand_on(&mut command);
         // Nobody waits for it: it ends after us.
         command.spawn()?;
+        // It holds the other end of the socket: nobody would hear the child's end.
+        drop(command);
         let mut word = [0];
-        (&ours).read_exact(&mut word)?;
+        (&ours).read_exact(&mut word).map_err(|error| {
+            let never = format!("it did not come within {} s", READY_LIMIT.as_secs());
+            match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => io::Error::other(never),
+                _ => io::Error::other(format!("it ended at once ({error})")),
+            }
+        })?;
         if word != [READY] {
             return Err(io::Error::other("it said something else"));
         }
@@ -145,8 +153,17 @@ fn until_ended(parent: Option<&OwnedFd>) -> io::Result<Parent> {
     let mut word = [0];
     // Without waiting: its end may have come without a word.
     let said = recv(&stdin, &mut word, RecvFlags::DONTWAIT);
-    Ok(match said {
-        Ok((1, _)) if word == [FAREWELL] => Parent::SaidFarewell,
-        _ => Parent::Ended,
-    })
+    if matches!(said, Ok((1, _)) if word == [FAREWELL]) {
+        return Ok(Parent::SaidFarewell);
+    }
+    // The kernel closes its files one after the other: it may still hold its locks. One that
+    // has become another program does not end.
+    if let Some(parent) = parent {
+        let limit = Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
+        let _ = poll(&mut [PollFd::new(parent, PollFlags::IN)], Some(&limit));
+    }
+    Ok(Parent::Ended)
 }
