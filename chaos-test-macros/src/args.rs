@@ -20,6 +20,8 @@ pub(crate) struct TestArguments {
     pub(crate) breaks: Option<Vec<Ident>>,
     pub(crate) timeout: Option<LitStr>,
     pub(crate) requires: Vec<RequirementArgument>,
+    pub(crate) leases: Vec<LitStr>,
+    pub(crate) exclusive: bool,
     pub(crate) tags: Vec<LitStr>,
     pub(crate) seed: Option<LitInt>,
     pub(crate) library: Option<Path>,
@@ -42,6 +44,7 @@ const HYPOTHESIS: &str = r#"hypothesis = "orders keep flowing""#;
 const BREAKS: &str = "breaks(cache, database)";
 const TIMEOUT: &str = r#"timeout = "60s""#;
 const REQUIRES: &str = r#"requires(docker, program("redis-server"))"#;
+const LEASES: &str = r#"leases("orders-db", "broker")"#;
 const TAGS: &str = r#"tags("network", "slow")"#;
 const SEED: &str = "seed = 0x5eed";
 const CRATE: &str = r#"crate = "path::to::chaos_test""#;
@@ -52,6 +55,8 @@ const TEST_NAMES: &[&str] = &[
     "breaks",
     "timeout",
     "requires",
+    "leases",
+    "exclusive",
     "tags",
     "seed",
     "crate",
@@ -61,7 +66,6 @@ const RESERVED: &[&str] = &[
     "expects",
     "abort_if",
     "environment",
-    "exclusive",
     "known_gap",
     "must_fail_when",
     "runtime",
@@ -78,6 +82,8 @@ impl TestArguments {
                 "requires" => {
                     parsed.requires = argument.list(REQUIRES, mistakes).unwrap_or_default();
                 }
+                "leases" => parsed.leases = argument.list(LEASES, mistakes).unwrap_or_default(),
+                "exclusive" => parsed.exclusive = argument.flag(mistakes),
                 "tags" => parsed.tags = argument.list(TAGS, mistakes).unwrap_or_default(),
                 "seed" => parsed.seed = argument.assigned(SEED, mistakes),
                 "crate" => parsed.library = argument.path(mistakes),
@@ -168,6 +174,16 @@ impl Argument {
         }
     }
 
+    /// Whether it is a bare word, or a mistake that says that it is one.
+    fn flag(&self, mistakes: &mut Mistakes) -> bool {
+        let bare = matches!(&self.value, Value::Other(tokens) if tokens.is_empty());
+        if !bare {
+            let message = format!("`{0}` takes no value: write `{0}`", self.name);
+            self.at_value(message, mistakes);
+        }
+        bare
+    }
+
     /// The value of `crate = "path"`.
     fn path(&self, mistakes: &mut Mistakes) -> Option<Path> {
         let literal: LitStr = self.assigned(CRATE, mistakes)?;
@@ -179,14 +195,19 @@ impl Argument {
     }
 
     fn misshapen(&self, usage: &str, mistakes: &mut Mistakes) {
+        self.at_value(self.usage(usage), mistakes);
+    }
+
+    /// A mistake that is marked at the value, or at the name where there is none.
+    fn at_value(&self, message: String, mistakes: &mut Mistakes) {
         let value = match &self.value {
             Value::Assigned(tokens) | Value::Other(tokens) => tokens.clone(),
             Value::List(group) => group.to_token_stream(),
         };
         if value.is_empty() {
-            mistakes.at(&self.name, self.usage(usage));
+            mistakes.at(&self.name, message);
         } else {
-            mistakes.at(value, self.usage(usage));
+            mistakes.at(value, message);
         }
     }
 

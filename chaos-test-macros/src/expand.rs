@@ -223,6 +223,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
     // As `cargo test` prints it, with the mark of a raw identifier.
     let name = signature.ident.to_string();
     let hypothesis = &test.hypothesis;
+    let (leases, exclusive) = (test.leases, test.exclusive);
     let tags = test.tags;
     let ignored = test.ignored;
     // `line!` says where its own tokens are.
@@ -265,6 +266,8 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
             breaks: #breaks,
             tags: &[#(#tags),*],
             requires: &[#(#requires),*],
+            leases: &[#(#leases),*],
+            exclusive: #exclusive,
             timeout: #timeout,
             seed: #seed,
             should_panic: #private::ShouldPanic::#should_panic,

@@ -62,12 +62,39 @@ use proc_macro::TokenStream;
 /// | `breaks(cache, database)` | The only fixtures that the test may break. Each is a parameter of the function. `breaks()` means none; without the argument the test may break whatever its context made. |
 /// | `timeout = "60s"` | How long the body may take: a number and a unit (`ms`, `s`, `min`, `h`), or several (`"1min 30s"`). More than zero. |
 /// | `requires(docker, netadmin, root, program("redis-server"), env("NAME"))` | What the machine must have. Where something is missing the test is skipped, visibly. |
+/// | `leases("orders-db", "broker")` | Targets that it shares with other tests. No two tests of this user on this machine that name the same target run at the same time, in whatever process; the others run beside it. |
+/// | `exclusive` | No other chaos test of this user on this machine runs at the same time: for a test that measures, or that burns the processor. |
 /// | `tags("network", "slow")` | Words to select the test by: letters, digits, `_`, `-` and `.`. Not `and`, `or` and `not`. |
 /// | `seed = 0x5eed` | The seed of everything drawn by chance: an unsigned 64-bit integer. |
 /// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
 ///
-/// `expects`, `abort_if`, `environment`, `exclusive`, `known_gap`, `must_fail_when`, `runtime`,
-/// and `#[case]` and `#[values]`, are reserved: they are errors in this version.
+/// `expects`, `abort_if`, `environment`, `known_gap`, `must_fail_when`, `runtime`, and `#[case]`
+/// and `#[values]`, are reserved: they are errors in this version.
+///
+/// # Tests that share a target
+///
+/// ```no_run
+/// # use chaos_test::prelude::*;
+/// /// Orders survive that the staging database is slow.
+/// #[chaos_test(leases("orders-db", "broker"))]
+/// async fn orders_tolerate_a_slow_database(chaos: &ChaosContext) -> chaos_test::Result {
+///     // ... nobody else who names "orders-db" or "broker" breaks anything now ...
+///     Ok(())
+/// }
+///
+/// /// Prices are computed within ten milliseconds while a cache is cold.
+/// #[chaos_test(exclusive)]
+/// async fn prices_are_quick(chaos: &ChaosContext) -> chaos_test::Result {
+///     // ... no other chaos test takes processor time now ...
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+///
+/// A test waits before anything is set up for it, so that no wait counts against its `timeout`.
+/// From two seconds on the wait is shown on standard error: for what, and who has it. Leases are
+/// free once everything is put back, and at once where the process is killed. `ChaosContext::lease`
+/// takes a name that is known only while the test runs.
 ///
 /// # Errors
 ///

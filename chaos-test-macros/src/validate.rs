@@ -20,6 +20,8 @@ pub(crate) struct Test<'a> {
     pub(crate) breaks: Option<&'a [Ident]>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) requires: Vec<Requirement>,
+    pub(crate) leases: &'a [LitStr],
+    pub(crate) exclusive: bool,
     pub(crate) tags: &'a [LitStr],
     pub(crate) seed: Option<u64>,
     pub(crate) should_panic: ShouldPanic,
@@ -64,6 +66,7 @@ pub(crate) fn test<'a>(
     if let Some(breaks) = &arguments.breaks {
         broken_fixtures(breaks, &parameters, mistakes);
     }
+    leases(&arguments.leases, mistakes);
     tags(&arguments.tags, mistakes);
     Test {
         function,
@@ -77,6 +80,8 @@ pub(crate) fn test<'a>(
             .as_ref()
             .and_then(|literal| timeout(literal, mistakes)),
         requires: requirements(&arguments.requires, mistakes),
+        leases: &arguments.leases,
+        exclusive: arguments.exclusive,
         tags: &arguments.tags,
         seed: arguments.seed.as_ref().and_then(|literal| {
             let seed = literal.base10_parse().ok();
@@ -175,6 +180,29 @@ fn broken_fixtures(breaks: &[Ident], parameters: &[Parameter], mistakes: &mut Mi
                 name,
                 format!("`{name}` is not a fixture of this test: use {available}"),
             );
+        }
+    }
+}
+
+/// The library has the same rules for names that it is given while a test runs.
+fn leases(leases: &[LitStr], mistakes: &mut Mistakes) {
+    const LONGEST: usize = 80;
+    for (position, literal) in leases.iter().enumerate() {
+        let name = literal.value();
+        if name.trim().is_empty() {
+            mistakes.at(
+                literal,
+                "a lease is named after what is shared: its name is not empty",
+            );
+        } else if name.len() > LONGEST {
+            mistakes.at(
+                literal,
+                format!("a lease's name has at most {LONGEST} bytes"),
+            );
+        } else if name.contains(char::is_control) {
+            mistakes.at(literal, "a lease's name is one line of text");
+        } else if leases[..position].iter().any(|other| other.value() == name) {
+            mistakes.at(literal, format!("`{name}` is listed twice"));
         }
     }
 }

@@ -66,6 +66,7 @@
 //! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
 //! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`] |
 //! | share set-up | [`chaos_fixture`] |
+//! | share a target with other tests | `leases(..)` and `exclusive` of [`chaos_test`](macro@chaos_test), [`ChaosContext::lease`] |
 //!
 //! # Environment variables
 //!
@@ -74,7 +75,7 @@
 //! | `CHAOS_REQUIRE` | what may not be skipped: `all`, or a comma list of `docker`, `netadmin`, `root`, `program:NAME`, `env:NAME` |
 //! | `CHAOS_SEED` | the seed of everything drawn by chance, as in the report: `42` or `0x5eed` |
 //! | `CHAOS_DIR` | where reports go; else `chaos` in cargo's target folder |
-//! | `CHAOS_STATE_DIR` | where undo journals go; else `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>` |
+//! | `CHAOS_STATE_DIR` | where undo journals and the locks of leases are; else `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>` |
 //! | `CHAOS_RUN_ID` | joins the processes of one run, where neither cargo nor nextest starts them |
 //!
 //! # Features
@@ -189,6 +190,18 @@ impl Registered {
     #[must_use]
     pub fn breaks(&self) -> Option<&'static [&'static str]> {
         self.spec.breaks
+    }
+
+    /// The targets that it shares with other tests, and holds while it runs.
+    #[must_use]
+    pub fn leases(&self) -> &'static [&'static str] {
+        self.spec.leases
+    }
+
+    /// Whether no other chaos test runs beside it.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.spec.exclusive
     }
 }
 

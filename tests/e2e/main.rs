@@ -17,6 +17,7 @@ mod in_process;
 mod journal_safety;
 mod keep;
 mod kill_points;
+mod leases;
 mod measuring;
 mod ordinary;
 mod programs;

@@ -45,9 +45,10 @@ fn check_fixture(arguments: &str, item: &str, expected: &[&str]) {
 fn arguments_that_are_right() {
     for arguments in [
         "",
-        r#"hypothesis = "a", breaks(cache, shop), timeout = "1min 30s", requires(docker, netadmin, root, program("a"), env("B")), tags("a", "b-c.d_E9"), seed = 1_000u64, crate = "a::b","#,
+        r#"hypothesis = "a", breaks(cache, shop), timeout = "1min 30s", requires(docker, netadmin, root, program("a"), env("B")), leases("orders-db", "https://a b/Ä"), exclusive, tags("a", "b-c.d_E9"), seed = 1_000u64, crate = "a::b","#,
         "breaks()",
         "breaks(cache,)",
+        "leases()",
         "seed = 0xffff_ffff_ffff_ffff",
         r#"timeout = "1ms""#,
     ] {
@@ -66,7 +67,7 @@ fn argument_lists() {
         "frobnicate",
         TEST,
         &[
-            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `timeout`, `requires`, `tags`, `seed` or `crate`",
+            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
         ],
     );
     check("seed = 1, seed = 2", TEST, &["`seed` is given twice"]);
@@ -84,12 +85,11 @@ fn argument_lists() {
         );
     }
     check(
-        r#"abort_if(shop.error_rate > 50% for 2s), environment = "staging", exclusive, known_gap = "x", must_fail_when(env("A" = "b")), runtime(threads = 2)"#,
+        r#"abort_if(shop.error_rate > 50% for 2s), environment = "staging", known_gap = "x", must_fail_when(env("A" = "b")), runtime(threads = 2)"#,
         TEST,
         &[
             "`abort_if` is not there yet in this version of chaos-test; remove it for now",
             "`environment` is not there yet in this version of chaos-test; remove it for now",
-            "`exclusive` is not there yet in this version of chaos-test; remove it for now",
             "`known_gap` is not there yet in this version of chaos-test; remove it for now",
             "`must_fail_when` is not there yet in this version of chaos-test; remove it for now",
             "`runtime` is not there yet in this version of chaos-test; remove it for now",
@@ -133,6 +133,30 @@ fn shapes_of_arguments() {
             r#"`tags` is written `tags("network", "slow")`"#,
         ),
         ("tags(a)", r#"`tags` is written `tags("network", "slow")`"#),
+        (
+            "leases",
+            r#"`leases` is written `leases("orders-db", "broker")`"#,
+        ),
+        (
+            "leases = \"a\"",
+            r#"`leases` is written `leases("orders-db", "broker")`"#,
+        ),
+        (
+            "leases(broker)",
+            r#"`leases` is written `leases("orders-db", "broker")`"#,
+        ),
+        (
+            "exclusive = true",
+            "`exclusive` takes no value: write `exclusive`",
+        ),
+        (
+            "exclusive()",
+            "`exclusive` takes no value: write `exclusive`",
+        ),
+        (
+            "exclusive =",
+            "`exclusive` takes no value: write `exclusive`",
+        ),
         (
             "requires = docker",
             r#"`requires` is written `requires(docker, program("redis-server"))`"#,
@@ -207,6 +231,21 @@ fn values_of_arguments() {
             letters,
             "`not` is a word of tag expressions and cannot be a tag",
             "`x` is listed twice",
+        ],
+    );
+    let empty = "a lease is named after what is shared: its name is not empty";
+    check(
+        &format!(
+            r#"leases("", " ", "b", "a", "b", "a\nb", "{}")"#,
+            "x".repeat(81)
+        ),
+        TEST,
+        &[
+            empty,
+            empty,
+            "`b` is listed twice",
+            "a lease's name is one line of text",
+            "a lease's name has at most 80 bytes",
         ],
     );
     let seed = "a seed is an unsigned 64-bit integer: `seed = 0x5eed`";

@@ -8,7 +8,6 @@ struct ChaosContext;
     expects(error_rate <= 0%, recovery <= 5s),
     abort_if(checkout.error_rate > 50% for 2s),
     must_fail_when(env("FALLBACK" = "off")),
-    exclusive,
     known_gap = "issue 12",
     timeout = "60s",
 )]

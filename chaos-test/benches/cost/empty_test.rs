@@ -37,6 +37,8 @@ static SPEC: TestSpec = TestSpec {
     breaks: None,
     tags: &[],
     requires: &[],
+    leases: &[],
+    exclusive: false,
     timeout: None,
     seed: None,
     should_panic: ShouldPanic::No,

@@ -7,4 +7,5 @@ pub mod measures;
 pub mod recovery;
 pub mod statistics;
 pub mod tolerance;
+pub mod turns;
 pub mod verdict;

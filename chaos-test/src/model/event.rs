@@ -62,6 +62,22 @@ impl fmt::Display for Risk {
 pub enum Event {
     /// The first line of every journal.
     Started(Box<Started>),
+    /// It waits for other tests to end, for longer than a moment.
+    Waiting {
+        /// The lease that it waits for; none where it waits for its turn among all tests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<String>,
+        /// What it waits for, in words.
+        held: String,
+    },
+    /// It has what it waited for.
+    Waited {
+        /// The lease; none where it waited for its turn among all tests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<String>,
+        /// How long it waited, in microseconds.
+        took_us: u64,
+    },
     /// A fixture's set-up ended.
     FixtureReady {
         /// Its name.

@@ -30,6 +30,10 @@ pub struct TestSpec {
     pub tags: &'static [&'static str],
     /// What the machine must have.
     pub requires: &'static [Requirement],
+    /// The targets that it shares with other tests, and holds as long as it runs.
+    pub leases: &'static [&'static str],
+    /// Whether no other chaos test may run beside it.
+    pub exclusive: bool,
     /// How long the body may take; `None`: five minutes.
     pub timeout: Option<Duration>,
     /// The seed of everything drawn by chance; `None`: a new one each time.

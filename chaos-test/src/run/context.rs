@@ -10,12 +10,13 @@ use tokio::net::TcpListener;
 
 use crate::error::{Error, Kind, TestError};
 use crate::fault::{Entry, ErasedFault, Fault};
-use crate::model::event::Event;
+use crate::model::event::{BodyEnd, Event};
 use crate::model::outcome::Outcome;
 use crate::model::target::Breakable;
 use crate::model::undo::Undo;
 use crate::probe::Pace;
 use crate::system::Ledger;
+use crate::system::lease::Side;
 use crate::system::lock::lock;
 
 use super::engine;
@@ -25,6 +26,7 @@ use super::guard::{During, Injection};
 use super::in_process::{InProcess, Served};
 use super::injecting;
 use super::inner::Inner;
+use super::leases::{self, Turn};
 use super::monitor::{Monitor, Watcher};
 use super::process_run::{self, TestIdentity};
 use super::program::Program;
@@ -86,7 +88,8 @@ impl std::fmt::Debug for ChaosContext {
 }
 impl ChaosContext {
     /// Starts a context outside `#[chaos_test]`, named after the current thread, which
-    /// libtest names after the test.
+    /// libtest names after the test. While an `exclusive` test runs it waits for that; one
+    /// that is opened on the thread of a `#[chaos_test]`'s body belongs to that test.
     ///
     /// # Errors
     ///
@@ -101,11 +104,15 @@ impl ChaosContext {
     /// # Ok(()) }
     /// ```
     pub async fn start() -> Result<Self, Error> {
-        let name = this_thread();
-        let opened = engine::own().spawn_blocking(move || Self::open_plain(&name));
-        opened
-            .await
-            .unwrap_or_else(|error| Err(Error::new(Kind::State, error.to_string())))
+        let (name, outer) = (this_thread(), leases::turn_of_this_thread());
+        engine::run_while_awaited(engine::own(), async move {
+            let open = move || Self::open_plain(&name);
+            let opened = engine::own().spawn_blocking(open).await;
+            let opened =
+                opened.unwrap_or_else(|error| Err(Error::new(Kind::State, error.to_string())));
+            opened?.begin(outer).await
+        })
+        .await
     }
 
     /// As [`start`](Self::start), in a function without a runtime.
@@ -114,7 +121,20 @@ impl ChaosContext {
     ///
     /// If the state directory or the report folder cannot be used.
     pub fn start_blocking() -> Result<Self, Error> {
-        Self::open_plain(&this_thread())
+        let opened = Self::open_plain(&this_thread())?;
+        let begun = opened.begin(leases::turn_of_this_thread());
+        // Its turn comes when others have ended, however long they take.
+        engine::block_on_own(Duration::MAX, begun).and_then(|begun| begun)
+    }
+
+    /// Waits for its turn among all tests.
+    async fn begin(self, outer: Option<Arc<Turn>>) -> Result<Self, Error> {
+        if let Err(error) = leases::take_turn(&self.inner, Side::Shared, outer).await {
+            let ending = Ending::Body(BodyEnd::Errored(error.to_string()));
+            finish::end(&self.inner, ending).await;
+            return Err(error);
+        }
+        Ok(self)
     }
 
     fn open_plain(name: &str) -> Result<Self, Error> {
@@ -269,6 +289,45 @@ impl ChaosContext {
         let container = container.into_container();
         let started = super::container::container(inner, slot, container);
         engine::run_on(engine::own(), started).await
+    }
+
+    /// Holds a target that tests share, until the context has ended and everything is put
+    /// back: no two tests of this user on this machine hold the same name at once, in
+    /// whatever process they run. It waits while another test holds it, and says so on
+    /// standard error; that does not count against the body's time limit. What a test knows
+    /// before it runs belongs into `#[chaos_test(leases("orders-db"))]`, which waits before the
+    /// set-up.
+    ///
+    /// A name is any text on one line, of at most 80 bytes. One that the test holds already is
+    /// held on.
+    ///
+    /// Two tests that wait for each other would wait for ever. So a lease is waited for only
+    /// where its name sorts after all that the test holds, and before its first container;
+    /// else it is taken if it is free, and refused if it is not.
+    ///
+    /// ```no_run
+    /// use chaos_test::prelude::*;
+    ///
+    /// /// The shop survives an outage of whichever database this environment has.
+    /// #[chaos_test(requires(env("SHARED_DATABASE")))]
+    /// async fn the_shop_survives(chaos: &ChaosContext) -> chaos_test::Result {
+    ///     let database = std::env::var("SHARED_DATABASE")?;
+    ///     chaos.lease(database.as_str()).await?;
+    ///     // Nobody else breaks it now.
+    ///     Ok(())
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If somebody holds it and it may not be waited for ([`Error::is_refused`]; the message
+    /// says who, and what to do), the state directory cannot be used ([`Error::is_state`]),
+    /// or the context ends. Then the lease is not held, and a call that is dropped does not
+    /// take it later.
+    pub async fn lease(&self, name: impl Into<String>) -> Result<(), Error> {
+        let (inner, name) = (Arc::clone(&self.inner), name.into());
+        engine::run_while_awaited(engine::own(), leases::take_lease(inner, name)).await
     }
 
     /// Asks a probe at its pace, from now on until the context ends.

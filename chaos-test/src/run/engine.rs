@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinSet;
 
 use crate::error::{Error, Kind};
 
@@ -70,6 +71,22 @@ pub(crate) async fn run_on<T: Send + 'static>(
             // Only a process that ends shuts our runtimes down.
             Err(_) => std::future::pending().await,
         },
+    }
+}
+
+/// As [`run_on`], but the work ends with the future that waits for it.
+pub(crate) async fn run_while_awaited<T: Send + 'static>(
+    runtime: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    // A set of tasks ends them when it is dropped; a task alone would go on.
+    let mut tasks = JoinSet::new();
+    tasks.spawn_on(work, runtime);
+    match tasks.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // Only a process that ends shuts our runtimes down.
+        _ => std::future::pending().await,
     }
 }
 

@@ -108,6 +108,8 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
         inner.world.close().await
     })
     .await;
+    // Nothing of it is left that another test could meet.
+    inner.leases.give_back();
     let outcome = verdict::judge(&inner.recorder.records());
     inner.recorder.record(Event::Finished {
         outcome: outcome.clone(),

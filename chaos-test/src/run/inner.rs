@@ -23,6 +23,7 @@ use crate::system::{Ledger, World};
 use super::engine;
 use super::fixtures::FixtureCache;
 use super::injecting::Injected;
+use super::leases::Leases;
 use super::monitor::Watcher;
 use super::process_run::TestIdentity;
 use super::recorder::Recorder;
@@ -40,6 +41,8 @@ pub(crate) struct Inner {
     pub(super) closures: Mutex<Vec<Closure>>,
     pub(super) monitors: Mutex<Vec<Arc<Watcher>>>,
     pub(super) fixtures: FixtureCache,
+    /// What it holds against other tests.
+    pub(super) leases: Leases,
     pub(super) ended: watch::Sender<bool>,
     /// Why somebody stopped it, once somebody did.
     pub(super) interrupted: watch::Sender<Option<String>>,
@@ -71,6 +74,7 @@ impl Inner {
             closures: Mutex::default(),
             monitors: Mutex::default(),
             fixtures: FixtureCache::default(),
+            leases: Leases::default(),
             ended: watch::Sender::new(false),
             interrupted: watch::Sender::new(None),
             outcome: watch::Sender::new(None),

@@ -17,6 +17,7 @@ mod in_process;
 mod injecting;
 mod inner;
 mod keep;
+mod leases;
 mod monitor;
 mod process_run;
 mod program;
@@ -70,6 +71,9 @@ use finish::Ending;
 use inner::Inner;
 use process_run::TestIdentity;
 use requirements::Demanded;
+
+/// A body that has waited for other tests is looked at again after this time, at least.
+const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
 /// A boxed future that any thread may run.
 pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -195,7 +199,9 @@ where
     if let Some(why) = stop::reason() {
         return conclude(spec, &context, BodyEnd::Interrupted(why));
     }
-    let how = match check_requirements(spec) {
+    // Nobody waits for a test that will be skipped.
+    let ready = check_requirements(spec).and_then(|()| leases::take_all(&context.inner, spec));
+    let how = match ready {
         Ok(()) => watch_body(spec, &context, body),
         Err(error) => ended_with(&context.inner, error.into()),
     };
@@ -226,6 +232,7 @@ where
     let thread = std::thread::Builder::new().name(spec.path());
     let inner = Arc::clone(&context.inner);
     let spawned = thread.spawn(move || {
+        leases::belong_to(&inner);
         let ended = catch_unwind(AssertUnwindSafe(|| body(running)));
         let how = match ended {
             Ok(Ok(())) => BodyEnd::Returned,
@@ -246,14 +253,23 @@ where
         Err(_) => return BodyEnd::Errored("the body's thread is gone".to_owned()),
     }
     let limit = spec.body_limit();
-    let until = Instant::now() + limit;
+    let (began, before) = (Instant::now(), context.inner.leases.waited());
+    // What it waits for other tests is not its time.
+    let left = || {
+        let waited = context.inner.leases.waited().saturating_sub(before);
+        (limit + waited).saturating_sub(began.elapsed())
+    };
+    let mut next_look = limit;
     loop {
-        match hear.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(News::Ready) => {}
+        match hear.recv_timeout(next_look) {
+            Ok(News::Ready) => next_look = left(),
             Ok(News::Ended(how)) => return how,
             Ok(News::Stopped(why)) => return until_it_notices(spec, &hear, why),
             Err(RecvTimeoutError::Disconnected) => {
                 return BodyEnd::Errored("the body's thread is gone".to_owned());
+            }
+            Err(RecvTimeoutError::Timeout) if !left().is_zero() => {
+                next_look = left().max(SHORTEST_LOOK);
             }
             Err(RecvTimeoutError::Timeout) => {
                 process_run::abandon(&spec.path());

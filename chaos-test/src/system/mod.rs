@@ -13,6 +13,7 @@ pub(crate) mod journal_file;
 mod kept_file;
 #[cfg(feature = "kill-points")]
 pub(crate) mod kill_point;
+pub(crate) mod lease;
 pub(crate) mod lock;
 pub(crate) mod place;
 pub(crate) mod ports;

@@ -1,5 +1,5 @@
 //! The per-user directory that holds what must outlive a killed test: journals, scratch
-//! folders and copies of files.
+//! folders and copies of files; and the locks of all its tests.
 //!
 //! Journals are replayed, so nobody else may be able to write one. The directory belongs
 //! to the user and has mode 0700; anything in it that is a symbolic link, belongs to
@@ -20,7 +20,7 @@ use super::stem;
 use crate::error::{Error, Kind};
 
 /// What is in it.
-const FOLDERS: [&str; 4] = ["journals", "scratch", "copies", "stops"];
+const FOLDERS: [&str; 5] = ["journals", "scratch", "copies", "stops", "leases"];
 
 /// The directory, checked.
 #[derive(Debug, Clone)]
@@ -83,6 +83,11 @@ impl StateDir {
 
     pub(crate) fn journals(&self) -> PathBuf {
         self.path.join("journals")
+    }
+
+    /// The folder with the locks that tests hold against each other.
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.path.join("leases")
     }
 
     /// A scratch folder of ours. The name must be bare.

@@ -229,6 +229,72 @@ subject!(it_lasts(chaos: &ChaosContext) {
     Ok(())
 });
 
+/// The watchdog needs no other run for that.
+#[test]
+fn a_watchdog_stays_for_what_the_engine_makes_after_the_kill() {
+    let forwarder = Forwarder::start();
+    forwarder.obey("hold /containers/create");
+    let mut child = behind(&forwarder, &path("engine::it_lasts"), Folder::default()).start();
+    if child.prints_before("SKIPPED", "ready to be killed") {
+        return;
+    }
+    forwarder.until_held();
+    let pid = child.pid();
+    let (ended, _) = child.kill_itself();
+    let network = left_on_engine(pid);
+    assert_eq!(network.len(), 1, "{network:?}");
+    forwarder.obey("release");
+    watched_over(&ended, pid);
+}
+
+/// An engine that answers nothing for a while, as one that is being restarted, is asked again.
+#[test]
+fn a_watchdog_asks_a_silent_engine_again() {
+    let forwarder = Forwarder::start();
+    let child = behind(&forwarder, &path("engine::it_runs"), Folder::default());
+    let mut child = child.start();
+    if child.prints_before("SKIPPED", "ready to be killed") {
+        return;
+    }
+    let pid = child.pid();
+    assert_eq!(left_on_engine(pid).len(), 2);
+    forwarder.obey("silent");
+    let (ended, _) = child.kill_itself();
+    // Until it has failed once, and its step stands in the journal as failed.
+    let journals = ended.folder.state().join("journals");
+    let failed = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.contains("\"event\":\"undo_failed\"")
+    };
+    let end = std::time::Instant::now() + secs(100);
+    while !Folder::files(&journals).iter().any(failed) {
+        assert!(std::time::Instant::now() < end, "it never failed");
+        std::thread::sleep(ms(50));
+    }
+    assert_eq!(left_on_engine(pid).len(), 2);
+    forwarder.obey("open");
+    watched_over(&ended, pid);
+}
+
+/// Nothing is left once the watchdog has ended.
+#[track_caller]
+fn watched_over(ended: &Ended, pid: u32) {
+    let end = std::time::Instant::now() + secs(170);
+    while !ended.folder.watchdogs().is_empty() {
+        assert!(std::time::Instant::now() < end, "its watchdog does not end");
+        std::thread::sleep(ms(20));
+    }
+    assert_eq!(left_on_engine(pid), Vec::<String>::new());
+    nothing_left(ended);
+}
+
+subject!(it_runs(chaos: &ChaosContext) {
+    works(chaos, "redis").await?;
+    crate::subjects::say("ready to be killed");
+    std::future::pending::<()>().await;
+    Ok(())
+});
+
 #[test]
 fn a_container_that_is_made_after_the_kill_is_removed() {
     made_after_the_kill("/containers/create");

@@ -139,6 +139,10 @@ fn rows(records: &[Record]) -> Vec<Row> {
 fn text(event: &Event) -> Option<String> {
     let micros = |us: &u64| human(Duration::from_micros(*us));
     Some(match event {
+        Event::Waiting { lease, held } => format!("waits for {}: {held}", turn(lease)),
+        Event::Waited { lease, took_us } => {
+            format!("waited {} for {}", micros(took_us), turn(lease))
+        }
         Event::FixtureReady { fixture, took_us } => {
             format!("fixture {fixture} ready ({})", micros(took_us))
         }
@@ -232,4 +236,12 @@ fn text(event: &Event) -> Option<String> {
         | Event::Samples { .. }
         | Event::Finished { .. } => return None,
     })
+}
+
+/// What a test waits for.
+fn turn(lease: &Option<String>) -> String {
+    match lease {
+        Some(name) => format!("the lease `{name}`"),
+        None => "its turn".to_owned(),
+    }
 }

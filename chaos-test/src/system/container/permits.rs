@@ -3,11 +3,11 @@
 //! A place is a locked file below the state directory: it is free again as soon as whoever
 //! holds it is gone, however that happened.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::system::lease::{LockFile, Side};
 use crate::system::state_dir::StateDir;
 use crate::system::terminal::say;
 
@@ -23,8 +23,7 @@ const MEMORY: u64 = 512 * 1024 * 1024;
 /// A place for one container.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    /// Locked as long as it is open.
-    _file: File,
+    _place: LockFile,
 }
 
 /// What came of asking for a place.
@@ -62,16 +61,9 @@ impl Permit {
 
 fn try_take(folder: &Path, most: usize) -> io::Result<Option<Permit>> {
     for number in 0..most {
-        let path = folder.join(format!("container-{number}"));
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)?;
-        match file.try_lock() {
-            Ok(()) => return Ok(Some(Permit { _file: file })),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error),
+        let mut place = LockFile::open(&folder.join(format!("container-{number}")))?;
+        if place.try_lock(Side::Alone)? {
+            return Ok(Some(Permit { _place: place }));
         }
     }
     Ok(None)

@@ -1,0 +1,348 @@
+//! A test's turn among all chaos tests of this user on this machine, and the leases that it
+//! holds meanwhile on targets that tests share.
+//!
+//! Everything is asked for in one order, in all tests: the turn first, then leases by their
+//! names, then places for containers. Nobody waits for what comes before something that he
+//! holds, so nobody waits in a circle.
+
+mod waiting;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use crate::decide::turns;
+use crate::error::{Error, Kind};
+use crate::model::spec::TestSpec;
+use crate::system::journal_file;
+use crate::system::lease::{Claim, Holder, Lock, Side};
+use crate::system::lock::lock;
+
+use super::engine;
+use super::inner::Inner;
+use super::sweep;
+use waiting::{PAUSE, Refusal, Wanted};
+
+/// How long somebody may take who already undoes what a killed holder left.
+const UNDOING_LIMIT: Duration = Duration::from_secs(120);
+/// How many turns this process has beside others.
+static TURNS_BESIDE_OTHERS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// The turn of the test whose body runs on this thread.
+    static TURN: RefCell<Weak<Turn>> = const { RefCell::new(Weak::new()) };
+}
+
+/// The turn of one test, and of all contexts that its body opens.
+#[derive(Debug)]
+pub(super) struct Turn {
+    side: Side,
+    /// The leases of all its contexts. One whose contexts have ended is free.
+    leases: Mutex<BTreeMap<String, Weak<Claim>>>,
+    /// Held while a lease is asked for: each one is judged by all that are held then.
+    asking: tokio::sync::Mutex<()>,
+    waits: Mutex<Waits>,
+    _place: Claim,
+}
+
+/// How long the contexts of a turn have waited for leases.
+#[derive(Debug, Default)]
+struct Waits {
+    over: Duration,
+    since: Option<Instant>,
+}
+
+/// A wait that goes on as long as this lives.
+struct Wait<'a>(&'a Turn);
+
+impl<'a> Wait<'a> {
+    fn begin(turn: &'a Turn) -> Self {
+        lock(&turn.waits).since = Some(Instant::now());
+        Self(turn)
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut waits = lock(&self.0.waits);
+        if let Some(since) = waits.since.take() {
+            waits.over += since.elapsed();
+        }
+    }
+}
+
+impl Turn {
+    fn new(side: Side, place: Claim) -> Self {
+        if side == Side::Shared {
+            TURNS_BESIDE_OTHERS.fetch_add(1, Ordering::SeqCst);
+        }
+        Self {
+            side,
+            leases: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+            waits: Mutex::default(),
+            _place: place,
+        }
+    }
+
+    /// The leases that are held now, by name.
+    fn held(&self) -> BTreeMap<String, Arc<Claim>> {
+        let mut leases = lock(&self.leases);
+        leases.retain(|_, claim| claim.strong_count() > 0);
+        let held = leases.iter();
+        held.filter_map(|(name, claim)| Some((name.clone(), claim.upgrade()?)))
+            .collect()
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.side == Side::Shared {
+            TURNS_BESIDE_OTHERS.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// What one context holds, from before its set-up until everything is put back.
+#[derive(Debug, Default)]
+pub(super) struct Leases(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    // Let go before the turn: whoever is alone finds all of them free.
+    leases: Vec<Arc<Claim>>,
+    turn: Option<Arc<Turn>>,
+    over: bool,
+}
+
+impl Leases {
+    /// The turn that it belongs to, once it has one.
+    pub(super) fn turn(&self) -> Option<Arc<Turn>> {
+        lock(&self.0).turn.clone()
+    }
+
+    /// How long the test has waited for leases in all, until now.
+    pub(super) fn waited(&self) -> Duration {
+        let Some(turn) = self.turn() else {
+            return Duration::ZERO;
+        };
+        let waits = lock(&turn.waits);
+        let now = waits.since.map(|since| since.elapsed());
+        waits.over + now.unwrap_or_default()
+    }
+
+    /// Lets go of everything, for good: what comes late is let go at once.
+    pub(super) fn give_back(&self) {
+        let mut held = lock(&self.0);
+        held.over = true;
+        held.leases.clear();
+        held.turn = None;
+    }
+
+    fn begin(&self, turn: Arc<Turn>) {
+        let mut held = lock(&self.0);
+        if !held.over {
+            held.turn = Some(turn);
+        }
+    }
+
+    fn keep(&self, claim: Arc<Claim>) {
+        let mut held = lock(&self.0);
+        if !held.over {
+            held.leases.push(claim);
+        }
+    }
+}
+
+/// Has contexts that this thread opens belong to a test whose body runs on it.
+pub(super) fn belong_to(inner: &Inner) {
+    let turn = inner.leases.turn();
+    TURN.set(turn.as_ref().map(Arc::downgrade).unwrap_or_default());
+}
+
+/// The turn of the test whose body runs on this thread, as long as that has not ended.
+pub(super) fn turn_of_this_thread() -> Option<Arc<Turn>> {
+    TURN.with_borrow(Weak::upgrade)
+}
+
+/// Waits for the turn of a `#[chaos_test]`, and for the leases that it names.
+///
+/// # Errors
+///
+/// If the state directory cannot be used, or the context ends.
+pub(super) fn take_all(inner: &Arc<Inner>, spec: &'static TestSpec) -> Result<(), Error> {
+    let side = if spec.exclusive {
+        Side::Alone
+    } else {
+        Side::Shared
+    };
+    let outer = turn_of_this_thread();
+    engine::own().block_on(async {
+        take_turn(inner, side, outer).await?;
+        for name in turns::in_order(spec.leases.iter().copied()) {
+            take_lease(Arc::clone(inner), name.to_owned()).await?;
+        }
+        Ok(())
+    })
+}
+
+/// Waits for the turn of a context. One that the body of a test opens has the test's.
+pub(super) async fn take_turn(
+    inner: &Arc<Inner>,
+    side: Side,
+    outer: Option<Arc<Turn>>,
+) -> Result<(), Error> {
+    let turn = match outer {
+        Some(turn) if side == Side::Shared || turn.side == Side::Alone => turn,
+        Some(_) => {
+            return Err(Error::new(
+                Kind::Usage,
+                "an exclusive test cannot begin within another test, which it would wait for",
+            )
+            .help("call what both tests do, not the test; or make the outer one `exclusive`"));
+        }
+        None => {
+            let machine = Wanted {
+                lock: Lock::Machine,
+                side,
+            };
+            let place = machine.wait(inner, || None).await?;
+            if side == Side::Alone {
+                // What killed tests left running would disturb it.
+                undo_what_is_left(inner, None).await;
+            }
+            Arc::new(Turn::new(side, place))
+        }
+    };
+    inner.leases.begin(turn);
+    inner.refuse_if_ended()
+}
+
+/// Holds a lease until the context ends.
+pub(super) async fn take_lease(inner: Arc<Inner>, name: String) -> Result<(), Error> {
+    let _call = inner.enter().await?;
+    turns::check_name(&name).map_err(|why| Error::new(Kind::Usage, why))?;
+    let Some(turn) = inner.leases.turn() else {
+        return Err(Error::new(Kind::Ended, "the context's turn is over"));
+    };
+    // Not behind a call that still waits for another one.
+    if let Some(claim) = turn.held().remove(&name) {
+        inner.leases.keep(claim);
+        return Ok(());
+    }
+    let _asking = tokio::select! {
+        asking = turn.asking.lock() => asking,
+        ended = inner.until_ended() => return Err(ended),
+    };
+    let mut held = turn.held();
+    if let Some(claim) = held.remove(&name) {
+        inner.leases.keep(claim);
+        return Ok(());
+    }
+    let wanted = Wanted {
+        lock: Lock::Lease(name.clone()),
+        side: Side::Alone,
+    };
+    let refusal = || why_not_to_wait(&inner, held.keys().map(String::as_str), &name);
+    let _wait = Wait::begin(&turn);
+    let claim = Arc::new(wanted.wait(&inner, refusal).await?);
+    if claim.was_left() {
+        undo_what_is_left(&inner, claim.left_by()).await;
+    }
+    lock(&turn.leases).insert(name, Arc::downgrade(&claim));
+    inner.leases.keep(claim);
+    Ok(())
+}
+
+/// Why a context may not wait for a lease: because it holds what all tests ask for later.
+fn why_not_to_wait<'a>(
+    inner: &Inner,
+    held: impl Iterator<Item = &'a str>,
+    name: &str,
+) -> Option<Refusal> {
+    let in_the_way = turns::in_the_way(held, name);
+    if !in_the_way.is_empty() {
+        let mut names = in_the_way.clone();
+        names.push(name);
+        return Some(Refusal {
+            because: quoted(&in_the_way),
+            help: format!(
+                "name all of them in `#[chaos_test(leases({}))]`, or ask for `{name}` before {}: \
+                 leases are waited for in alphabetical order",
+                turns::in_order(names)
+                    .iter()
+                    .map(|name| format!("{name:?}"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                quoted(&in_the_way),
+            ),
+        });
+    }
+    holds_a_container(inner).then(|| Refusal {
+        because: "a place for a container".to_owned(),
+        help: format!(
+            "name it in `#[chaos_test(leases({name:?}))]`, or ask for it before the first container"
+        ),
+    })
+}
+
+#[cfg(feature = "containers")]
+fn holds_a_container(inner: &Inner) -> bool {
+    // Locked means that it waits for its first one.
+    let has_permit = inner.world.has_permit.try_lock();
+    has_permit.is_ok_and(|has_permit| *has_permit)
+}
+
+#[cfg(not(feature = "containers"))]
+fn holds_a_container(_: &Inner) -> bool {
+    false
+}
+
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// A killed holder has put nothing back: what it broke is undone before somebody else relies
+/// on it, here or by whoever is at it already.
+async fn undo_what_is_left(inner: &Inner, by: Option<Holder>) {
+    let state = inner.world.state.clone();
+    if let Some(holder) = by {
+        let journal = state.journals().join(holder.journal);
+        let until = Instant::now() + UNDOING_LIMIT;
+        while journal_file::is_locked(&journal) && Instant::now() < until {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    // It blocks its thread, which must be none of the engine's workers. What it cannot undo it
+    // says, and later runs try again.
+    let _ = engine::own()
+        .spawn_blocking(move || sweep::sweep(&state))
+        .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_after_the_end_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let holder = Holder {
+            test: "late".to_owned(),
+            binary: String::new(),
+            process: crate::system::identity::own().unwrap(),
+            journal: String::new(),
+            since_ms: 0,
+        };
+        let lock = Lock::Lease("db".to_owned());
+        let mut claim = Claim::new(folder.path(), &lock, Side::Alone, holder).unwrap();
+        assert!(claim.try_take(false).unwrap());
+        let leases = Leases::default();
+        leases.give_back();
+        leases.keep(Arc::new(claim));
+        assert_eq!(crate::system::lease::holder(folder.path(), &lock), None);
+    }
+}
