@@ -110,7 +110,8 @@ fn measure_processes(folder: &Path, table: &mut Table) -> Result<()> {
 }
 
 /// Does with files what an empty chaos test does: a journal under a first name and its own,
-/// the report of a start, a copy of the journal, and the report of an end.
+/// the report of a start, the two locks of its turn, a copy of the journal, and the report of an
+/// end.
 fn write_files(folder: &Path, number: usize) -> Result<()> {
     let named = |what: &str| folder.join(format!("{what}-{number}"));
     let (journal, report, fresh) = (named("journal"), named("report"), named("fresh"));
@@ -120,6 +121,11 @@ fn write_files(folder: &Path, number: usize) -> Result<()> {
     lines.write_all(&[b'x'; 450])?;
     fs::write(&fresh, [b'x'; 300])?;
     fs::rename(&fresh, &report)?;
+    for name in ["all-next", "all"] {
+        let mut lock = File::options();
+        lock.create(true).append(true);
+        lock.open(folder.join(name))?.lock_shared()?;
+    }
     for _ in 0..7 {
         lines.write_all(&[b'x'; 110])?;
     }

@@ -35,8 +35,8 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The leases of a test in the order in which all tests ask for them, each once. Where
-/// everybody waits only for what sorts after all that he holds, nobody waits in a circle.
+/// The leases of a test in the order in which all tests ask for them, each once. Where each
+/// waits only for what sorts after all that it holds, none waits in a circle.
 pub fn in_order<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
     names.into_iter().collect()
 }

@@ -67,7 +67,7 @@ pub enum Event {
         /// The lease that it waits for; none where it waits for its turn among all tests.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lease: Option<String>,
-        /// What it waits for, in words.
+        /// Who has that, in words.
         held: String,
     },
     /// It has what it waited for.

@@ -50,7 +50,11 @@ fn put_back(orders: &Orders, state: &StateDir) {
                 async move { sweep::put_back(&state, &who, &|_| {}).await },
             )
         };
-        if put_back.is_ok_and(|nothing_left| nothing_left) || began.elapsed() >= PATIENCE {
+        // One whose lock somebody still holds, such as a copy of the process that goes on, has
+        // not even been looked at.
+        let done = put_back.is_ok_and(|nothing_left| nothing_left)
+            && !state.has_journal_of(&orders.process);
+        if done || began.elapsed() >= PATIENCE {
             return;
         }
         sleep(pause);

@@ -105,14 +105,14 @@ impl ChaosContext {
     /// ```
     pub async fn start() -> Result<Self, Error> {
         let (name, outer) = (this_thread(), leases::turn_of_this_thread());
-        engine::run_while_awaited(engine::own(), async move {
-            let open = move || Self::open_plain(&name);
-            let opened = engine::own().spawn_blocking(open).await;
-            let opened =
-                opened.unwrap_or_else(|error| Err(Error::new(Kind::State, error.to_string())));
-            opened?.begin(outer).await
-        })
-        .await
+        let open = move || Self::open_plain(&name, outer);
+        let opened = engine::own().spawn_blocking(open).await;
+        let opened =
+            opened.unwrap_or_else(|error| Err(Error::new(Kind::State, error.to_string())))?;
+        if opened.inner.leases.has_turn() {
+            return Ok(opened);
+        }
+        engine::run_while_awaited(engine::own(), opened.until_its_turn()).await
     }
 
     /// As [`start`](Self::start), in a function without a runtime.
@@ -121,27 +121,31 @@ impl ChaosContext {
     ///
     /// If the state directory or the report folder cannot be used.
     pub fn start_blocking() -> Result<Self, Error> {
-        let opened = Self::open_plain(&this_thread())?;
-        let begun = opened.begin(leases::turn_of_this_thread());
-        // Its turn comes when others have ended, however long they take.
-        engine::block_on_own(Duration::MAX, begun).and_then(|begun| begun)
+        let opened = Self::open_plain(&this_thread(), leases::turn_of_this_thread())?;
+        if opened.inner.leases.has_turn() {
+            return Ok(opened);
+        }
+        // It comes when others have ended, however long they take.
+        engine::block_on_own(Duration::MAX, opened.until_its_turn()).and_then(|begun| begun)
     }
 
-    /// Waits for its turn among all tests.
-    async fn begin(self, outer: Option<Arc<Turn>>) -> Result<Self, Error> {
-        if let Err(error) = leases::take_turn(&self.inner, Side::Shared, outer).await {
+    /// Without a turn where somebody is in the way.
+    fn open_plain(name: &str, outer: Option<Arc<Turn>>) -> Result<Self, Error> {
+        let identity = TestIdentity::plain(name)?;
+        super::stop::listen(&identity.run);
+        super::stop::refuse_if_stopped()?;
+        let opened = Self::open(identity)?;
+        leases::take_turn_at_once(&opened.inner, outer);
+        Ok(opened)
+    }
+
+    async fn until_its_turn(self) -> Result<Self, Error> {
+        if let Err(error) = leases::take_turn(&self.inner, Side::Shared, None).await {
             let ending = Ending::Body(BodyEnd::Errored(error.to_string()));
             finish::end(&self.inner, ending).await;
             return Err(error);
         }
         Ok(self)
-    }
-
-    fn open_plain(name: &str) -> Result<Self, Error> {
-        let identity = TestIdentity::plain(name)?;
-        super::stop::listen(&identity.run);
-        super::stop::refuse_if_stopped()?;
-        Self::open(identity)
     }
 
     pub(super) fn open(identity: TestIdentity) -> Result<Self, Error> {

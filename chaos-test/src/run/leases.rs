@@ -2,8 +2,8 @@
 //! holds meanwhile on targets that tests share.
 //!
 //! Everything is asked for in one order, in all tests: the turn first, then leases by their
-//! names, then places for containers. Nobody waits for what comes before something that he
-//! holds, so nobody waits in a circle.
+//! names, then places for containers. No test waits for what comes before something that it
+//! holds, so none waits in a circle.
 
 mod waiting;
 
@@ -27,6 +27,12 @@ use waiting::{PAUSE, Refusal, Wanted};
 
 /// How long somebody may take who already undoes what a killed holder left.
 const UNDOING_LIMIT: Duration = Duration::from_secs(120);
+/// The turn of a context that is not exclusive.
+const BESIDE_OTHERS: Wanted = Wanted {
+    lock: Lock::Machine,
+    side: Side::Shared,
+};
+
 /// How many turns this process has beside others.
 static TURNS_BESIDE_OTHERS: AtomicUsize = AtomicUsize::new(0);
 
@@ -123,6 +129,10 @@ impl Leases {
         lock(&self.0).turn.clone()
     }
 
+    pub(super) fn has_turn(&self) -> bool {
+        self.turn().is_some()
+    }
+
     /// How long the test has waited for leases in all, until now.
     pub(super) fn waited(&self) -> Duration {
         let Some(turn) = self.turn() else {
@@ -186,6 +196,18 @@ pub(super) fn take_all(inner: &Arc<Inner>, spec: &'static TestSpec) -> Result<()
         }
         Ok(())
     })
+}
+
+/// Takes the turn of a context without the macro, where nobody is in the way: most have theirs
+/// without the engine. What goes wrong is for [`take_turn`] to say.
+pub(super) fn take_turn_at_once(inner: &Inner, outer: Option<Arc<Turn>>) {
+    let turn = outer.or_else(|| {
+        let place = BESIDE_OTHERS.take_at_once(inner)?;
+        Some(Arc::new(Turn::new(Side::Shared, place)))
+    });
+    if let Some(turn) = turn {
+        inner.leases.begin(turn);
+    }
 }
 
 /// Waits for the turn of a context. One that the body of a test opens has the test's.

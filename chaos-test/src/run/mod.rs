@@ -379,6 +379,7 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
         _ => None,
     };
     let outcome = finish::end_blocking(inner, Ending::Body(how));
+    stop::wait_if_dying(process_run::EXIT_LIMIT);
     if let Some(why) = outcome.skipped() {
         process_run::skipped(&spec.path(), why);
         // A skipped test that is to panic would fail for not panicking.

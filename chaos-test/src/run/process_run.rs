@@ -16,7 +16,7 @@ use crate::system::journal_file::JournalFile;
 use crate::system::lock::lock;
 use crate::system::state_dir::StateDir;
 use crate::system::watchdog::{Orders, Watchdog};
-use crate::system::{at_exit, identity, place, stem, terminal};
+use crate::system::{at_exit, identity, place, terminal};
 
 use super::finish::{self, Ending};
 use super::inner::Inner;
@@ -383,7 +383,7 @@ pub(super) fn skipped(name: &str, why: &str) {
 }
 
 /// How long the rollback of all contexts may take when the process exits.
-const EXIT_LIMIT: Duration = Duration::from_secs(180);
+pub(super) const EXIT_LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs when the process exits: ends what is still live, merges the reports, sums up.
 fn on_exit() {
@@ -409,6 +409,7 @@ fn on_exit() {
             forget(&inner);
         }
     }
+    stop::wait_if_dying(EXIT_LIMIT);
     wind_up();
     if red {
         // A body that exits with 0 would otherwise turn a broken test green.
@@ -424,7 +425,7 @@ pub(super) fn wind_up() {
     match run.reports.merge() {
         Ok(path) => {
             sum_up(&path.to_string_lossy());
-            if journals_are_closed(&run) {
+            if !run.state.has_journal_of(&run.process) {
                 run.farewell();
             }
         }
@@ -432,14 +433,6 @@ pub(super) fn wind_up() {
             "chaos-test: the reports could not be merged: {error}"
         )),
     }
-}
-
-/// Whether no context of this process left anything to undo.
-fn journals_are_closed(run: &ProcessRun) -> bool {
-    std::fs::read_dir(run.state.journals()).is_ok_and(|journals| {
-        let mut names = journals.flatten().map(|entry| entry.file_name());
-        !names.any(|name| stem::is_of(&name.to_string_lossy(), &run.process))
-    })
 }
 
 /// The newest context that has not ended.

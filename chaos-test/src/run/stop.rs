@@ -6,8 +6,9 @@
 //! run by name through the state directory (`cargo chaos stop`).
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind};
 use crate::system::lock::lock;
@@ -23,6 +24,18 @@ use super::process_run::{self, ProcessRun, wind_up};
 const PACE: Duration = Duration::from_millis(100);
 
 static STOPPED: Mutex<Option<String>> = Mutex::new(None);
+
+/// Set once a signal was heard that this process is about to die of.
+static DYING: AtomicBool = AtomicBool::new(false);
+
+/// Does not return where this process is about to die of a signal: whoever would go on, and
+/// end it in another way, waits for that.
+pub(super) fn wait_if_dying(limit: Duration) {
+    let until = Instant::now() + limit;
+    while DYING.load(Ordering::SeqCst) && Instant::now() < until {
+        std::thread::sleep(PACE);
+    }
+}
 
 /// Why this process was stopped, if it was.
 pub(super) fn reason() -> Option<String> {
@@ -134,6 +147,7 @@ async fn hear_signals() {
         return;
     };
     let first = signals.next().await;
+    DYING.store(true, Ordering::SeqCst);
     stop_all(&format!("{first}"));
     let ended = async {
         for inner in process_run::live() {

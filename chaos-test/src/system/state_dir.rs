@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use super::journal_file::ENDING;
 use super::stem;
 use crate::error::{Error, Kind};
+use crate::model::identity::ProcessIdentity;
 
 /// What is in it.
 const FOLDERS: [&str; 5] = ["journals", "scratch", "copies", "stops", "leases"];
@@ -88,6 +89,17 @@ impl StateDir {
     /// The folder with the locks that tests hold against each other.
     pub(crate) fn leases(&self) -> PathBuf {
         self.path.join("leases")
+    }
+
+    /// Whether a context of this process has not closed its journal, as far as can be seen.
+    pub(crate) fn has_journal_of(&self, process: &ProcessIdentity) -> bool {
+        match fs::read_dir(self.journals()) {
+            Ok(journals) => {
+                let mut names = journals.flatten().map(|entry| entry.file_name());
+                names.any(|name| stem::is_of(&name.to_string_lossy(), process))
+            }
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 
     /// A scratch folder of ours. The name must be bare.

@@ -91,6 +91,29 @@ fn a_wait_that_was_given_up_holds_nothing_afterwards() {
     play.all_pass([gave_up]);
 }
 
+/// Opens a context while somebody is alone, and gives up.
+#[tokio::test]
+#[ignore = "another test runs it as a child"]
+async fn gives_up_its_turn() {
+    let stage = Stage::of_child();
+    tokio::select! {
+        opened = ChaosContext::start() => panic!("nobody is alone: {opened:?}"),
+        () = until_waits(&stage, "refused::gives_up_its_turn") => {}
+    }
+    while open_files("/leases/all") + open_files("/leases/all-next") > 0 {
+        tokio::time::sleep(ms(2)).await;
+    }
+}
+
+#[test]
+fn a_context_that_was_given_up_before_its_turn_is_gone() {
+    let play = Play::new();
+    let alone = play.enters("alone");
+    passed(&play.child("refused::gives_up_its_turn").run());
+    play.tell_to_go("alone");
+    play.all_pass([alone]);
+}
+
 /// Ends while a call waits that nobody asks any more, and that nobody has dropped.
 #[chaos_test]
 #[ignore = "another test runs it as a child"]

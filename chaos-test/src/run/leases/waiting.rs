@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -50,9 +49,7 @@ impl Wanted {
         inner: &Inner,
         refusal: impl Fn() -> Option<Refusal>,
     ) -> Result<Claim, Error> {
-        let folder = inner.world.state.leases();
-        let mut claim = Claim::new(&folder, &self.lock, self.side, ourselves(inner))
-            .map_err(|error| self.cannot(error))?;
+        let mut claim = self.claim(inner).map_err(|error| self.cannot(error))?;
         let began = Instant::now();
         let (mut pause, mut told, mut noted) = (FIRST_PAUSE, 0, false);
         loop {
@@ -64,7 +61,7 @@ impl Wanted {
                 break;
             }
             if let Some(refusal) = refusal {
-                return Err(self.refused(&folder, &refusal));
+                return Err(self.refused(inner, &refusal));
             }
             let waited = began.elapsed();
             if !noted && waited >= NOTED_AFTER {
@@ -96,6 +93,18 @@ impl Wanted {
             });
         }
         Ok(claim)
+    }
+
+    /// Takes the lock where it is free now.
+    pub(super) fn take_at_once(&self, inner: &Inner) -> Option<Claim> {
+        let mut claim = self.claim(inner).ok()?;
+        let taken = claim.try_take(self.is_inside(inner)).ok()?;
+        taken.then_some(claim)
+    }
+
+    fn claim(&self, inner: &Inner) -> io::Result<Claim> {
+        let folder = inner.world.state.leases();
+        Claim::new(&folder, &self.lock, self.side, ourselves(inner))
     }
 
     /// Whether it may belong to a test of this process that has its turn: who knows on which
@@ -138,8 +147,8 @@ impl Wanted {
         }
     }
 
-    fn refused(&self, folder: &Path, refusal: &Refusal) -> Error {
-        let held = match lease::holder(folder, &self.lock) {
+    fn refused(&self, inner: &Inner, refusal: &Refusal) -> Error {
+        let held = match lease::holder(&inner.world.state.leases(), &self.lock) {
             Some(holder) => format!("is held by {holder}, for {} now", human(holder.since())),
             None => "is held by another test".to_owned(),
         };
