@@ -20,6 +20,12 @@ pub struct Listed {
     pub breaks: Option<Vec<String>>,
     /// What the machine must have.
     pub requires: Vec<String>,
+    /// The targets that it shares with other tests.
+    #[serde(default)]
+    pub leases: Vec<String>,
+    /// Whether no other chaos test runs beside it.
+    #[serde(default)]
+    pub exclusive: bool,
     /// How long its body may take, in milliseconds.
     pub timeout_ms: u64,
     /// Its source file, as the compiler was given it.
@@ -40,6 +46,8 @@ impl From<&TestSpec> for Listed {
             tags: owned(spec.tags),
             breaks: spec.breaks.map(owned),
             requires: spec.requires.iter().map(ToString::to_string).collect(),
+            leases: owned(spec.leases),
+            exclusive: spec.exclusive,
             timeout_ms: u64::try_from(spec.body_limit().as_millis()).unwrap_or(u64::MAX),
             file: spec.file.to_owned(),
             line: spec.line,

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use crate::error::Error;
 use crate::model::event::{Kept, Started};
@@ -12,7 +11,7 @@ use crate::system::journal_file::UNBORN;
 use crate::system::state_dir::{self, StateDir};
 
 use super::engine;
-use super::sweep::{self, Standing, Told, Who};
+use super::sweep::{self, Patience, Standing, Told, Who};
 
 /// What there is in a state directory.
 #[derive(Debug, Default)]
@@ -86,7 +85,7 @@ fn leftovers_at(place: PathBuf) -> Result<Leftovers, Error> {
             }
             continue;
         }
-        match sweep::look(&path, Instant::now()) {
+        match sweep::look(&path, &Patience::none()) {
             Ok(Standing::Gone) => {}
             Ok(Standing::Alive) => match read(&path) {
                 // Its watchdog has it, or a run that sweeps.

@@ -218,7 +218,10 @@ fn find_dead(folder: &Path, who: &Who, tell: &Tell<'_>) -> Vec<Dead> {
             return Vec::new();
         }
     };
-    let until = Instant::now() + LOCK_LIMIT;
+    let patience = Patience {
+        until: Instant::now() + LOCK_LIMIT,
+        has_ended: matches!(who, Who::Process(_)),
+    };
     entries
         .flatten()
         .filter(|entry| match who {
@@ -231,7 +234,7 @@ fn find_dead(folder: &Path, who: &Who, tell: &Tell<'_>) -> Vec<Dead> {
                 remove_unborn(&path);
                 return None;
             }
-            match open_dead(&path, until) {
+            match open_dead(&path, &patience) {
                 Ok(dead) => dead,
                 Err(why) => {
                     tell(Told::LeftAlone(path, why));
@@ -256,13 +259,35 @@ pub(super) enum Standing {
     Dead(Box<Journal>, File, u64),
 }
 
-/// Looks at a journal and changes nothing. One of a dead process that is locked is asked again
-/// until then.
+/// How long a locked journal of a dead process is waited for.
+pub(super) struct Patience {
+    until: Instant,
+    /// Whether its process has ended for certain. The kernel closes the files of one before it
+    /// shows that it is dead, and not all at once.
+    has_ended: bool,
+}
+
+impl Patience {
+    /// For whoever only looks.
+    #[cfg(feature = "cli")]
+    pub(super) fn none() -> Self {
+        Self {
+            until: Instant::now(),
+            has_ended: false,
+        }
+    }
+
+    fn waits_for(&self, file: &mut File) -> bool {
+        Instant::now() < self.until && (self.has_ended || is_of_dead(file))
+    }
+}
+
+/// Looks at a journal and changes nothing.
 ///
 /// # Errors
 ///
 /// Why it must be left alone.
-pub(super) fn look(path: &Path, until: Instant) -> Result<Standing, String> {
+pub(super) fn look(path: &Path, patience: &Patience) -> Result<Standing, String> {
     let mut file = match state_dir::open_trusted(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Gone),
@@ -271,7 +296,7 @@ pub(super) fn look(path: &Path, until: Instant) -> Result<Standing, String> {
     loop {
         match file.try_lock() {
             Ok(()) => break,
-            Err(TryLockError::WouldBlock) if Instant::now() < until && is_of_dead(&mut file) => {
+            Err(TryLockError::WouldBlock) if patience.waits_for(&mut file) => {
                 std::thread::sleep(LOCK_PAUSE);
             }
             Err(TryLockError::WouldBlock) => return Ok(Standing::Alive),
@@ -295,8 +320,8 @@ pub(super) fn look(path: &Path, until: Instant) -> Result<Standing, String> {
 }
 
 /// `None` where its writer lives, or where there is nothing in it.
-fn open_dead(path: &Path, until: Instant) -> Result<Option<Dead>, String> {
-    match look(path, until)? {
+fn open_dead(path: &Path, patience: &Patience) -> Result<Option<Dead>, String> {
+    match look(path, patience)? {
         Standing::Gone | Standing::Alive | Standing::Elsewhere => Ok(None),
         Standing::Empty(_locked) => {
             let _ = fs::remove_file(path);

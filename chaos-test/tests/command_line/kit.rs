@@ -88,10 +88,14 @@ impl Room {
         found
     }
 
-    /// The files in the state directory.
+    /// The files that something of a test is left in. Locks of what tests share stay for ever.
     pub fn files(&self) -> Vec<PathBuf> {
         let found = self.bytes().into_keys();
-        found.filter(|path| path.is_file()).collect()
+        let folders = ["journals", "scratch", "copies"].map(|folder| self.state().join(folder));
+        found
+            .filter(|path| path.is_file())
+            .filter(|path| folders.iter().any(|folder| path.starts_with(folder)))
+            .collect()
     }
 
     /// A chaos test that runs, up to where it waits to be killed.

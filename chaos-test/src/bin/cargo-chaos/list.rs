@@ -162,6 +162,12 @@ fn push(text: &mut String, test: &Listed, paint: Paint) {
     if !test.requires.is_empty() {
         about.push(format!("requires {}", test.requires.join(", ")));
     }
+    if !test.leases.is_empty() {
+        about.push(format!("leases {}", test.leases.join(", ")));
+    }
+    if test.exclusive {
+        about.push("exclusive".to_owned());
+    }
     let timeout = __cli::human(Duration::from_millis(test.timeout_ms));
     about.push(format!("timeout {timeout}"));
     if !test.tags.is_empty() {
@@ -185,6 +191,8 @@ mod tests {
             tags: vec!["cache".into(), "slow".into()],
             breaks: Some(vec!["cache".into()]),
             requires: vec!["docker".into(), "program:redis-server".into()],
+            leases: vec!["staging".into()],
+            exclusive: true,
             timeout_ms: 60_000,
             file: "shop/tests/chaos.rs".into(),
             line: 17,
@@ -196,6 +204,8 @@ mod tests {
             tags: Vec::new(),
             breaks: None,
             requires: Vec::new(),
+            leases: Vec::new(),
+            exclusive: false,
             timeout_ms: 300_000,
             line: 40,
             ignored: true,
@@ -219,7 +229,7 @@ mod tests {
           cache::it_survives  shop/tests/chaos.rs:17
             The shop answers
             without its cache.
-            breaks cache; requires docker, program:redis-server; timeout 60 s; tags cache, slow
+            breaks cache; requires docker, program:redis-server; leases staging; exclusive; timeout 60 s; tags cache, slow
 
         2 chaos tests in 2 of 3 test programs
         "#);
