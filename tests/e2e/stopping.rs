@@ -98,7 +98,15 @@ fn ready(child: Rerun) -> Started {
 
 fn subject(name: &str) -> Rerun {
     // So that nobody else puts anything back.
-    Rerun::of(&format!("stopping::{name}")).unwatched()
+    watched(name, Folder::default()).unwatched()
+}
+
+fn watched(name: &str, folder: Folder) -> Rerun {
+    // Whoever runs these tests may ignore such signals, as `nohup` does, and a shell for what it
+    // runs in the background; children would do the same.
+    let mut launcher = Command::new("env");
+    launcher.arg("--default-signal=HUP,INT,TERM");
+    Rerun::by(launcher, &format!("stopping::{name}"), folder)
 }
 
 fn send(child: &Started, signal: Raw) {
@@ -136,8 +144,8 @@ fn a_signal_puts_everything_back_and_ends_the_process_as_ever() {
 
 #[test]
 fn a_signal_that_the_process_ignores_stays_ignored() {
-    let mut launcher = Command::new("sh");
-    launcher.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
+    let mut launcher = Command::new("env");
+    launcher.args(["--default-signal=TERM", "--ignore-signal=HUP"]);
     let child = Rerun::by(launcher, "stopping::it_waits", Folder::default());
     let child = ready(child.unwatched());
     send(&child, Raw::HUP);
@@ -149,8 +157,7 @@ fn a_signal_that_the_process_ignores_stays_ignored() {
 
 #[test]
 fn a_second_signal_ends_it_at_once_and_the_watchdog_does_the_rest() {
-    let child = Rerun::of("stopping::it_waits_in_its_rollback");
-    let mut child = ready(child);
+    let mut child = ready(watched("it_waits_in_its_rollback", Folder::default()));
     send(&child, Raw::INT);
     child.until_printed("it rolls back");
     send(&child, Raw::INT);
@@ -214,7 +221,7 @@ fn a_mark_that_means_others_stops_nobody() {
     }
     let other = r#"[{"pid":1,"start_time":1,"boot_id":"another","namespace":1}]"#;
     std::fs::write(stops.join("child"), other).unwrap();
-    let child = Rerun::within("stopping::it_waits", folder).unwatched();
+    let child = watched("it_waits", folder).unwatched();
     let child = ready(child);
     send(&child, Raw::TERM);
     interrupted(&child.wait(), "SIGTERM");
