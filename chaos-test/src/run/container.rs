@@ -231,15 +231,18 @@ fn remove_expired(engine: &Arc<Engine>) {
     });
 }
 
-/// A place among the containers that may run at once. A context that has one already goes
-/// on without: waiting while holding could last for ever.
+/// A place among the containers that may run at once. A test that has one already, in
+/// whichever of its contexts, goes on without: waiting while holding could last for ever.
 async fn permit(inner: &Arc<Inner>, name: &str) -> Result<Option<Permit>, Error> {
     let state = inner.world.state.clone();
+    let Some(turn) = inner.leases.turn() else {
+        return Err(Error::new(Kind::Ended, "the context's turn is over"));
+    };
     let take = async {
         // The second one looks only once the first one has its place.
-        let mut has_permit = inner.world.has_permit.lock().await;
+        let mut has_place = turn.has_container_place.lock().await;
         let mut taken = Permit::take(&state, false, name).await?;
-        if taken.permit.is_none() && !*has_permit {
+        if taken.permit.is_none() && !*has_place {
             inner.recorder.record(Event::Note {
                 text: format!(
                     "{name} waits for other tests' containers to end: as many run as may at once \
@@ -248,7 +251,7 @@ async fn permit(inner: &Arc<Inner>, name: &str) -> Result<Option<Permit>, Error>
             });
             taken = Permit::take(&state, true, name).await?;
         }
-        *has_permit |= taken.permit.is_some();
+        *has_place |= taken.permit.is_some();
         Ok::<_, std::io::Error>(taken)
     };
     let taken = tokio::select! {

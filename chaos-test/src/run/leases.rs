@@ -50,6 +50,9 @@ pub(super) struct Turn {
     /// Held while a lease is asked for: each one is judged by all that are held then.
     asking: tokio::sync::Mutex<()>,
     waits: Mutex<Waits>,
+    /// Whether it has a place for a container; locked while it waits for its first one.
+    #[cfg(feature = "containers")]
+    pub(super) has_container_place: tokio::sync::Mutex<bool>,
     _place: Claim,
 }
 
@@ -89,6 +92,8 @@ impl Turn {
             leases: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
             waits: Mutex::default(),
+            #[cfg(feature = "containers")]
+            has_container_place: tokio::sync::Mutex::default(),
             _place: place,
         }
     }
@@ -273,7 +278,7 @@ pub(super) async fn take_lease(inner: Arc<Inner>, name: String) -> Result<(), Er
         lock: Lock::Lease(name.clone()),
         side: Side::Alone,
     };
-    let refusal = || why_not_to_wait(&inner, held.keys().map(String::as_str), &name);
+    let refusal = || why_not_to_wait(&turn, held.keys().map(String::as_str), &name);
     let _wait = Wait::begin(&turn);
     let claim = Arc::new(wanted.wait(&inner, refusal).await?);
     if claim.was_left() {
@@ -289,9 +294,9 @@ pub(super) async fn take_lease(inner: Arc<Inner>, name: String) -> Result<(), Er
     Ok(())
 }
 
-/// Why a context may not wait for a lease: because it holds what all tests ask for later.
+/// Why a turn may not wait for a lease: because it holds what all tests ask for later.
 fn why_not_to_wait<'a>(
-    inner: &Inner,
+    turn: &Turn,
     held: impl Iterator<Item = &'a str>,
     name: &str,
 ) -> Option<Refusal> {
@@ -313,7 +318,7 @@ fn why_not_to_wait<'a>(
             ),
         });
     }
-    holds_a_container(inner).then(|| Refusal {
+    holds_a_container(turn).then(|| Refusal {
         because: "a place for a container".to_owned(),
         help: format!(
             "name it in `#[chaos_test(leases({name:?}))]`, or ask for it before the first container"
@@ -322,14 +327,14 @@ fn why_not_to_wait<'a>(
 }
 
 #[cfg(feature = "containers")]
-fn holds_a_container(inner: &Inner) -> bool {
+fn holds_a_container(turn: &Turn) -> bool {
     // Locked means that it waits for its first one.
-    let has_permit = inner.world.has_permit.try_lock();
-    has_permit.is_ok_and(|has_permit| *has_permit)
+    let has_place = turn.has_container_place.try_lock();
+    has_place.is_ok_and(|has_place| *has_place)
 }
 
 #[cfg(not(feature = "containers"))]
-fn holds_a_container(_: &Inner) -> bool {
+fn holds_a_container(_: &Turn) -> bool {
     false
 }
 

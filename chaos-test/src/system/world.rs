@@ -40,9 +40,6 @@ pub(crate) struct World {
     /// The context's private network of containers, once there is one.
     #[cfg(feature = "containers")]
     pub(crate) network: tokio::sync::OnceCell<Arc<super::container::Network>>,
-    /// Whether it has asked for a place for a container before; locked while it waits.
-    #[cfg(feature = "containers")]
-    pub(crate) has_permit: tokio::sync::Mutex<bool>,
     made: Mutex<Made>,
     /// One change of links and their toxics at a time: a link that is made while a fault
     /// comes or goes has the fault's toxics exactly as long as the others.
@@ -110,8 +107,6 @@ impl World {
             prefix,
             #[cfg(feature = "containers")]
             network: tokio::sync::OnceCell::new(),
-            #[cfg(feature = "containers")]
-            has_permit: tokio::sync::Mutex::new(false),
             made: Mutex::default(),
             changing_links: tokio::sync::Mutex::default(),
         }
