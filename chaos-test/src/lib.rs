@@ -228,7 +228,7 @@ pub mod __cli {
     pub use crate::model::{event, journal, survey};
     pub use crate::report::text::kept_lines;
     pub use crate::run::checkup::{demand, demands, survey as survey_machine};
-    pub use crate::run::recovering::{DeadRun, Leftovers, leftovers, recover};
+    pub use crate::run::recovering::{DeadRun, Leftovers, OnEngine, leftovers, recover};
     pub use crate::run::stopping::{Stopped, stop_runs};
     pub use crate::run::{Came, Swept, Told, UNMADE_LIMIT};
 

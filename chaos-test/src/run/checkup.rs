@@ -44,7 +44,7 @@ pub fn survey() -> Survey {
 fn state() -> (Folder, Journals) {
     let mut folder = survey::folder(StateDir::place());
     let mut journals = Journals::default();
-    match recovering::leftovers() {
+    match recovering::in_state() {
         Ok(found) => {
             journals.alive = found.alive.len();
             journals.dead = found.dead.len() + found.under_way.len();

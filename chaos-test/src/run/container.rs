@@ -25,6 +25,7 @@ use super::inner::Inner;
 use super::reserving::Slot;
 use super::service::Service;
 use super::starting;
+use super::sweep::Told;
 
 /// How long what a run left on an engine may live before any later run may remove it, besides
 /// the time that its test may take.
@@ -214,18 +215,11 @@ fn remove_expired(engine: &Arc<Engine>) {
     let engine = Arc::clone(engine);
     ONCE.call_once(|| {
         engine::own().spawn(async move {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            let (gone, left) = expired::remove_expired(&engine, now.unwrap_or_default()).await;
-            if !gone.is_empty() {
-                say(&format!(
-                    "chaos-test: removed from the container engine, past its time to live: {}",
-                    gone.join(", ")
-                ));
-            }
-            for left in left {
-                say(&format!(
-                    "chaos-test: past its time to live, and it could not be removed: {left}"
-                ));
+            // An engine that cannot list what it has is asked again by a later run.
+            for expired in expired::find(&engine).await.unwrap_or_default() {
+                let why = expired.remove(&engine).await.err();
+                let why = why.map(|why| why.to_string());
+                say(&Told::Expired(expired.to_string(), why).to_string());
             }
         });
     });

@@ -11,7 +11,7 @@ use crate::system::journal_file::UNBORN;
 use crate::system::state_dir::{self, StateDir};
 
 use super::engine;
-use super::sweep::{self, Patience, Standing, Told, Who};
+use super::sweep::{self, Patience, Standing, Tell, Told, Who};
 
 /// What there is in a state directory.
 #[derive(Debug, Default)]
@@ -32,6 +32,22 @@ pub struct Leftovers {
     pub empty: Vec<PathBuf>,
     /// Copies and scratch folders that no journal names.
     pub orphans: Vec<PathBuf>,
+    /// What is on the container engine; `None`: this was built without containers.
+    pub engine: Option<OnEngine>,
+}
+
+/// What there is on a container engine of runs whose journals nobody can find.
+#[derive(Debug)]
+pub enum OnEngine {
+    /// It could not be asked, and why.
+    Unknown(String),
+    /// It was asked.
+    Known {
+        /// Where it is.
+        url: String,
+        /// What is past its time to live, in words.
+        expired: Vec<String>,
+    },
 }
 
 impl Leftovers {
@@ -44,6 +60,16 @@ impl Leftovers {
             && self.refused.is_empty()
             && self.empty.is_empty()
             && self.orphans.is_empty()
+            && self.expired().is_empty()
+    }
+
+    /// What is past its time to live on the container engine.
+    #[must_use]
+    pub fn expired(&self) -> &[String] {
+        match &self.engine {
+            Some(OnEngine::Known { expired, .. }) => expired,
+            _ => &[],
+        }
     }
 }
 
@@ -66,10 +92,17 @@ pub struct DeadRun {
 ///
 /// Where the state directory must not be acted on.
 pub fn leftovers() -> Result<Leftovers, Error> {
-    leftovers_at(StateDir::place())
+    let mut found = in_state()?;
+    found.engine = engine::own().block_on(on_engine(None));
+    Ok(found)
 }
 
-fn leftovers_at(place: PathBuf) -> Result<Leftovers, Error> {
+/// Looks at what is left in the state directory.
+pub(super) fn in_state() -> Result<Leftovers, Error> {
+    in_state_at(StateDir::place())
+}
+
+fn in_state_at(place: PathBuf) -> Result<Leftovers, Error> {
     let mut found = Leftovers {
         state: place.clone(),
         ..Leftovers::default()
@@ -125,14 +158,54 @@ fn leftovers_at(place: PathBuf) -> Result<Leftovers, Error> {
 /// # Errors
 ///
 /// Where the state directory must not be acted on.
-pub fn recover(tell: &(dyn Fn(Told) + Sync)) -> Result<Leftovers, Error> {
+pub fn recover(tell: &Tell<'_>) -> Result<Leftovers, Error> {
     let place = StateDir::place();
     // Nothing is made where nothing is left.
     if StateDir::look_at(place.clone())?.is_some() {
         let state = StateDir::at(place.clone())?;
         engine::own().block_on(sweep::put_back(&state, &Who::Anyone, tell));
     }
-    leftovers_at(place)
+    let mut found = in_state_at(place)?;
+    found.engine = engine::own().block_on(on_engine(Some(tell)));
+    Ok(found)
+}
+
+/// What is past its time to live on the container engine, after it was removed where somebody
+/// is to be told of that.
+#[cfg(feature = "containers")]
+async fn on_engine(remove: Option<&Tell<'_>>) -> Option<OnEngine> {
+    use crate::system::container::{Engine, expired};
+    let engine = match Engine::find().await {
+        Ok(engine) => engine,
+        Err(why) => return Some(OnEngine::Unknown(why)),
+    };
+    let mut left = match expired::find(&engine).await {
+        Ok(found) => found,
+        Err(why) => return Some(OnEngine::Unknown(format!("{}: {why}", engine.url()))),
+    };
+    if let Some(tell) = remove {
+        let mut stays = Vec::new();
+        for thing in left {
+            let done = thing.remove(&engine).await;
+            tell(Told::Expired(
+                thing.to_string(),
+                done.as_ref().err().map(ToString::to_string),
+            ));
+            if done.is_err() {
+                stays.push(thing);
+            }
+        }
+        left = stays;
+    }
+    Some(OnEngine::Known {
+        url: engine.url().to_owned(),
+        expired: left.iter().map(ToString::to_string).collect(),
+    })
+}
+
+#[cfg(not(feature = "containers"))]
+async fn on_engine(_: Option<&Tell<'_>>) -> Option<OnEngine> {
+    None
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

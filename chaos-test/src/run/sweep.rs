@@ -66,6 +66,9 @@ pub enum Told {
     Swept(Box<Swept>),
     /// A copy or scratch folder of a dead run could not be removed.
     Stays(PathBuf, io::Error),
+    /// Something on the container engine that is past its time to live was removed, or could
+    /// not be, and why.
+    Expired(String, Option<String>),
 }
 
 impl fmt::Display for Told {
@@ -79,6 +82,14 @@ impl fmt::Display for Told {
                 f,
                 "chaos-test: {}, which a dead run left, could not be removed: {why}",
                 path.display()
+            ),
+            Self::Expired(what, None) => write!(
+                f,
+                "chaos-test: {what} was past its time to live, and was removed"
+            ),
+            Self::Expired(what, Some(why)) => write!(
+                f,
+                "chaos-test: {what} is past its time to live, and could not be removed: {why}"
             ),
         }
     }
@@ -151,7 +162,7 @@ pub(super) enum Who {
 }
 
 /// Who is told. Other threads tell, too.
-type Tell<'a> = dyn Fn(Told) + Sync + 'a;
+pub(super) type Tell<'a> = dyn Fn(Told) + Sync + 'a;
 
 /// A journal whose writer is dead, locked by us.
 struct Dead {

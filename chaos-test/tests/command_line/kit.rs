@@ -10,15 +10,29 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Where one test's runs leave things.
-pub struct Room(TempDir);
+pub struct Room {
+    folder: TempDir,
+    engine: bool,
+}
 
 impl Room {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            engine: true,
+        }
+    }
+
+    /// One whose programs find no container engine: what others leave there is not told.
+    pub fn without_engine() -> Self {
+        Self {
+            engine: false,
+            ..Self::new()
+        }
     }
 
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     pub fn state(&self) -> PathBuf {
@@ -45,6 +59,9 @@ impl Room {
             .env("CHAOS_DIR", self.path().join("reports"))
             .current_dir(self.path())
             .stdin(Stdio::null());
+        if !self.engine {
+            command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        }
         command
     }
 

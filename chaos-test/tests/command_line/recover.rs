@@ -3,6 +3,9 @@
 use std::io::Write;
 
 use serde_json::json;
+use testcontainers::bollard::Docker;
+use testcontainers::bollard::models::NetworkCreateRequest;
+use testcontainers::bollard::query_parameters::ListNetworksOptions;
 
 use crate::kit::{Room, Said, journal, runs};
 
@@ -10,7 +13,7 @@ const KILLED: &str = "command_line$subject::it_waits_to_be_killed";
 
 #[test]
 fn what_a_killed_test_left_is_shown_and_then_undone() {
-    let room = Room::new();
+    let room = Room::without_engine();
     let test = room.start_test();
     let (pid, services) = (test.pid().to_string(), test.services());
     test.kill();
@@ -82,14 +85,22 @@ fn what_a_killed_test_left_is_shown_and_then_undone() {
 
 #[test]
 fn a_test_that_runs_is_named_and_never_touched() {
-    let room = Room::new();
+    let room = Room::without_engine();
     let test = room.start_test();
     let services = test.services();
     let before = room.bytes();
     let named = format!("{KILLED} (process {}): it is left alone", test.pid());
     for arguments in [&["recover", "--dry-run"][..], &["recover"]] {
         let said = room.chaos(arguments);
-        said.expect(0, &["runs", &named, "nothing is left"]);
+        said.expect(
+            0,
+            &[
+                "runs",
+                &named,
+                "unknown no container engine",
+                "nothing is left",
+            ],
+        );
         assert_eq!(room.bytes(), before);
         assert!(services.iter().all(|pid| runs(*pid)), "{services:?}");
     }
@@ -104,7 +115,7 @@ fn a_test_that_runs_is_named_and_never_touched() {
 
 #[test]
 fn nothing_is_made_where_nothing_was() {
-    let room = Room::new();
+    let room = Room::without_engine();
     for arguments in [&["recover", "--dry-run"][..], &["recover"], &["doctor"]] {
         assert_eq!(room.chaos(arguments).code, Some(0));
         assert!(!room.state().exists(), "{arguments:?}");
@@ -113,7 +124,7 @@ fn nothing_is_made_where_nothing_was() {
 
 /// A journal that runs a program which leaves a mark, placed with a mode; what both forms say.
 fn with_a_mark(mode: u32) -> (Room, [Said; 2], bool) {
-    let room = Room::new();
+    let room = Room::without_engine();
     let mark = room.path().join("mark");
     let touch = json!({ "verb": "command", "argv": ["touch", mark] });
     room.place_journal("1-1-00000000-1.jsonl", &journal(&touch), mode);
@@ -147,7 +158,7 @@ fn a_journal_that_may_be_forged_is_refused_and_named() {
 
 #[test]
 fn what_somebody_else_puts_back_at_this_moment_is_left() {
-    let room = Room::new();
+    let room = Room::without_engine();
     let nothing = journal(&json!({ "verb": "nothing" }));
     let path = room.place_journal("1-1-00000000-1.jsonl", &nothing, 0o600);
     let busy = std::fs::File::open(path).unwrap();
@@ -164,7 +175,7 @@ fn what_somebody_else_puts_back_at_this_moment_is_left() {
 #[test]
 fn a_directory_that_others_may_write_to_is_refused() {
     use std::os::unix::fs::PermissionsExt;
-    let room = Room::new();
+    let room = Room::without_engine();
     room.place_journal("1-1-00000000-1.jsonl", "", 0o600);
     std::fs::set_permissions(room.state(), std::fs::Permissions::from_mode(0o777)).unwrap();
     for arguments in [&["recover", "--dry-run"][..], &["recover"], &["doctor"]] {
@@ -178,7 +189,7 @@ fn a_directory_that_others_may_write_to_is_refused() {
 
 #[test]
 fn a_step_that_fails_is_left_with_what_a_person_can_do() {
-    let room = Room::new();
+    let room = Room::without_engine();
     let fails = json!({ "verb": "command", "argv": ["sh", "-c", "echo too early >&2; exit 3"] });
     room.place_journal("1-1-00000000-1.jsonl", &journal(&fails), 0o600);
     room.chaos(&["recover"]).expect(
@@ -197,9 +208,8 @@ fn a_step_that_fails_is_left_with_what_a_person_can_do() {
         .expect(0, &["!  journals", "a test was killed", "recover"]);
 }
 
-#[test]
-fn what_an_engine_may_still_make_is_left() {
-    let room = Room::new();
+/// Where the machine's container engine is; without one the test is skipped, visibly.
+fn engine(room: &Room, test: &str) -> Option<String> {
     // A room's command knows of no engine but the one in the usual place.
     let machine = room.chaos(&["doctor", "--require", "docker", "--json"]);
     if machine.code != Some(0) {
@@ -214,9 +224,9 @@ fn what_an_engine_may_still_make_is_left() {
         );
         let _ = writeln!(
             std::io::stderr(),
-            "SKIPPED what_an_engine_may_still_make_is_left: no engine answers"
+            "SKIPPED {test}: no container engine answers"
         );
-        return;
+        return None;
     }
     let machine: serde_json::Value = serde_json::from_str(&machine.out).unwrap();
     let findings = machine["findings"].as_array().unwrap();
@@ -229,6 +239,15 @@ fn what_an_engine_may_still_make_is_left() {
         .split([' ', ','])
         .find(|word| word.contains("://"))
         .unwrap();
+    Some(engine.to_owned())
+}
+
+#[test]
+fn what_an_engine_may_still_make_is_left() {
+    let room = Room::new();
+    let Some(engine) = engine(&room, "what_an_engine_may_still_make_is_left") else {
+        return;
+    };
     let name = format!("chaos-never-made-{}", std::process::id());
     let undo = json!({
         "verb": "remove_container", "service": "cache", "engine": engine, "container": name,
@@ -239,4 +258,57 @@ fn what_an_engine_may_still_make_is_left() {
     room.chaos(&["recover"])
         .expect(1, &[&not_yet, "1 step to undo"]);
     assert_eq!(room.files().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_past_its_time_on_the_engine_is_shown_and_then_removed() {
+    let room = Room::new();
+    let Some(engine) = engine(
+        &room,
+        "what_is_past_its_time_on_the_engine_is_shown_and_then_removed",
+    ) else {
+        return;
+    };
+    let docker = Docker::connect_with_local_defaults().unwrap();
+    let (late, early) = ["late", "early"]
+        .map(|name| format!("chaos-cli-{name}-{}", std::process::id()))
+        .into();
+    for (name, expires) in [(&late, "1"), (&early, "99999999999")] {
+        let labels = [("chaos-test.token", "t"), ("chaos-test.expires", expires)];
+        let request = NetworkCreateRequest {
+            name: name.clone(),
+            labels: Some(
+                labels
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+            ),
+            ..NetworkCreateRequest::default()
+        };
+        docker.create_network(request).await.unwrap();
+    }
+    let names = async || {
+        let listed = docker.list_networks(None::<ListNetworksOptions>).await;
+        let names = listed.unwrap().into_iter().filter_map(|it| it.name);
+        names.collect::<Vec<_>>()
+    };
+    let shown = room.chaos(&["recover", "--dry-run"]);
+    let expected = format!("remove  network {late}, past its time to live");
+    let there = names().await;
+    // The sweep of another run on this engine may come first.
+    if there.contains(&late) {
+        shown.expect(1, &[&expected, "past "]);
+    }
+    let done = room.chaos(&["recover"]);
+    let there = names().await;
+    docker.remove_network(&early).await.unwrap();
+    assert!(!there.contains(&late), "{done:#?}");
+    assert!(there.contains(&early), "{done:#?}");
+    assert!(!shown.out.contains(&early) && !done.out.contains(&early));
+    done.expect(
+        0,
+        &[&format!(
+            "nothing is left in {}, or on {engine}",
+            room.state().display()
+        )],
+    );
 }

@@ -223,7 +223,10 @@ async fn asks_beside_a_container(chaos: &ChaosContext) -> chaos_test::Result {
     crate::subjects::say(&format!("is_refused: {}, {error}", error.is_refused()));
     let second = ChaosContext::start().await?;
     let error = second.lease("orders-db").await.unwrap_err();
-    crate::subjects::say(&format!("second is_refused: {}, {error}", error.is_refused()));
+    crate::subjects::say(&format!(
+        "second is_refused: {}, {error}",
+        error.is_refused()
+    ));
     // There is one place, and its own test has it.
     crate::containers_death::cache(&second, "beside").await?;
     drop(second);

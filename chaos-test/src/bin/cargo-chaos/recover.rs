@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chaos_test::__cli::event::Started;
-use chaos_test::__cli::{self, Came, DeadRun, Leftovers, Swept, Told};
+use chaos_test::__cli::{self, Came, DeadRun, Leftovers, OnEngine, Swept, Told};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::paint::Paint;
@@ -17,8 +17,8 @@ pub(crate) const SUBCOMMAND: Subcommand = Subcommand { define, run };
 const AFTER_HELP: &str = "\
 What a killed test left is undone by the next run of the same user in any case. This does it now,
 for the state directory of this user (CHAOS_STATE_DIR names another one). Tests that run are never
-touched. Exit code 1 says that something is left; so is what a container engine was asked for and
-may still make.
+touched. What is past its time to live on the container engine goes, too, whoever's it was. Exit code
+1 says that something is left; so is what a container engine was asked for and may still make.
 
 Examples:
   cargo chaos recover --dry-run
@@ -81,6 +81,13 @@ fn done(told: &Told, paint: Paint) -> String {
             paint.bad("left   "),
             path.display()
         ),
+        Told::Expired(what, None) => {
+            format!("{}  {what}, past its time to live\n", paint.good("removed"))
+        }
+        Told::Expired(what, Some(why)) => format!(
+            "{}  {what}, past its time to live: {why}\n",
+            paint.bad("FAILED ")
+        ),
     }
 }
 
@@ -134,6 +141,13 @@ fn planned(found: &Leftovers, now_ms: u64, paint: Paint) -> String {
             "{} {}, which nothing needs any more",
             paint.bold("remove "),
             path.display()
+        );
+    }
+    for what in found.expired() {
+        let _ = writeln!(
+            text,
+            "{} {what}, past its time to live",
+            paint.bold("remove ")
         );
     }
     text + &what_is_left(found, paint)
@@ -195,9 +209,21 @@ fn what_is_left(found: &Leftovers, paint: Paint) -> String {
             path.display()
         );
     }
+    if let Some(OnEngine::Unknown(why)) = &found.engine {
+        let _ = writeln!(
+            text,
+            "{} no container engine was asked what is left there: {why}",
+            paint.warning("unknown")
+        );
+    }
     let state = found.state.display();
+    let engine = |joined: &str| match &found.engine {
+        Some(OnEngine::Known { url, .. }) => format!("{joined} on {url}"),
+        _ => String::new(),
+    };
     if found.is_clean() {
-        let _ = writeln!(text, "{} in {state}", paint.good("nothing is left"));
+        let nothing = paint.good("nothing is left");
+        let _ = writeln!(text, "{nothing} in {state}{}", engine(", or"));
         return text;
     }
     let steps: usize = found.dead.iter().map(|dead| dead.steps.len()).sum();
@@ -223,6 +249,11 @@ fn what_is_left(found: &Leftovers, paint: Paint) -> String {
             "file that nothing needs",
             "files that nothing needs",
         ),
+        (
+            found.expired().len(),
+            "thing past its time to live",
+            "things past their time to live",
+        ),
     ];
     let parts: Vec<String> = parts
         .into_iter()
@@ -231,8 +262,9 @@ fn what_is_left(found: &Leftovers, paint: Paint) -> String {
         .collect();
     let _ = writeln!(
         text,
-        "{} in {state}: {}",
+        "{} in {state}{}: {}",
         paint.bad("left"),
+        engine(" and"),
         parts.join(", ")
     );
     text
@@ -318,6 +350,10 @@ mod tests {
             refused: vec![("/j/1.jsonl".into(), "it has a second name".into())],
             empty: vec!["/j/2.jsonl".into()],
             orphans: vec!["/copies/3-1".into()],
+            engine: Some(OnEngine::Known {
+                url: "unix:///run/docker.sock".into(),
+                expired: vec!["network chaos-net-7".into()],
+            }),
         };
         let now_ms = BEGAN_MS + 300_999;
         insta::assert_snapshot!(planned(&found, now_ms, Paint::NONE), @r#"
@@ -332,12 +368,13 @@ mod tests {
                by hand: docker --host unix:///run/docker.sock rm --force --volumes chaos-1
         remove  /j/2.jsonl, which nothing needs any more
         remove  /copies/3-1, which nothing needs any more
+        remove  network chaos-net-7, past its time to live
         runs    shop::chaos$hangs (process 4711): it is left alone
         runs    a test that has just begun: it is left alone
         killed  shop::chaos$hangs (process 4711): its watchdog or another run puts it back now; look again in a moment
         foreign shop::chaos$hangs (process 4711): it was killed in another container, and only a run over there can undo it
         refused /j/1.jsonl: it has a second name; look at it, then put it right or remove it
-        left in /var/tmp/chaos-test-1000: 2 killed tests, 4 steps to undo, 1 journal of another container, 1 journal that is refused, 2 files that nothing needs
+        left in /var/tmp/chaos-test-1000 and on unix:///run/docker.sock: 2 killed tests, 4 steps to undo, 1 journal of another container, 1 journal that is refused, 2 files that nothing needs, 1 thing past its time to live
         "#);
     }
 
@@ -348,5 +385,13 @@ mod tests {
             ..Leftovers::default()
         };
         insta::assert_snapshot!(what_is_left(&found, Paint::NONE), @"nothing is left in /var/tmp/chaos-test-1000");
+        let unasked = Leftovers {
+            engine: Some(OnEngine::Unknown("no socket".to_owned())),
+            ..found
+        };
+        insta::assert_snapshot!(what_is_left(&unasked, Paint::NONE), @r"
+        unknown no container engine was asked what is left there: no socket
+        nothing is left in /var/tmp/chaos-test-1000
+        ");
     }
 }

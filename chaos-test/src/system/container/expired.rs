@@ -6,14 +6,14 @@
 //! unless the process that made it can be seen to run.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use testcontainers::bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
 };
 
 use super::engine::{Engine, Refusal};
-use super::network::NETWORK_LIMIT;
 use super::remove::{self, TOKEN_LABEL};
 use crate::model::identity::ProcessIdentity;
 use crate::system::identity;
@@ -29,57 +29,91 @@ pub(crate) const NAMESPACE_LABEL: &str = "chaos-test.pid-namespace";
 /// How long the engine may take to list what it has.
 const LIST_LIMIT: Duration = Duration::from_secs(10);
 
-/// Removes what is past its time, containers first. What was removed, and what could not be,
-/// in words.
-pub(crate) async fn remove_expired(engine: &Engine, now: Duration) -> (Vec<String>, Vec<String>) {
-    let (mut gone, mut left) = (Vec::new(), Vec::new());
-    let mut note = |kind: &str, name: &str, done: Result<(), Refusal>| match done {
-        Ok(()) => gone.push(format!("{kind} {name}")),
-        Err(refusal) => left.push(format!("{kind} {name}: {refusal}")),
-    };
-    // Another run's sweep may be at it, too: what is gone already is no mistake.
-    for (name, token) in containers(engine, now).await {
-        let done = remove::container(engine, &name, &token, true).await;
-        note("container", &name, done);
+/// Something that is past its time.
+#[derive(Debug)]
+pub(crate) struct Expired {
+    is: Thing,
+    name: String,
+    token: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Thing {
+    Container,
+    Network,
+}
+
+impl fmt::Display for Expired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is = match self.is {
+            Thing::Container => "container",
+            Thing::Network => "network",
+        };
+        write!(f, "{is} {}", self.name)
     }
-    for (name, token) in networks(engine, now).await {
-        let done = remove::network(engine, &name, &token, true).await;
-        note("network", &name, done);
+}
+
+impl Expired {
+    /// Removes it. Another run's sweep may be at it, too: what is gone already is no mistake.
+    pub(crate) async fn remove(&self, engine: &Engine) -> Result<(), Refusal> {
+        match self.is {
+            Thing::Container => remove::container(engine, &self.name, &self.token, true).await,
+            Thing::Network => remove::network(engine, &self.name, &self.token, true).await,
+        }
     }
-    (gone, left)
+}
+
+/// What is past its time, in the order in which it can be removed: networks last.
+///
+/// # Errors
+///
+/// If the engine cannot list what it has.
+pub(crate) async fn find(engine: &Engine) -> Result<Vec<Expired>, Refusal> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default();
+    let mut found = expired(containers(engine).await?, now, Thing::Container);
+    found.extend(expired(networks(engine).await?, now, Thing::Network));
+    Ok(found)
 }
 
 type Labels = HashMap<String, String>;
 
-/// Names and tokens. An engine that cannot list what it has is asked again by a later run.
-async fn containers(engine: &Engine, now: Duration) -> Vec<(String, String)> {
+async fn containers(engine: &Engine) -> Result<Vec<(String, Labels)>, Refusal> {
     let options = ListContainersOptionsBuilder::default()
         .all(true)
         .filters(&HashMap::from([("label", vec![EXPIRES_LABEL])]))
         .build();
     let asked = engine.docker().list_containers(Some(options));
-    let listed = engine.ask("listing containers", LIST_LIMIT, asked).await;
-    let named = listed.unwrap_or_default().into_iter().filter_map(|one| {
+    let listed = engine.ask("listing containers", LIST_LIMIT, asked).await?;
+    let named = listed.into_iter().filter_map(|one| {
         let name = one.names?.into_iter().next()?;
         Some((name.trim_start_matches('/').to_owned(), one.labels?))
     });
-    expired(named, now)
+    Ok(named.collect())
 }
 
-async fn networks(engine: &Engine, now: Duration) -> Vec<(String, String)> {
+async fn networks(engine: &Engine) -> Result<Vec<(String, Labels)>, Refusal> {
     let options = ListNetworksOptionsBuilder::default()
         .filters(&HashMap::from([("label", vec![EXPIRES_LABEL])]))
         .build();
     let asked = engine.docker().list_networks(Some(options));
-    let listed = engine.ask("listing networks", NETWORK_LIMIT, asked).await;
-    let listed = listed.unwrap_or_default().into_iter();
-    expired(listed.filter_map(|one| Some((one.name?, one.labels?))), now)
+    let listed = engine.ask("listing networks", LIST_LIMIT, asked).await?;
+    let named = listed.into_iter();
+    Ok(named
+        .filter_map(|one| Some((one.name?, one.labels?)))
+        .collect())
 }
 
-fn expired(named: impl Iterator<Item = (String, Labels)>, now: Duration) -> Vec<(String, String)> {
-    let expired = named.filter(|(_, labels)| is_expired(labels, now) && !maker_runs(labels));
+fn expired(named: Vec<(String, Labels)>, now: Duration, is: Thing) -> Vec<Expired> {
+    let expired = named
+        .into_iter()
+        .filter(|(_, labels)| is_expired(labels, now) && !maker_runs(labels));
     expired
-        .filter_map(|(name, labels)| Some((name, labels.get(TOKEN_LABEL)?.clone())))
+        .filter_map(|(name, mut labels)| {
+            // What has no token is none of ours.
+            let token = labels.remove(TOKEN_LABEL)?;
+            Some(Expired { is, name, token })
+        })
         .collect()
 }
 
@@ -123,8 +157,8 @@ mod tests {
     }
 
     fn goes(labels: Labels) -> bool {
-        let named = std::iter::once(("name".to_owned(), labels));
-        !expired(named, Duration::from_secs(1000)).is_empty()
+        let named = vec![("name".to_owned(), labels)];
+        !expired(named, Duration::from_secs(1000), Thing::Network).is_empty()
     }
 
     #[test]
