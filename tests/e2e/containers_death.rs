@@ -18,7 +18,7 @@ use crate::engine::{Run, anonymous_volume, name_of};
 use crate::subjects::say;
 
 /// What a child says when the time has come.
-const READY: &str = "ready to be killed";
+pub const READY: &str = "ready to be killed";
 const LABELS: [&str; 8] = [
     "chaos-test.run",
     "chaos-test.test",

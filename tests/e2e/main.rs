@@ -14,6 +14,7 @@ mod fixtures;
 mod green_means_chaos;
 mod hostile;
 mod in_process;
+mod job_containers;
 mod journal_safety;
 mod keep;
 mod kill_points;

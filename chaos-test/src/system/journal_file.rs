@@ -192,7 +192,7 @@ mod tests {
         let first = JournalFile::create(folder.path(), &process).unwrap();
         let stem = first.path().file_stem().unwrap().to_str().unwrap();
         let (start, number) = stem.rsplit_once('-').unwrap();
-        assert!(start.ends_with(&process.boot_id[..8]), "{stem}");
+        assert_eq!(start, stem::of(&process));
         // Other tests of this process take numbers, too.
         let number: u64 = number.parse().unwrap();
         for taken in number + 1..number + 50 {

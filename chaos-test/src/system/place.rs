@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::identity;
+use super::{identity, stem};
 use crate::model::spec::TestSpec;
 
 /// The folder for reports: `CHAOS_DIR`, else `chaos` in cargo's target folder.
@@ -58,7 +58,7 @@ pub(crate) fn run_id() -> String {
         return bare(&id);
     }
     let own = std::process::id();
-    let boot: String = identity::boot_id().chars().take(8).collect();
+    let place = stem::place(identity::boot_id(), identity::namespace());
     // All test binaries of one `cargo test` have the same parent. Any other parent, such as
     // a shell or an editor, lives through many runs.
     let parent = identity::stat(own)
@@ -69,7 +69,7 @@ pub(crate) fn run_id() -> String {
         None => ("process", own),
     };
     let start = identity::stat(pid).map_or(0, |stat| stat.start_time);
-    format!("{kind}-{boot}-{start}-{pid}")
+    format!("{kind}-{place}-{start}-{pid}")
 }
 
 fn is_cargo(pid: u32) -> bool {

@@ -1,8 +1,10 @@
 //! How the names begin of what a context keeps in the state directory.
 //!
 //! A journal is called `<stem>.jsonl`, a copy or scratch folder of its context `<stem>-<k>`.
-//! The stem is `<pid>-<start time>-<boot>-<n>`. It only tells names apart and finds what
-//! nobody can know of any more; everything else is read from the journal itself.
+//! The stem is `<pid>-<start time>-<place>-<n>`, where the place is the boot and the namespace
+//! of process numbers: two containers of one machine, started in the same tick, may each have
+//! a process 2, and share an engine. It only tells names apart and finds what nobody can know
+//! of any more; everything else is read from the journal itself.
 
 use super::identity;
 use crate::model::identity::ProcessIdentity;
@@ -16,8 +18,14 @@ pub(crate) fn of(process: &ProcessIdentity) -> String {
         "{}-{}-{}",
         process.pid,
         process.start_time,
-        boot_digits(&process.boot_id)
+        place(&process.boot_id, process.namespace)
     )
+}
+
+/// What tells processes of one number and start time apart: the digits of a boot and of a
+/// namespace of process numbers.
+pub(crate) fn place(boot_id: &str, namespace: u64) -> String {
+    format!("{}{namespace:x}", boot_digits(boot_id))
 }
 
 /// Whether a journal's name is that of a context of this process.
@@ -43,25 +51,29 @@ pub(crate) fn of_kept(name: &str) -> Option<&str> {
 
 /// Whether the process that a stem names may still run.
 pub(crate) fn may_live(stem: &str) -> bool {
-    let Some((pid, start_time, boot)) = process(stem) else {
+    let Some((pid, start_time, place)) = process(stem) else {
         return true;
     };
-    boot == boot_digits(identity::boot_id())
-        && identity::is_alive(&ProcessIdentity {
-            pid,
-            start_time,
-            boot_id: identity::boot_id().to_owned(),
-            namespace: identity::namespace(),
-        })
+    let (boot_id, namespace) = (identity::boot_id(), identity::namespace());
+    if place != self::place(boot_id, namespace) {
+        // In another namespace of this boot nobody here can tell.
+        return place.starts_with(&boot_digits(boot_id));
+    }
+    identity::is_alive(&ProcessIdentity {
+        pid,
+        start_time,
+        boot_id: boot_id.to_owned(),
+        namespace,
+    })
 }
 
 fn process(stem: &str) -> Option<(u32, u64, &str)> {
     let mut parts = stem.split('-');
     let (pid, start_time) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    let boot = parts.next()?;
+    let place = parts.next()?;
     parts.next()?.parse::<u64>().ok()?;
-    let ours = parts.next().is_none() && boot.bytes().all(|byte| byte.is_ascii_hexdigit());
-    ours.then_some((pid, start_time, boot))
+    let ours = parts.next().is_none() && place.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ours.then_some((pid, start_time, place))
 }
 
 #[cfg(test)]
@@ -84,6 +96,17 @@ mod tests {
     }
 
     #[test]
+    fn namesakes_of_two_containers_have_two_names() {
+        let own = identity::own().unwrap();
+        let contained = ProcessIdentity {
+            namespace: own.namespace + 1,
+            ..own.clone()
+        };
+        assert_ne!(of(&own), of(&contained));
+        assert!(!is_of(&format!("{}-0.jsonl", of(&contained)), &own));
+    }
+
+    #[test]
     fn we_live_and_another_boot_is_dead() {
         let own = identity::own().unwrap();
         assert!(may_live(&format!("{}-0", of(&own))));
@@ -92,6 +115,11 @@ mod tests {
             ..own.clone()
         };
         assert!(!may_live(&format!("{}-0", of(&namesake))));
+        let contained = ProcessIdentity {
+            namespace: own.namespace + 1,
+            ..namesake
+        };
+        assert!(may_live(&format!("{}-0", of(&contained))));
         let earlier_boot = ProcessIdentity {
             boot_id: "00000000-0000".into(),
             ..own
