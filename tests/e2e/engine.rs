@@ -32,11 +32,7 @@ pub struct Run {
 impl Run {
     /// A new run; `None` where no engine answers, and skips are allowed.
     pub fn new(test: &str) -> Option<Self> {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = runtime();
         let found = runtime.block_on(async {
             let docker = docker_client_instance().await.ok()?;
             docker.ping().await.ok()?;
@@ -52,12 +48,22 @@ impl Run {
             crate::subjects::say(&format!("SKIPPED {test}: no container engine answers"));
             return None;
         };
+        Some(Self::by(runtime, docker))
+    }
+
+    /// A new run on this engine.
+    pub fn on(docker: Docker) -> Self {
+        Self::by(runtime(), docker)
+    }
+
+    fn by(runtime: Runtime, docker: Docker) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Some(Self {
+        Self {
             id: format!("e2e-{}-{number}", std::process::id()),
             docker,
             runtime,
-        })
+        }
     }
 
     /// The value of its label.
@@ -193,11 +199,20 @@ impl Run {
     }
 }
 
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 impl Drop for Run {
     fn drop(&mut self) {
         // Only where a test failed is there anything.
         if std::thread::panicking() {
-            self.remove();
+            // The engine may be what failed.
+            let remove = std::panic::AssertUnwindSafe(|| self.remove());
+            let _ = std::panic::catch_unwind(remove);
         }
     }
 }

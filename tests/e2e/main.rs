@@ -10,6 +10,7 @@ mod containers_death;
 mod contract;
 mod death;
 mod engine;
+mod engine_restarts;
 mod fixtures;
 mod green_means_chaos;
 mod hostile;
