@@ -28,12 +28,13 @@ use super::injecting;
 use super::inner::Inner;
 use super::leases::{self, Turn};
 use super::monitor::{Monitor, Watcher};
-use super::process_run::{self, TestIdentity};
+use super::process_run;
 use super::program::Program;
 use super::reserving::{self, Ports, Reserved, Slot};
 use super::rollback::Closure;
 use super::service::Service;
 use super::starting;
+use super::test_identity::TestIdentity;
 
 /// An instant, as a duration since the context started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -25,9 +25,9 @@ use super::fixtures::FixtureCache;
 use super::injecting::Injected;
 use super::leases::Leases;
 use super::monitor::Watcher;
-use super::process_run::TestIdentity;
 use super::recorder::Recorder;
 use super::rollback::Closure;
+use super::test_identity::TestIdentity;
 
 /// What a context is, behind all its handles.
 pub(crate) struct Inner {
