@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::error::Error;
 
-use super::context::Moment;
 use super::engine;
 use super::injecting::{self, Injected, Lifting};
 use super::inner::Inner;
+use super::moment::Moment;
 
 /// A fault in force. Dropping it lifts the fault, and blocks until that is done or the
 /// undo's time limit is over.

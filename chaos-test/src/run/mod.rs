@@ -19,6 +19,7 @@ mod injecting;
 mod inner;
 mod keep;
 mod leases;
+mod moment;
 mod monitor;
 mod process_run;
 mod program;
@@ -58,10 +59,11 @@ use crate::system::Ledger;
 
 #[cfg(feature = "containers")]
 pub use container::{Container, IntoContainer};
-pub use context::{ChaosContext, Moment};
+pub use context::ChaosContext;
 pub use fixtures::{Fixture, FixtureRun};
 pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
+pub use moment::Moment;
 pub use monitor::Monitor;
 pub use program::{EnvValue, Program};
 pub use reserving::{Ports, Reserved, Slot};
