@@ -22,7 +22,7 @@ use crate::system::{Ledger, World};
 
 use super::engine;
 use super::fixtures::FixtureCache;
-use super::injecting::Injected;
+use super::injecting::injected::Injected;
 use super::leases::Leases;
 use super::monitor::Watcher;
 use super::recorder::Recorder;
