@@ -2,12 +2,19 @@
 //!
 //! What it offers stands in the files below, one for each group of methods.
 
-mod at_rollback;
-mod faults;
-mod leases;
+// In the order in which users read about them: rustdoc keeps it, and rustfmt does where a blank
+// line stands between two.
 mod lifecycle;
-mod monitors;
+
 mod services;
+
+mod leases;
+
+mod monitors;
+
+mod faults;
+
+mod at_rollback;
 
 use std::future::Future;
 use std::sync::Arc;
