@@ -10,7 +10,7 @@ use crate::system::state_dir::StateDir;
 use crate::system::{capability, place, survey};
 
 use super::requirements::{self, Demanded};
-use super::{engine, keep, process_run, recovering};
+use super::{engine, keep, process_run, recovering, test_identity};
 
 /// Programs that tests and faults commonly need.
 const PROGRAMS: [&str; 6] = [
@@ -104,7 +104,7 @@ fn judge(name: &str, value: &str) -> VariableIs {
     let said = |error: crate::Error| error.to_string().replace("\n  help: ", "; ");
     match name {
         "CHAOS_REQUIRE" => sound(Demanded::from_environment().map(drop).map_err(said)),
-        "CHAOS_SEED" => sound(process_run::check_seed().map_err(said)),
+        "CHAOS_SEED" => sound(test_identity::check_seed().map_err(said)),
         "CHAOS_KEEP" => sound(keep::is_wanted().map(drop).map_err(said)),
         "CHAOS_MAX_CONTAINERS" if cfg!(feature = "containers") => {
             sound(most_containers().map(drop))

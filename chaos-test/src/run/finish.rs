@@ -16,8 +16,9 @@ use crate::system::Ledger;
 use crate::system::lock::lock;
 use crate::system::service::last_lines;
 
+use super::injecting::lifting;
 use super::inner::Inner;
-use super::{engine, injecting, keep, process_run, rollback};
+use super::{engine, keep, process_run, rollback};
 
 /// How long calls that are still under way may take to end.
 const CALLS_LIMIT: Duration = Duration::from_secs(120);
@@ -282,7 +283,7 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
         outcome.restoration,
         crate::model::outcome::Restoration::Restored { .. }
     );
-    let closed = if injecting::anything_is_stuck(inner) {
+    let closed = if lifting::anything_is_stuck(inner) {
         inner.recorder.close_at_exit()
     } else {
         inner.recorder.close(restored)

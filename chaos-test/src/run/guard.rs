@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::error::Error;
 
-use super::context::Moment;
 use super::engine;
-use super::injecting::{self, Injected, Lifting};
+use super::injecting::calling::VERIFY_LIMIT;
+use super::injecting::injected::Injected;
+use super::injecting::lifting::{self, Lifting};
 use super::inner::Inner;
+use super::moment::Moment;
 
 /// A fault in force. Dropping it lifts the fault, and blocks until that is done or the
 /// undo's time limit is over.
@@ -42,7 +44,7 @@ impl Injection {
     pub async fn lift(self) -> Result<Moment, Error> {
         let (inner, fault) = (Arc::clone(&self.inner), Arc::clone(&self.fault));
         engine::run_on(engine::own(), async move {
-            injecting::lift(&inner, &fault, Lifting::Asked)
+            lifting::lift(&inner, &fault, Lifting::Asked)
                 .await
                 .map(Moment)
         })
@@ -73,18 +75,18 @@ impl Drop for Injection {
             return;
         }
         let (inner, fault) = (Arc::clone(&self.inner), Arc::clone(&self.fault));
-        let limit = self.fault.undo.deadline() + injecting::VERIFY_LIMIT;
+        let limit = self.fault.undo.deadline() + VERIFY_LIMIT;
         if engine::is_own_thread() {
             // Nobody waits for a call that was cancelled, and a worker of the engine that
             // waits for the engine would hold it up.
             engine::own()
-                .spawn(async move { injecting::lift(&inner, &fault, Lifting::Cancelled).await });
+                .spawn(async move { lifting::lift(&inner, &fault, Lifting::Cancelled).await });
             return;
         }
         // What does not end in time goes on, and is in the journal. Its failure is judged
         // when the context ends, not here.
         let _ = engine::block_on_own(limit, async move {
-            let _ = injecting::lift(&inner, &fault, Lifting::Dropped).await;
+            let _ = lifting::lift(&inner, &fault, Lifting::Dropped).await;
         });
     }
 }

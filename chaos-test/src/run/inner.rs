@@ -22,12 +22,12 @@ use crate::system::{Ledger, World};
 
 use super::engine;
 use super::fixtures::FixtureCache;
-use super::injecting::Injected;
+use super::injecting::injected::Injected;
 use super::leases::Leases;
 use super::monitor::Watcher;
-use super::process_run::TestIdentity;
 use super::recorder::Recorder;
 use super::rollback::Closure;
+use super::test_identity::TestIdentity;
 
 /// What a context is, behind all its handles.
 pub(crate) struct Inner {

@@ -10,6 +10,7 @@ pub mod checkup;
 mod container;
 mod context;
 mod engine;
+mod exit;
 mod finish;
 mod fixtures;
 mod guard;
@@ -18,6 +19,7 @@ mod injecting;
 mod inner;
 mod keep;
 mod leases;
+mod moment;
 mod monitor;
 mod process_run;
 mod program;
@@ -35,7 +37,9 @@ mod starting;
 mod stop;
 #[cfg(feature = "cli")]
 pub mod stopping;
+mod summary;
 mod sweep;
+mod test_identity;
 mod window;
 
 use std::future::Future;
@@ -55,10 +59,11 @@ use crate::system::Ledger;
 
 #[cfg(feature = "containers")]
 pub use container::{Container, IntoContainer};
-pub use context::{ChaosContext, Moment};
+pub use context::ChaosContext;
 pub use fixtures::{Fixture, FixtureRun};
 pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
+pub use moment::Moment;
 pub use monitor::Monitor;
 pub use program::{EnvValue, Program};
 pub use reserving::{Ports, Reserved, Slot};
@@ -69,8 +74,8 @@ pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
 
 use finish::Ending;
 use inner::Inner;
-use process_run::TestIdentity;
 use requirements::Demanded;
+use test_identity::TestIdentity;
 
 /// A body that has waited for other tests is looked at again after this time, at least.
 const SHORTEST_LOOK: Duration = Duration::from_millis(10);
@@ -191,7 +196,7 @@ where
     let context = match open(spec) {
         Ok(context) => context,
         Err(error) => {
-            process_run::saw(true);
+            summary::saw(true);
             let message = format!("{}: {error}", spec.path());
             return fail(spec, &message, message.clone());
         }
@@ -379,13 +384,13 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
         _ => None,
     };
     let outcome = finish::end_blocking(inner, Ending::Body(how));
-    stop::wait_if_dying(process_run::EXIT_LIMIT);
+    stop::wait_if_dying(exit::EXIT_LIMIT);
     if let Some(why) = outcome.skipped() {
-        process_run::skipped(&spec.path(), why);
+        summary::skipped(&spec.path(), why);
         // A skipped test that is to panic would fail for not panicking.
         return expected_panic(spec);
     }
-    process_run::saw(!outcome.passed());
+    summary::saw(!outcome.passed());
     if outcome.passed() {
         // Libtest sees the panic that it expects only where everything else is right, too.
         if let Some(message) = panic {

@@ -1,16 +1,13 @@
-//! What all tests of this process share: the run that they belong to, its folders, and
-//! what happens when the process exits.
+//! What all tests of this process share: the run that they belong to with its folders and its
+//! watchdog, and the list of contexts that have not ended.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use crate::error::{Error, Kind};
-use crate::model::event::{Event, JOURNAL_VERSION, Started};
 use crate::model::identity::ProcessIdentity;
-use crate::model::spec::TestSpec;
-use crate::model::test_report::{TestEnd, TestReport};
 use crate::system::World;
 use crate::system::journal_file::JournalFile;
 use crate::system::lock::lock;
@@ -18,12 +15,11 @@ use crate::system::state_dir::StateDir;
 use crate::system::watchdog::{Orders, Watchdog};
 use crate::system::{at_exit, identity, place, terminal};
 
-use super::finish::{self, Ending};
 use super::inner::Inner;
-use super::keep;
 use super::recorder::Recorder;
-use super::reports::{Reports, fragment_name};
-use super::{stop, sweep};
+use super::reports::Reports;
+use super::test_identity::TestIdentity;
+use super::{exit, stop, sweep};
 
 /// The run that this process belongs to.
 pub(crate) struct ProcessRun {
@@ -42,31 +38,6 @@ struct Watch {
     started: OnceLock<Result<Watchdog, String>>,
 }
 
-/// How long a context without the macro is taken to last, which nobody limits.
-const PLAIN_LIMIT: Duration = Duration::from_secs(20 * 60 * 60);
-
-/// Which test a context belongs to.
-#[derive(Clone)]
-pub(crate) struct TestIdentity {
-    pub(super) run: Arc<ProcessRun>,
-    pub(super) package: String,
-    pub(super) binary: String,
-    pub(super) name: String,
-    pub(super) hypothesis: String,
-    pub(super) tags: Vec<String>,
-    pub(super) seed: u64,
-    pub(super) names_breakables: bool,
-    /// How long its body may take.
-    pub(super) body_limit: Duration,
-    /// Whether its containers stay if it fails.
-    pub(super) keeps_failed: bool,
-    /// The macro's tests turn the process red when it exits in the middle of them.
-    pub(super) from_macro: bool,
-    /// The bare name of its files below the run's folder.
-    pub(super) fragment: String,
-    started_ms: u64,
-}
-
 static RUN: Mutex<Option<Arc<ProcessRun>>> = Mutex::new(None);
 /// Contexts that have not ended, for the exit of the process.
 static LIVE: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
@@ -74,18 +45,6 @@ static LIVE: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 static EXITING: AtomicBool = AtomicBool::new(false);
 /// Bodies that took too long and may still burn a core.
 static ABANDONED: Mutex<Vec<String>> = Mutex::new(Vec::new());
-/// What was skipped and why, and how many tests there were.
-static SEEN: Mutex<Seen> = Mutex::new(Seen {
-    tests: 0,
-    failed: 0,
-    skipped: Vec::new(),
-});
-
-struct Seen {
-    tests: usize,
-    failed: usize,
-    skipped: Vec<(String, String)>,
-}
 
 /// The run of this process; the first call sweeps what dead runs left.
 ///
@@ -129,9 +88,22 @@ pub(super) fn current(target_tmpdir: Option<&str>) -> Result<Arc<ProcessRun>, Er
         process,
         watchdog,
     });
-    at_exit::register(on_exit);
+    at_exit::register(exit::on_exit);
     *slot = Some(Arc::clone(&run));
     Ok(run)
+}
+
+/// The run of this process, where it has begun.
+pub(super) fn begun() -> Option<Arc<ProcessRun>> {
+    RUN.lock().ok().and_then(|run| run.clone())
+}
+
+/// Whether this is a forked copy of the process that the tests run in: nothing of theirs is
+/// the copy's to end.
+pub(super) fn is_a_copy() -> bool {
+    // Not locked by a thread of the other process for ever.
+    let run = RUN.try_lock().ok().and_then(|run| run.clone());
+    run.is_some_and(|run| run.process.pid != std::process::id())
 }
 
 /// Whether there is to be a watchdog: `CHAOS_WATCHDOG=off` has none.
@@ -172,123 +144,10 @@ impl ProcessRun {
     }
 
     /// Everything was put back, and the reports are merged.
-    fn farewell(&self) {
+    pub(super) fn farewell(&self) {
         if let Some(Ok(watchdog)) = self.watchdog.started.get() {
             watchdog.farewell();
         }
-    }
-}
-
-impl TestIdentity {
-    /// The identity of a `#[chaos_test]`.
-    pub(super) fn of_spec(spec: &'static TestSpec) -> Result<Self, Error> {
-        let seed = chosen_seed(spec.seed)?;
-        let keeps_failed = keep::is_wanted()?;
-        let run = current(spec.target_tmpdir)?;
-        let mut identity = Self::new(run, place::binary_id(spec), spec.path(), seed, true);
-        identity.package = spec.package.to_owned();
-        identity.hypothesis = spec.hypothesis.to_owned();
-        identity.tags = spec.tags.iter().map(|&tag| tag.to_owned()).collect();
-        identity.names_breakables = spec.breaks.is_some();
-        identity.keeps_failed = keeps_failed;
-        identity.body_limit = spec.body_limit();
-        Ok(identity)
-    }
-
-    /// The identity of a context without the macro.
-    pub(super) fn plain(name: &str) -> Result<Self, Error> {
-        let seed = chosen_seed(None)?;
-        let keeps_failed = keep::is_wanted()?;
-        let run = current(None)?;
-        let program = std::env::current_exe()
-            .ok()
-            .and_then(|exe| Some(exe.file_stem()?.to_string_lossy().into_owned()))
-            .unwrap_or_else(|| "program".to_owned());
-        let variable = |name| std::env::var(name).ok();
-        let package = variable("CARGO_PKG_NAME").unwrap_or_else(|| program.clone());
-        let binary = variable("NEXTEST_BINARY_ID").unwrap_or_else(|| {
-            // Cargo ends the names of test binaries with a hash.
-            let bare = program
-                .rsplit_once('-')
-                .map_or(program.as_str(), |(bare, _)| bare);
-            if bare.replace('_', "-") == package.replace('_', "-") {
-                package.clone()
-            } else {
-                format!("{package}::{bare}")
-            }
-        });
-        let mut identity = Self::new(run, binary, name.to_owned(), seed, false);
-        identity.package = package;
-        identity.keeps_failed = keeps_failed;
-        Ok(identity)
-    }
-
-    fn new(run: Arc<ProcessRun>, binary: String, name: String, seed: u64, macros: bool) -> Self {
-        // Without the macro several contexts may have one name: they are told apart by the
-        // process and a number.
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let attempt = place::attempt();
-        let fragment = if macros {
-            fragment_name(&binary, &name, attempt, None)
-        } else {
-            let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let own = format!("{name} {number}");
-            fragment_name(&binary, &own, attempt, Some(run.process.pid))
-        };
-        Self {
-            package: binary.clone(),
-            binary,
-            name,
-            hypothesis: String::new(),
-            tags: Vec::new(),
-            seed,
-            names_breakables: false,
-            body_limit: PLAIN_LIMIT,
-            keeps_failed: false,
-            from_macro: macros,
-            fragment,
-            started_ms: now_ms(),
-            run,
-        }
-    }
-
-    /// The bare name of its journal and its folder of logs.
-    pub(super) fn stem(&self) -> &str {
-        self.fragment
-            .strip_suffix(".json")
-            .unwrap_or(&self.fragment)
-    }
-
-    /// What is known of the test, for the reports.
-    pub(super) fn report(&self, end: Option<TestEnd>) -> TestReport {
-        TestReport {
-            run: self.run.id.clone(),
-            binary: self.binary.clone(),
-            name: self.name.clone(),
-            attempt: place::attempt(),
-            process: self.run.process.clone(),
-            started_ms: self.started_ms,
-            hypothesis: self.hypothesis.clone(),
-            seed: self.seed,
-            tags: self.tags.clone(),
-            end,
-        }
-    }
-
-    fn started(&self) -> Event {
-        Event::Started(Box::new(Started {
-            version: JOURNAL_VERSION,
-            run: self.run.id.clone(),
-            test: format!("{}${}", self.binary, self.name),
-            process: self.run.process.clone(),
-            wall_clock_ms: self.started_ms,
-            hypothesis: self.hypothesis.clone(),
-            seed: self.seed,
-            tags: self.tags.clone(),
-            reports: self.run.reports.folder(),
-            fragment: self.stem().to_owned(),
-            abandoned: lock(&ABANDONED).clone(),
-        }))
     }
 }
 
@@ -364,170 +223,25 @@ pub(super) fn forget(inner: &Arc<Inner>) {
     live.retain(|context| context.as_ptr() != Arc::as_ptr(inner));
 }
 
+/// No context may be opened any more: the process exits.
+pub(super) fn refuse_contexts() {
+    EXITING.store(true, Ordering::SeqCst);
+}
+
+/// The newest context that has not ended.
+pub(super) fn newest_live() -> Option<Arc<Inner>> {
+    let mut live = lock(&LIVE);
+    live.retain(|context| context.strong_count() > 0);
+    live.last().and_then(Weak::upgrade)
+}
+
 /// A body took too long and was left to itself.
 pub(super) fn abandon(name: &str) {
     let mut abandoned = lock(&ABANDONED);
     abandoned.push(name.to_owned());
 }
 
-/// Counts a test for the summary at the end.
-pub(super) fn saw(failed: bool) {
-    let mut seen = lock(&SEEN);
-    seen.tests += 1;
-    seen.failed += usize::from(failed);
-}
-
-/// Says that a test was skipped, now and again at the end.
-pub(super) fn skipped(name: &str, why: &str) {
-    terminal::say(&format!("chaos-test: SKIPPED {name}: {why}"));
-    let mut seen = lock(&SEEN);
-    seen.tests += 1;
-    seen.skipped.push((name.to_owned(), why.to_owned()));
-}
-
-/// How long the rollback of all contexts may take when the process exits.
-pub(super) const EXIT_LIMIT: Duration = Duration::from_secs(180);
-
-/// Runs when the process exits: ends what is still live, merges the reports, sums up.
-fn on_exit() {
-    if is_a_copy() {
-        return;
-    }
-    EXITING.store(true, Ordering::SeqCst);
-    let mut red = false;
-    // Tests on other threads still run, and may end in between; none may begin any more.
-    while let Some(inner) = next_live() {
-        let why = "the process exited in the middle of the test (`std::process::exit`, or the end \
-                   of `main`)";
-        let ending = if inner.identity.from_macro {
-            red = true;
-            terminal::say(&format!("chaos-test: {}: {why}", inner.identity.name));
-            Ending::ProcessExits(why.to_owned())
-        } else {
-            // One that is kept in a static is only put back, as when it is dropped.
-            Ending::Dropped
-        };
-        let ended = super::engine::block_on_own(EXIT_LIMIT, {
-            let inner = Arc::clone(&inner);
-            async move { finish::end(&inner, ending).await }
-        });
-        if ended.is_err() {
-            forget(&inner);
-        }
-    }
-    stop::wait_if_dying(EXIT_LIMIT);
-    wind_up();
-    if red {
-        // A body that exits with 0 would otherwise turn a broken test green.
-        at_exit::exit_now(101);
-    }
-}
-
-/// Whether this is a forked copy of the process that the tests run in: nothing of theirs is
-/// the copy's to end.
-fn is_a_copy() -> bool {
-    // Not locked by a thread of the other process for ever.
-    let run = RUN.try_lock().ok().and_then(|run| run.clone());
-    run.is_some_and(|run| run.process.pid != std::process::id())
-}
-
-/// Merges the reports, sums up and lets the watchdog go.
-pub(super) fn wind_up() {
-    let Some(run) = RUN.lock().ok().and_then(|run| run.clone()) else {
-        return;
-    };
-    match run.reports.merge() {
-        Ok(path) => {
-            sum_up(&path.to_string_lossy());
-            if !run.state.has_journal_of(&run.process) {
-                run.farewell();
-            }
-        }
-        Err(error) => terminal::say(&format!(
-            "chaos-test: the reports could not be merged: {error}"
-        )),
-    }
-}
-
-/// The newest context that has not ended.
-fn next_live() -> Option<Arc<Inner>> {
-    let mut live = lock(&LIVE);
-    live.retain(|context| context.strong_count() > 0);
-    live.last().and_then(Weak::upgrade)
-}
-
-fn sum_up(report: &str) {
-    let Ok(seen) = SEEN.lock() else { return };
-    // nextest shows one process a test; there the report is the place.
-    if seen.tests == 0 || std::env::var_os("NEXTEST").is_some() {
-        return;
-    }
-    let mut line = format!(
-        "chaos-test: {} chaos {}, {} failed, {} skipped; report: {report}",
-        seen.tests,
-        if seen.tests == 1 { "test" } else { "tests" },
-        seen.failed,
-        seen.skipped.len(),
-    );
-    for (name, why) in &seen.skipped {
-        line.push_str(&format!("\nchaos-test:   skipped {name}: {why}"));
-    }
-    terminal::say(&line);
-}
-
-/// Whether `CHAOS_SEED` makes sense.
-#[cfg(feature = "cli")]
-pub(super) fn check_seed() -> Result<(), Error> {
-    chosen_seed(None).map(drop)
-}
-
-fn chosen_seed(of_test: Option<u64>) -> Result<u64, Error> {
-    if let Ok(text) = std::env::var("CHAOS_SEED")
-        && !text.is_empty()
-    {
-        return parse_seed(&text).ok_or_else(|| {
-            Error::new(
-                Kind::Usage,
-                format!("CHAOS_SEED is `{text}`, which is no number such as 42 or 0x5eed"),
-            )
-        });
-    }
-    Ok(of_test.unwrap_or_else(|| {
-        use std::hash::{BuildHasher, Hasher};
-        // Seeded by the operating system; short, because people copy it.
-        let random = std::collections::hash_map::RandomState::new();
-        random.build_hasher().finish() & 0xffff_ffff
-    }))
-}
-
-fn parse_seed(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seeds_are_decimal_or_hexadecimal() {
-        for (text, seed) in [
-            ("42", Some(42)),
-            ("0x5eed", Some(0x5eed)),
-            ("x", None),
-            ("-1", None),
-        ] {
-            assert_eq!(parse_seed(text), seed, "{text}");
-        }
-    }
+/// The bodies that took too long so far.
+pub(super) fn abandoned() -> Vec<String> {
+    lock(&ABANDONED).clone()
 }

@@ -11,7 +11,8 @@ use crate::system::journal_file::UNBORN;
 use crate::system::state_dir::{self, StateDir};
 
 use super::engine;
-use super::sweep::{self, Patience, Standing, Tell, Told, Who};
+use super::sweep::looking::{Patience, Standing, is_abandoned, look};
+use super::sweep::{self, Tell, Told, Who};
 
 /// What there is in a state directory.
 #[derive(Debug, Default)]
@@ -113,12 +114,12 @@ fn in_state_at(place: PathBuf) -> Result<Leftovers, Error> {
     let mut dead: Vec<(PathBuf, Journal)> = Vec::new();
     for path in files(&state.journals()) {
         if is_unborn(&path) {
-            if sweep::is_abandoned(&path) {
+            if is_abandoned(&path) {
                 found.empty.push(path);
             }
             continue;
         }
-        match sweep::look(&path, &Patience::none()) {
+        match look(&path, &Patience::none()) {
             Ok(Standing::Gone) => {}
             Ok(Standing::Alive) => match read(&path) {
                 // Its watchdog has it, or a run that sweeps.

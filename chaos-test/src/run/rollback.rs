@@ -15,7 +15,7 @@ use crate::system::undo;
 
 use super::Boxed;
 use super::engine;
-use super::injecting::{self, Lifting};
+use super::injecting::lifting::{self, Lifting};
 use super::inner::Inner;
 use super::side_by_side;
 
@@ -37,7 +37,7 @@ pub(super) async fn lift_all(inner: &Arc<Inner>) {
     faults.sort_by_key(|fault| std::cmp::Reverse(fault.entry));
     for fault in faults.iter().filter(|fault| fault.in_force()) {
         // A failure is in the journal, and one failure never stops the rest.
-        let _ = injecting::lift(inner, fault, Lifting::Asked).await;
+        let _ = lifting::lift(inner, fault, Lifting::Asked).await;
     }
 }
 
@@ -80,7 +80,7 @@ async fn put_back(
     let fault = lock(&inner.injected).get(&step.entry).cloned();
     if let Some(fault) = fault {
         // What comes of it is in the journal.
-        let _ = injecting::put_back(&inner, &fault).await;
+        let _ = lifting::put_back(&inner, &fault).await;
         return Ok(());
     }
     match closure {

@@ -12,7 +12,9 @@ use crate::system::service::Unit;
 use crate::system::service::process::{Launch, ServiceProcess};
 
 use super::inner::Inner;
-use super::program::{Filled, Plan, Program};
+use super::program::Program;
+use super::program::placeholders::Filled;
+use super::program::plan::Plan;
 use super::reserving::Slot;
 use super::service::{DEFAULT_PORT, Service, link_name};
 

@@ -18,9 +18,10 @@ use crate::system::signals;
 use crate::system::terminal::say;
 
 use super::engine;
+use super::exit::wind_up;
 use super::finish::{self, Ending};
 use super::inner::Inner;
-use super::process_run::{self, ProcessRun, wind_up};
+use super::process_run::{self, ProcessRun};
 
 /// How often the files are looked for.
 const PACE: Duration = Duration::from_millis(100);

@@ -4,153 +4,37 @@
 //! A run is alive while its journal is locked; only a journal whose lock we get is swept.
 //! Journals that may be forged are refused and left alone.
 
-use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek as _, Write as _};
+pub(super) mod looking;
+mod telling;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::decide::verdict;
-use crate::model::event::{Event, Kept, Record, Started};
+use crate::model::event::{Event, Record};
 use crate::model::identity::ProcessIdentity;
-use crate::model::journal::{self, Journal, Pending, Unreadable};
+use crate::model::journal::{self, Journal, Pending};
 use crate::model::test_report::{TestEnd, TestReport};
-use crate::report::text::{self, kept_lines};
+use crate::report::text;
 use crate::system::journal_file::{JournalFile, UNBORN};
-use crate::system::state_dir::{self, StateDir};
+use crate::system::state_dir::StateDir;
 use crate::system::terminal::say;
-use crate::system::{identity, stem, undo};
+use crate::system::{stem, undo};
 
 use super::reports::Reports;
 use super::{engine, side_by_side};
 
+use looking::{Patience, Standing, is_abandoned, look};
+pub use telling::{Came, Swept, Told};
+
 /// How long a whole sweep may take before it is left to the next run.
 const SWEEP_LIMIT: Duration = Duration::from_secs(120);
-/// After this time a journal that never got its name is from a process that died.
-const UNBORN_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a step stays on disk whose thing is not there and was never said to be made:
 /// longer than an engine is given to make it.
 pub const UNMADE_LIMIT: Duration = Duration::from_secs(90);
-
-/// What came of one step.
-#[derive(Debug, Clone)]
-pub enum Came {
-    /// Nothing is left of it.
-    Undone,
-    /// There is nothing of it, yet: a later run looks for it once more.
-    NotYet,
-    /// What it undoes is left, and why.
-    Failed(String),
-}
-
-/// What was done about one journal.
-#[derive(Debug)]
-pub struct Swept {
-    /// Whose it was.
-    pub started: Started,
-    /// Its steps, in the order in which they ended.
-    pub steps: Vec<(Pending, Came)>,
-    /// What stays on purpose.
-    pub kept: Vec<Kept>,
-    /// Where the journal is, and why it could not be removed though nothing is left in it.
-    pub stays: Option<(PathBuf, io::Error)>,
-}
-
-/// What a sweep has to tell.
-#[derive(Debug)]
-pub enum Told {
-    /// A journal, or the folder of all of them, was left alone.
-    LeftAlone(PathBuf, String),
-    /// What was done about a dead run.
-    Swept(Box<Swept>),
-    /// A copy or scratch folder of a dead run could not be removed.
-    Stays(PathBuf, io::Error),
-    /// Something on the container engine that is past its time to live was removed, or could
-    /// not be, and why.
-    Expired(String, Option<String>),
-}
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LeftAlone(path, why) => {
-                write!(f, "chaos-test: {} was left alone: {why}", path.display())
-            }
-            Self::Swept(swept) => write!(f, "{swept}"),
-            Self::Stays(path, why) => write!(
-                f,
-                "chaos-test: {}, which a dead run left, could not be removed: {why}",
-                path.display()
-            ),
-            Self::Expired(what, None) => write!(
-                f,
-                "chaos-test: {what} was past its time to live, and was removed"
-            ),
-            Self::Expired(what, Some(why)) => write!(
-                f,
-                "chaos-test: {what} is past its time to live, and could not be removed: {why}"
-            ),
-        }
-    }
-}
-
-impl fmt::Display for Swept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let test = &self.started.test;
-        let (mut undone, mut awaited, mut left) = (0, Vec::new(), Vec::new());
-        for (step, came) in &self.steps {
-            let undo = &step.undo;
-            match came {
-                Came::Undone => undone += 1,
-                Came::NotYet => awaited.push(undo.to_string()),
-                Came::Failed(why) => {
-                    left.push(format!("{undo}: {why} (by hand: {})", undo.by_hand()));
-                }
-            }
-        }
-        let steps = if undone == 1 {
-            "step was"
-        } else {
-            "steps were"
-        };
-        // What a service or a link would have undone ended with its process.
-        write!(
-            f,
-            "chaos-test: an earlier run was killed in {test}; {undone} undo {steps} performed now"
-        )?;
-        if !awaited.is_empty() {
-            write!(
-                f,
-                "; the engine was asked for what is not there, and may still make it, so runs \
-                 within {} s look again:\n  {}",
-                UNMADE_LIMIT.as_secs(),
-                awaited.join("\n  ")
-            )?;
-        }
-        if !left.is_empty() {
-            write!(f, "; {} failed:\n  {}", left.len(), left.join("\n  "))?;
-        }
-        let kept = kept_lines(&self.kept);
-        if !kept.is_empty() {
-            // Whoever marked it may have had no time to say so.
-            write!(f, "\nchaos-test: {test}: {}", kept.join("\n"))?;
-        }
-        if let Some((path, why)) = &self.stays {
-            write!(
-                f,
-                "\nchaos-test: {} could not be removed: {why}",
-                path.display()
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// How long the locked journals of dead processes are waited for: the kernel closes a dead
-/// process's files one after the other, and a watchdog may be at work.
-const LOCK_LIMIT: Duration = Duration::from_secs(2);
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Whose journals are looked at.
 #[derive(Debug, Clone)]
@@ -229,10 +113,7 @@ fn find_dead(folder: &Path, who: &Who, tell: &Tell<'_>) -> Vec<Dead> {
             return Vec::new();
         }
     };
-    let patience = Patience {
-        until: Instant::now() + LOCK_LIMIT,
-        has_ended: matches!(who, Who::Process(_)),
-    };
+    let patience = Patience::of_sweep(matches!(who, Who::Process(_)));
     entries
         .flatten()
         .filter(|entry| match who {
@@ -254,80 +135,6 @@ fn find_dead(folder: &Path, who: &Who, tell: &Tell<'_>) -> Vec<Dead> {
             }
         })
         .collect()
-}
-
-/// What a journal is to a sweep.
-pub(super) enum Standing {
-    /// Its writer has just closed it in order, or another sweep has.
-    Gone,
-    /// Its writer lives.
-    Alive,
-    /// Its writer died before it could plan anything. It is locked by us.
-    Empty(File),
-    /// Its writer is dead, and a run over there sweeps it.
-    Elsewhere,
-    /// Its writer is dead. The file is locked by us, and whole up to this byte.
-    Dead(Box<Journal>, File, u64),
-}
-
-/// How long a locked journal of a dead process is waited for.
-pub(super) struct Patience {
-    until: Instant,
-    /// Whether its process has ended for certain. The kernel closes the files of one before it
-    /// shows that it is dead, and not all at once.
-    has_ended: bool,
-}
-
-impl Patience {
-    /// For whoever only looks.
-    #[cfg(feature = "cli")]
-    pub(super) fn none() -> Self {
-        Self {
-            until: Instant::now(),
-            has_ended: false,
-        }
-    }
-
-    fn waits_for(&self, file: &mut File) -> bool {
-        Instant::now() < self.until && (self.has_ended || is_of_dead(file))
-    }
-}
-
-/// Looks at a journal and changes nothing.
-///
-/// # Errors
-///
-/// Why it must be left alone.
-pub(super) fn look(path: &Path, patience: &Patience) -> Result<Standing, String> {
-    let mut file = match state_dir::open_trusted(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Gone),
-        Err(error) => return Err(error.to_string()),
-    };
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::WouldBlock) if patience.waits_for(&mut file) => {
-                std::thread::sleep(LOCK_PAUSE);
-            }
-            Err(TryLockError::WouldBlock) => return Ok(Standing::Alive),
-            Err(TryLockError::Error(error)) => return Err(error.to_string()),
-        }
-    }
-    if !still_there(path, &file) {
-        return Ok(Standing::Gone);
-    }
-    let text = state_dir::read_whole(&mut file).map_err(|error| error.to_string())?;
-    let journal = match Journal::read(&text) {
-        Ok(journal) => journal,
-        Err(Unreadable::Empty) => return Ok(Standing::Empty(file)),
-        Err(why) => return Err(why.to_string()),
-    };
-    if is_elsewhere(&journal.started.process) {
-        return Ok(Standing::Elsewhere);
-    }
-    let whole = text.rfind('\n').map_or(0, |end| end as u64 + 1);
-    Ok(Standing::Dead(Box::new(journal), file, whole))
 }
 
 /// `None` where its writer lives, or where there is nothing in it.
@@ -352,36 +159,6 @@ fn open_dead(path: &Path, patience: &Patience) -> Result<Option<Dead>, String> {
     }
 }
 
-/// Whether the process that a locked journal is of is dead, so that whoever holds the lock is
-/// about to let it go.
-fn is_of_dead(file: &mut File) -> bool {
-    let text = file
-        .rewind()
-        .and_then(|()| state_dir::read_whole(file))
-        .unwrap_or_default();
-    let read = file.rewind().is_ok().then(|| Journal::read(&text).ok());
-    read.flatten().is_some_and(|journal| {
-        let process = &journal.started.process;
-        !is_elsewhere(process) && !identity::is_alive(process)
-    })
-}
-
-/// Whether the name still leads to the file that we locked: another sweep may have removed
-/// it in between.
-fn still_there(path: &Path, file: &File) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (fs::symlink_metadata(path), file.metadata()) {
-        (Ok(named), Ok(opened)) => named.ino() == opened.ino() && named.dev() == opened.dev(),
-        _ => false,
-    }
-}
-
-/// Whether its process numbers mean nothing here: this boot, but another container. A run
-/// over there sweeps it.
-fn is_elsewhere(process: &ProcessIdentity) -> bool {
-    process.boot_id == identity::boot_id() && process.namespace != identity::namespace()
-}
-
 /// The time since an instant, in milliseconds since 1970; none where that is to come.
 fn since(wall_clock_ms: u64) -> Duration {
     let then = SystemTime::UNIX_EPOCH + Duration::from_millis(wall_clock_ms);
@@ -392,17 +169,6 @@ fn remove_unborn(path: &Path) {
     if is_abandoned(path) {
         let _ = fs::remove_file(path);
     }
-}
-
-/// Whether a journal that has no name yet will never get one.
-pub(super) fn is_abandoned(path: &Path) -> bool {
-    fs::symlink_metadata(path)
-        .and_then(|metadata| metadata.modified())
-        .is_ok_and(|modified| {
-            SystemTime::now()
-                .duration_since(modified)
-                .is_ok_and(|age| age > UNBORN_LIMIT)
-        })
 }
 
 /// The steps of dead runs in the order in which they are undone, each with the number of its

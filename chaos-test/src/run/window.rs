@@ -15,9 +15,9 @@ use crate::model::sample::{Sample, Window};
 use crate::model::units::{human, trimmed};
 use crate::system::Ledger;
 
-use super::context::Moment;
 use super::engine;
 use super::inner::Inner;
+use super::moment::Moment;
 use super::monitor::Monitor;
 
 /// What is normal: the samples of a monitor while nothing was broken.

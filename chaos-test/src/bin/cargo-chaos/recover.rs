@@ -81,9 +81,11 @@ fn done(told: &Told, paint: Paint) -> String {
             paint.bad("left   "),
             path.display()
         ),
+        #[cfg(feature = "containers")]
         Told::Expired(what, None) => {
             format!("{}  {what}, past its time to live\n", paint.good("removed"))
         }
+        #[cfg(feature = "containers")]
         Told::Expired(what, Some(why)) => format!(
             "{}  {what}, past its time to live: {why}\n",
             paint.bad("FAILED ")

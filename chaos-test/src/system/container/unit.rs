@@ -1,5 +1,6 @@
-//! One service that is a container: what it is doing, and what faults do to it.
+//! One service that is a container: what it is doing, and what it does as any service.
 
+mod breaking;
 mod making;
 mod starting;
 
@@ -11,24 +12,19 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use testcontainers::bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, NetworkConnectRequest,
-    NetworkDisconnectRequest,
-};
-use testcontainers::bollard::query_parameters::{
-    KillContainerOptionsBuilder, StopContainerOptionsBuilder,
+    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
 };
 use tokio::sync::watch;
 
 use super::advice;
 use super::engine::{Engine, Refusal};
-use super::network::{NETWORK_LIMIT, Network};
+use super::network::Network;
 use super::output::Output;
 use super::permits::Permit;
 use super::recipe::Recipe;
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::system::lock::lock;
-use crate::system::process::Signal;
 use crate::system::service::log::{SinceStart, last_lines};
 use crate::system::service::{Answer, ProcessUnit, Unit};
 use crate::system::world::{Ledger, World};
@@ -38,11 +34,6 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to do anything else, besides what it is told to wait for: less than
 /// a fault may take to look, so that it is the engine that is named.
 pub(super) const ASK_LIMIT: Duration = Duration::from_secs(8);
-/// How long an exit may take to be told once the engine knows of it.
-const EXIT_LIMIT: Duration = Duration::from_secs(10);
-/// How often freezing a container's processes is tried, and what lies between two tries.
-const FREEZE_TRIES: u32 = 10;
-const FREEZE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a container is made under, each time.
 pub(crate) struct Made {
@@ -206,68 +197,6 @@ impl ServiceContainer {
         self.starts.load(Ordering::SeqCst)
     }
 
-    /// Sends a signal to its first process.
-    pub(crate) async fn kill(&self, signal: Signal) -> Result<(), Error> {
-        let _change = self.changing.lock().await;
-        self.expect_end(true);
-        let options = KillContainerOptionsBuilder::default()
-            .signal(&signal.to_string())
-            .build();
-        let docker = self.engine.docker();
-        let sent = docker.kill_container(&self.made.container, Some(options));
-        self.engine
-            .ask(&format!("sending {signal}"), ASK_LIMIT, sent)
-            .await
-            .map_err(|why| {
-                self.expect_end(false);
-                self.refused(&why)
-            })
-    }
-
-    /// Asks it to end and has it killed after its grace period, in whole seconds.
-    pub(crate) async fn stop(&self, grace: Duration) -> Result<(), Error> {
-        let _change = self.changing.lock().await;
-        self.expect_end(true);
-        let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
-        let options = StopContainerOptionsBuilder::default().t(seconds).build();
-        let limit = grace.saturating_add(START_LIMIT);
-        let docker = self.engine.docker();
-        let stopped = docker.stop_container(&self.made.container, Some(options));
-        match self
-            .engine
-            .ask("stopping the container", limit, stopped)
-            .await
-        {
-            Ok(()) => {}
-            Err(why) => {
-                self.expect_end(false);
-                return Err(self.refused(&why));
-            }
-        }
-        self.exits_within(EXIT_LIMIT).await;
-        Ok(())
-    }
-
-    pub(crate) async fn pause(&self) -> Result<(), Error> {
-        let _change = self.changing.lock().await;
-        let docker = self.engine.docker();
-        let mut tries = FREEZE_TRIES;
-        loop {
-            let paused = docker.pause_container(&self.made.container);
-            let paused = self.engine.ask("pausing the container", ASK_LIMIT, paused);
-            tries -= 1;
-            match paused.await {
-                Ok(()) => return Ok(()),
-                // With cgroup v1, runc gives up where the kernel has not frozen all processes
-                // fast enough, and has them go on: on a busy machine that happens by chance.
-                Err(Refusal::Answered(why)) if tries > 0 && why.contains("unable to freeze") => {
-                    tokio::time::sleep(FREEZE_PAUSE).await;
-                }
-                Err(why) => return Err(self.refused(&why)),
-            }
-        }
-    }
-
     /// Starts it again without waiting for it to be ready.
     pub(crate) async fn start_unready(&self) -> Result<(), Error> {
         let _change = self.changing.lock().await;
@@ -289,68 +218,6 @@ impl ServiceContainer {
     /// Its end, for whoever waits for it beside something else.
     pub(super) fn exit(&self) -> Option<Exit> {
         lock(&self.live).exit.clone()
-    }
-
-    /// Whether it is in its network.
-    pub(crate) async fn is_connected(&self) -> Result<bool, Error> {
-        let found = self.inspect().await.map_err(|why| self.refused(&why))?;
-        let networks = found
-            .network_settings
-            .and_then(|settings| settings.networks);
-        let wanted = self.network_name();
-        Ok(networks.is_some_and(|networks| {
-            // It may have been named by its id.
-            networks.contains_key(&wanted)
-                || networks
-                    .values()
-                    .any(|one| one.network_id.as_ref() == Some(&wanted))
-        }))
-    }
-
-    /// The network that faults take it out of.
-    pub(crate) fn network_name(&self) -> String {
-        let own = || self.made.network.name.clone();
-        self.recipe.network.clone().unwrap_or_else(own)
-    }
-
-    pub(crate) async fn disconnect(&self) -> Result<(), Error> {
-        let _change = self.changing.lock().await;
-        let docker = self.engine.docker();
-        let request = NetworkDisconnectRequest {
-            container: self.made.container.clone(),
-            force: Some(false),
-        };
-        let network = self.network_name();
-        let done = docker.disconnect_network(&network, request);
-        self.engine
-            .ask("taking it out of its network", NETWORK_LIMIT, done)
-            .await
-            .map_err(|why| self.refused(&why))
-    }
-
-    /// Puts it into its network again, with the aliases and the address that it had.
-    pub(crate) async fn connect(&self) -> Result<(), Error> {
-        let _change = self.changing.lock().await;
-        if self.is_connected().await? {
-            return Ok(());
-        }
-        let request = NetworkConnectRequest {
-            container: self.made.container.clone(),
-            endpoint_config: lock(&self.live).endpoint.clone(),
-        };
-        let docker = self.engine.docker();
-        let network = self.network_name();
-        let done = docker.connect_network(&network, request);
-        self.engine
-            .ask("putting it into its network", NETWORK_LIMIT, done)
-            .await
-            .map_err(|why| self.refused(&why))?;
-        self.find_ports().await?;
-        match self.state().await? {
-            // Its readiness could not be seen while nobody reached it.
-            ContainerState::Running => self.still_ready().await,
-            _ => Ok(()),
-        }
     }
 
     /// What its ready check saw, while it is not content.

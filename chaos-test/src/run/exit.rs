@@ -1,0 +1,66 @@
+//! What happens when the process exits: what is still live is put back, the reports are merged,
+//! and the tests are summed up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::system::{at_exit, terminal};
+
+use super::finish::{self, Ending};
+use super::{engine, process_run, stop, summary};
+
+/// How long the rollback of all contexts may take when the process exits.
+pub(super) const EXIT_LIMIT: Duration = Duration::from_secs(180);
+
+/// Runs when the process exits: ends what is still live, merges the reports, sums up.
+pub(super) fn on_exit() {
+    if process_run::is_a_copy() {
+        return;
+    }
+    process_run::refuse_contexts();
+    let mut red = false;
+    // Tests on other threads still run, and may end in between; none may begin any more.
+    while let Some(inner) = process_run::newest_live() {
+        let why = "the process exited in the middle of the test (`std::process::exit`, or the end \
+                   of `main`)";
+        let ending = if inner.identity.from_macro {
+            red = true;
+            terminal::say(&format!("chaos-test: {}: {why}", inner.identity.name));
+            Ending::ProcessExits(why.to_owned())
+        } else {
+            // One that is kept in a static is only put back, as when it is dropped.
+            Ending::Dropped
+        };
+        let ended = engine::block_on_own(EXIT_LIMIT, {
+            let inner = Arc::clone(&inner);
+            async move { finish::end(&inner, ending).await }
+        });
+        if ended.is_err() {
+            process_run::forget(&inner);
+        }
+    }
+    stop::wait_if_dying(EXIT_LIMIT);
+    wind_up();
+    if red {
+        // A body that exits with 0 would otherwise turn a broken test green.
+        at_exit::exit_now(101);
+    }
+}
+
+/// Merges the reports, sums up and lets the watchdog go.
+pub(super) fn wind_up() {
+    let Some(run) = process_run::begun() else {
+        return;
+    };
+    match run.reports.merge() {
+        Ok(path) => {
+            summary::sum_up(&path.to_string_lossy());
+            if !run.state.has_journal_of(&run.process) {
+                run.farewell();
+            }
+        }
+        Err(error) => terminal::say(&format!(
+            "chaos-test: the reports could not be merged: {error}"
+        )),
+    }
+}

@@ -1,0 +1,210 @@
+//! Which test a context belongs to, and the seed that it draws from.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, Kind};
+use crate::model::event::{Event, JOURNAL_VERSION, Started};
+use crate::model::spec::TestSpec;
+use crate::model::test_report::{TestEnd, TestReport};
+use crate::system::place;
+
+use super::keep;
+use super::process_run::{self, ProcessRun};
+use super::reports::fragment_name;
+
+/// How long a context without the macro is taken to last, which nobody limits.
+const PLAIN_LIMIT: Duration = Duration::from_secs(20 * 60 * 60);
+
+/// Which test a context belongs to.
+#[derive(Clone)]
+pub(crate) struct TestIdentity {
+    pub(super) run: Arc<ProcessRun>,
+    pub(super) package: String,
+    pub(super) binary: String,
+    pub(super) name: String,
+    pub(super) hypothesis: String,
+    pub(super) tags: Vec<String>,
+    pub(super) seed: u64,
+    pub(super) names_breakables: bool,
+    /// How long its body may take.
+    pub(super) body_limit: Duration,
+    /// Whether its containers stay if it fails.
+    pub(super) keeps_failed: bool,
+    /// The macro's tests turn the process red when it exits in the middle of them.
+    pub(super) from_macro: bool,
+    /// The bare name of its files below the run's folder.
+    pub(super) fragment: String,
+    started_ms: u64,
+}
+
+impl TestIdentity {
+    /// The identity of a `#[chaos_test]`.
+    pub(super) fn of_spec(spec: &'static TestSpec) -> Result<Self, Error> {
+        let seed = chosen_seed(spec.seed)?;
+        let keeps_failed = keep::is_wanted()?;
+        let run = process_run::current(spec.target_tmpdir)?;
+        let mut identity = Self::new(run, place::binary_id(spec), spec.path(), seed, true);
+        identity.package = spec.package.to_owned();
+        identity.hypothesis = spec.hypothesis.to_owned();
+        identity.tags = spec.tags.iter().map(|&tag| tag.to_owned()).collect();
+        identity.names_breakables = spec.breaks.is_some();
+        identity.keeps_failed = keeps_failed;
+        identity.body_limit = spec.body_limit();
+        Ok(identity)
+    }
+
+    /// The identity of a context without the macro.
+    pub(super) fn plain(name: &str) -> Result<Self, Error> {
+        let seed = chosen_seed(None)?;
+        let keeps_failed = keep::is_wanted()?;
+        let run = process_run::current(None)?;
+        let program = std::env::current_exe()
+            .ok()
+            .and_then(|exe| Some(exe.file_stem()?.to_string_lossy().into_owned()))
+            .unwrap_or_else(|| "program".to_owned());
+        let variable = |name| std::env::var(name).ok();
+        let package = variable("CARGO_PKG_NAME").unwrap_or_else(|| program.clone());
+        let binary = variable("NEXTEST_BINARY_ID").unwrap_or_else(|| {
+            // Cargo ends the names of test binaries with a hash.
+            let bare = program
+                .rsplit_once('-')
+                .map_or(program.as_str(), |(bare, _)| bare);
+            if bare.replace('_', "-") == package.replace('_', "-") {
+                package.clone()
+            } else {
+                format!("{package}::{bare}")
+            }
+        });
+        let mut identity = Self::new(run, binary, name.to_owned(), seed, false);
+        identity.package = package;
+        identity.keeps_failed = keeps_failed;
+        Ok(identity)
+    }
+
+    fn new(run: Arc<ProcessRun>, binary: String, name: String, seed: u64, macros: bool) -> Self {
+        // Without the macro several contexts may have one name: they are told apart by the
+        // process and a number.
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let attempt = place::attempt();
+        let fragment = if macros {
+            fragment_name(&binary, &name, attempt, None)
+        } else {
+            let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let own = format!("{name} {number}");
+            fragment_name(&binary, &own, attempt, Some(run.process.pid))
+        };
+        Self {
+            package: binary.clone(),
+            binary,
+            name,
+            hypothesis: String::new(),
+            tags: Vec::new(),
+            seed,
+            names_breakables: false,
+            body_limit: PLAIN_LIMIT,
+            keeps_failed: false,
+            from_macro: macros,
+            fragment,
+            started_ms: now_ms(),
+            run,
+        }
+    }
+
+    /// The bare name of its journal and its folder of logs.
+    pub(super) fn stem(&self) -> &str {
+        self.fragment
+            .strip_suffix(".json")
+            .unwrap_or(&self.fragment)
+    }
+
+    /// What is known of the test, for the reports.
+    pub(super) fn report(&self, end: Option<TestEnd>) -> TestReport {
+        TestReport {
+            run: self.run.id.clone(),
+            binary: self.binary.clone(),
+            name: self.name.clone(),
+            attempt: place::attempt(),
+            process: self.run.process.clone(),
+            started_ms: self.started_ms,
+            hypothesis: self.hypothesis.clone(),
+            seed: self.seed,
+            tags: self.tags.clone(),
+            end,
+        }
+    }
+
+    /// The first line of its journal.
+    pub(super) fn started(&self) -> Event {
+        Event::Started(Box::new(Started {
+            version: JOURNAL_VERSION,
+            run: self.run.id.clone(),
+            test: format!("{}${}", self.binary, self.name),
+            process: self.run.process.clone(),
+            wall_clock_ms: self.started_ms,
+            hypothesis: self.hypothesis.clone(),
+            seed: self.seed,
+            tags: self.tags.clone(),
+            reports: self.run.reports.folder(),
+            fragment: self.stem().to_owned(),
+            abandoned: process_run::abandoned(),
+        }))
+    }
+}
+
+/// Whether `CHAOS_SEED` makes sense.
+#[cfg(feature = "cli")]
+pub(super) fn check_seed() -> Result<(), Error> {
+    chosen_seed(None).map(drop)
+}
+
+fn chosen_seed(of_test: Option<u64>) -> Result<u64, Error> {
+    if let Ok(text) = std::env::var("CHAOS_SEED")
+        && !text.is_empty()
+    {
+        return parse_seed(&text).ok_or_else(|| {
+            Error::new(
+                Kind::Usage,
+                format!("CHAOS_SEED is `{text}`, which is no number such as 42 or 0x5eed"),
+            )
+        });
+    }
+    Ok(of_test.unwrap_or_else(|| {
+        use std::hash::{BuildHasher, Hasher};
+        // Seeded by the operating system; short, because people copy it.
+        let random = std::collections::hash_map::RandomState::new();
+        random.build_hasher().finish() & 0xffff_ffff
+    }))
+}
+
+fn parse_seed(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_decimal_or_hexadecimal() {
+        for (text, seed) in [
+            ("42", Some(42)),
+            ("0x5eed", Some(0x5eed)),
+            ("x", None),
+            ("-1", None),
+        ] {
+            assert_eq!(parse_seed(text), seed, "{text}");
+        }
+    }
+}
