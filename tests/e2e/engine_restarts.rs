@@ -1,6 +1,7 @@
 //! A container engine that is restarted in the middle of a test, which ends what it runs. It is
 //! an engine of this room's own, because the machine's serves others.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,40 +19,86 @@ use crate::containers_death::READY;
 use crate::engine::Run;
 use crate::subjects::say;
 
+/// Namespaces of their own for an engine: what it does to bridges, addresses and mounts does
+/// not touch the machine's, and nothing of it outlives them.
+struct Namespaces(Child);
+
+impl Namespaces {
+    /// Makes them; why not, where this user cannot.
+    fn make() -> Result<Self, String> {
+        let said = |error: std::io::Error| error.to_string();
+        let mut child = Command::new("unshare")
+            .args(["--net", "--mount", "--pid", "--fork", "--mount-proc"])
+            .args(["--kill-child=SIGKILL", "--", "sh", "-c"])
+            .arg("ip link set lo up && dockerd --version && exec sleep 3600")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("`unshare`: {error}"))?;
+        let mut line = String::new();
+        let out = child.stdout.take().unwrap();
+        BufReader::new(out).read_line(&mut line).map_err(said)?;
+        if line.is_empty() {
+            let ended = child.wait_with_output().map_err(said)?;
+            return Err(String::from_utf8_lossy(&ended.stderr).trim().to_owned());
+        }
+        Ok(Self(child))
+    }
+
+    /// What runs a program in them, of these kinds.
+    fn enter(&self, kinds: &[&str]) -> Command {
+        let pid = self.0.id();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let inner = std::fs::read_to_string(children).unwrap();
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--target", inner.split_whitespace().next().unwrap()])
+            .args(kinds)
+            .arg("--");
+        command
+    }
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// An engine in a folder of its own. Dropped, it ends, and everything of it is gone.
 struct Engine {
+    process: Child,
+    // Gone after the engine has ended, and before its folder.
+    namespaces: Namespaces,
     folder: tempfile::TempDir,
     driver: String,
-    process: Child,
 }
 
 impl Engine {
     /// Starts it; `None` where this user cannot, and skips are allowed.
     fn start(test: &str, machine: &Run) -> Option<Self> {
         let info = machine.wait_for(machine.docker().info()).unwrap();
-        let found = Command::new("dockerd").arg("--version").output();
-        let why = match found {
-            Err(error) => Some(format!("`dockerd`: {error}")),
-            Ok(_) if !rustix::process::geteuid().is_root() => {
-                Some("only the superuser can start an engine".to_owned())
+        let namespaces = match Namespaces::make() {
+            Ok(namespaces) => namespaces,
+            Err(why) => {
+                let required = std::env::var("CHAOS_REQUIRE").unwrap_or_default();
+                let mut required = required.split(',').map(str::trim);
+                assert!(!required.any(|word| word == "all"), "{test}: {why}");
+                say(&format!("SKIPPED {test}: {why}"));
+                return None;
             }
-            Ok(_) => None,
         };
-        if let Some(why) = why {
-            let required = std::env::var("CHAOS_REQUIRE").unwrap_or_default();
-            let mut required = required.split(',').map(str::trim);
-            assert!(!required.any(|word| word == "all"), "{test}: {why}");
-            say(&format!("SKIPPED {test}: {why}"));
-            return None;
-        }
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), "{}").unwrap();
         let driver = info.driver.unwrap();
-        let process = daemon(folder.path(), &driver);
+        let process = daemon(&namespaces, folder.path(), &driver);
         let mut engine = Self {
+            process,
+            namespaces,
             folder,
             driver,
-            process,
         };
         engine.until_it_answers(machine);
         Some(engine)
@@ -87,12 +134,19 @@ impl Engine {
     }
 
     fn end(&mut self) {
-        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        self.terminate();
         self.process.wait().unwrap();
     }
 
+    /// Asked to, it ends what it runs, and then itself.
+    fn terminate(&self) {
+        let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap_or_default();
+        let mut kill = self.namespaces.enter(&["--pid"]);
+        let _ = kill.args(["kill", pid.trim()]).status();
+    }
+
     fn start_again(&mut self, machine: &Run) {
-        self.process = daemon(self.folder.path(), &self.driver);
+        self.process = daemon(&self.namespaces, self.folder.path(), &self.driver);
         self.until_it_answers(machine);
     }
 
@@ -127,14 +181,16 @@ impl Engine {
     }
 }
 
-fn daemon(folder: &Path, driver: &str) -> Child {
+fn daemon(namespaces: &Namespaces, folder: &Path, driver: &str) -> Child {
     let log = std::fs::File::options()
         .create(true)
         .append(true)
         .open(folder.join("log"))
         .unwrap();
     let at = |name: &str| folder.join(name);
-    Command::new("dockerd")
+    namespaces
+        .enter(&["--net", "--mount", "--pid"])
+        .arg("dockerd")
         .arg("--config-file")
         .arg(at("config.json"))
         .arg("--host")
@@ -146,8 +202,7 @@ fn daemon(folder: &Path, driver: &str) -> Child {
         .arg("--pidfile")
         .arg(at("pid"))
         .args(["--storage-driver", driver])
-        // The machine's own engine has the usual bridge, and the rules.
-        .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
+        .args(["--iptables=false", "--ip6tables=false"])
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
@@ -157,8 +212,8 @@ fn daemon(folder: &Path, driver: &str) -> Child {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Asked, it ends what it runs.
-        if kill_process(Pid::from_child(&self.process), Signal::TERM).is_ok() {
+        if self.process.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.terminate();
             let _ = self.process.wait();
         }
     }
@@ -167,8 +222,9 @@ impl Drop for Engine {
 /// A child with a paused container on that engine.
 fn paused(run: &Run, engine: &Engine) -> Started {
     let test = "containers_death::it_has_a_paused_container";
-    let child: Rerun = run
-        .watched(test, Folder::default())
+    // Where that engine publishes ports, and otherwise among our own processes.
+    let child = Rerun::by(engine.namespaces.enter(&["--net"]), test, Folder::default())
+        .env("CHAOS_RUN_ID", run.id())
         .env("DOCKER_HOST", engine.url());
     let mut child = child.start();
     child.until_printed(READY);

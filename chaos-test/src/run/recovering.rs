@@ -12,7 +12,7 @@ use crate::system::state_dir::{self, StateDir};
 
 use super::engine;
 use super::sweep::looking::{Patience, Standing, is_abandoned, look};
-use super::sweep::{self, Tell, Told, Who};
+use super::sweep::{self, Tell, Who};
 
 /// What there is in a state directory.
 #[derive(Debug, Default)]
@@ -175,6 +175,7 @@ pub fn recover(tell: &Tell<'_>) -> Result<Leftovers, Error> {
 /// is to be told of that.
 #[cfg(feature = "containers")]
 async fn on_engine(remove: Option<&Tell<'_>>) -> Option<OnEngine> {
+    use super::sweep::Told;
     use crate::system::container::{Engine, expired};
     let engine = match Engine::find().await {
         Ok(engine) => engine,
