@@ -20,6 +20,7 @@ mod kill_points;
 mod leases;
 mod measuring;
 mod ordinary;
+mod overwrite;
 mod programs;
 mod reserved;
 mod stopping;

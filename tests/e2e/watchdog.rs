@@ -6,39 +6,15 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use chaos_test::prelude::*;
-use chaos_test::{Effect, Error, Fault, Journal, ReadOnlySystem, System, Target, Undo, process};
+use chaos_test::{Journal, Target, process};
 use chaos_test_fixtures::rerun::{Ended, Folder, Rerun, Started};
 
+use crate::overwrite::Overwrite;
 use crate::subjects::say;
 use crate::victims::{inventory_program, processes_with, runs, watch};
 
 /// What a child says when the time has come.
 const READY: &str = "ready for its end";
-
-/// A file that a fault changes.
-#[derive(Debug)]
-pub struct Overwrite(pub std::path::PathBuf);
-
-impl Fault for Overwrite {
-    fn targets(&self) -> Vec<Target> {
-        vec![Target::File(self.0.clone())]
-    }
-
-    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
-        system.undo_restoring(&self.0)
-    }
-
-    async fn apply(&self, _: &System) -> Result<(), Error> {
-        std::fs::write(&self.0, "broken").map_err(|error| Error::msg(error.to_string()))
-    }
-
-    async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
-        match std::fs::read_to_string(&self.0) {
-            Ok(text) if text == "broken" => Ok(Effect::Active),
-            other => Ok(Effect::Absent(format!("{other:?}"))),
-        }
-    }
-}
 
 /// A child with two processes, one of them stopped, a scratch folder and a changed file; it
 /// ends as its environment says.
