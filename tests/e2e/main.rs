@@ -11,6 +11,7 @@ mod contract;
 mod death;
 mod engine;
 mod fixtures;
+mod forked;
 mod green_means_chaos;
 mod hostile;
 mod in_process;
