@@ -22,6 +22,7 @@ mod leases;
 mod measuring;
 mod ordinary;
 mod overwrite;
+mod plain;
 mod programs;
 mod reserved;
 mod stopping;
