@@ -2,6 +2,7 @@
 //! run is needed for that.
 
 mod missing;
+mod out_of_memory;
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
