@@ -1,12 +1,12 @@
 //! A test process that is killed, and no watchdog beside it: the next run first undoes what
 //! it left, and its own report says what happened.
 
-use std::path::PathBuf;
-
 use chaos_test::prelude::*;
 use chaos_test::{Effect, Error, Fault, ReadOnlySystem, System, Target, Undo};
 use chaos_test_fixtures::rerun::{Folder, Rerun};
 
+use crate::overwrite::Overwrite;
+use crate::subjects::say;
 use crate::victims::{processes_with, runs};
 
 /// Kills a subject in the middle; what it left.
@@ -118,41 +118,38 @@ enum AfterCopy {
     WaitToBeKilled,
 }
 
+/// An [`Overwrite`] whose copy is taken, and whose undo step may never come.
 #[derive(Debug)]
-struct Overwrite(PathBuf, AfterCopy);
+struct OverwriteAfter(Overwrite, AfterCopy);
 
-impl Fault for Overwrite {
+impl Fault for OverwriteAfter {
     fn targets(&self) -> Vec<Target> {
-        vec![Target::File(self.0.clone())]
+        self.0.targets()
     }
 
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
-        let undo = system.undo_restoring(&self.0)?;
+        let undo = self.0.prepare(system).await?;
         match self.1 {
             AfterCopy::GoOn => {}
             AfterCopy::Panic => panic!("after the copy"),
             AfterCopy::WaitToBeKilled => {
-                use std::io::Write as _;
-                let _ = writeln!(std::io::stderr(), "ready to be killed");
+                say("ready to be killed");
                 std::future::pending::<()>().await;
             }
         }
         Ok(undo)
     }
 
-    async fn apply(&self, _: &System) -> Result<(), Error> {
-        std::fs::write(&self.0, "broken").map_err(|error| Error::msg(error.to_string()))
+    async fn apply(&self, system: &System) -> Result<(), Error> {
+        self.0.apply(system).await
     }
 
-    async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
-        match std::fs::read_to_string(&self.0) {
-            Ok(text) if text == "broken" => Ok(Effect::Active),
-            other => Ok(Effect::Absent(format!("{other:?}"))),
-        }
+    async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
+        self.0.verify(system).await
     }
 
-    fn hits(&self, _: &ReadOnlySystem) -> Option<u64> {
-        Some(1)
+    fn hits(&self, system: &ReadOnlySystem) -> Option<u64> {
+        self.0.hits(system)
     }
 }
 
@@ -161,7 +158,8 @@ async fn overwrite(chaos: &ChaosContext, after_copy: AfterCopy) -> chaos_test::R
     let path = folder.path().join("config");
     std::fs::write(&path, "sound")?;
     chaos.may_break(&Target::File(path.clone()));
-    let injected = chaos.inject(Overwrite(path.clone(), after_copy)).await;
+    let fault = OverwriteAfter(Overwrite(path), after_copy);
+    let injected = chaos.inject(fault).await;
     assert_eq!(injected.is_ok(), after_copy == AfterCopy::GoOn);
     Ok(())
 }

@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use chaos_test::prelude::*;
 use chaos_test::{
     Effect, Error, ReadOnlySystem, Reading, RunStatus, System, Target, Undo, Verdict, process,
 };
-use chaos_test_fixtures::rerun::{Ended, Rerun};
+use chaos_test_fixtures::rerun::{Ended, Folder, Rerun};
 
 use crate::bad_input::{nothing_left, outcome};
 use crate::victims::{inventory, inventory_program};
@@ -27,6 +28,7 @@ enum How {
     PanicsInApply,
     WritesLate,
     BlocksAndWritesLate,
+    NeverEnds,
 }
 
 impl Fault for Hostile {
@@ -46,6 +48,12 @@ impl Fault for Hostile {
         match self.how {
             How::WritesLate => tokio::time::sleep(secs(60)).await,
             How::BlocksAndWritesLate => std::thread::sleep(secs(7)),
+            How::NeverEnds => {
+                std::fs::write(&self.path, "broken").unwrap();
+                loop {
+                    std::thread::park();
+                }
+            }
             How::PanicsInApply => panic!("apply fell over"),
             How::StaysActive | How::PanicsInHits => {}
         }
@@ -67,10 +75,15 @@ impl Fault for Hostile {
     }
 }
 
-/// A sound file, below the folder that the parent looks into.
-fn sound_file(chaos: &ChaosContext, how: How) -> Hostile {
+/// The folder that the parent looks into.
+fn folder_of_child() -> PathBuf {
     let folder = std::env::var_os("HOSTILE_FOLDER").expect("the parent names a folder");
-    let path = PathBuf::from(folder).join("file");
+    folder.into()
+}
+
+/// A sound file in there.
+fn sound_file(chaos: &ChaosContext, how: How) -> Hostile {
+    let path = folder_of_child().join("file");
     std::fs::write(&path, "sound").unwrap();
     chaos.may_break(&Target::File(path.clone()));
     Hostile { path, how }
@@ -112,6 +125,24 @@ async fn its_apply_blocks(chaos: &ChaosContext) -> chaos_test::Result {
     let late = sound_file(chaos, How::BlocksAndWritesLate);
     let _guard = chaos.inject(late).await?;
     Ok(())
+}
+
+#[chaos_test(timeout = "300ms")]
+#[ignore = "another test runs it as a child"]
+async fn its_apply_never_ends(chaos: &ChaosContext) -> chaos_test::Result {
+    let _guard = chaos.inject(sound_file(chaos, How::NeverEnds)).await?;
+    Ok(())
+}
+
+/// Keeps its process there until it is told to go.
+#[test]
+#[ignore = "another test runs it as a child"]
+fn it_stays_until_it_is_told_to_go() {
+    let go = folder_of_child().join("go");
+    let end = Instant::now() + secs(120);
+    while !go.exists() && Instant::now() < end {
+        std::thread::sleep(ms(5));
+    }
 }
 
 #[chaos_test]
@@ -275,6 +306,38 @@ fn an_apply_that_cannot_be_given_up_is_left_to_the_next_run() {
     let file = std::fs::read_to_string(ran.folder.path().join("file")).unwrap();
     assert_eq!(file, "sound", "{}", next.output());
     nothing_left(&next);
+}
+
+/// What still writes would write behind the back of whoever undid it.
+#[test]
+fn what_never_ends_is_undone_by_nobody_before_its_process_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = || std::fs::read_to_string(folder.path().join("file")).unwrap();
+    let mut child = Rerun::of("hostile::its_apply_never_ends")
+        .beside("hostile::it_stays_until_it_is_told_to_go")
+        .env("RUST_TEST_THREADS", "2")
+        .env("HOSTILE_FOLDER", folder.path())
+        .start();
+    // Its test is over, and its process is not.
+    child.until_printed("its_apply_never_ends: not everything was put back; its watchdog tries");
+    let journals = child.folder().state().join("journals");
+    let journal = Folder::files(&journals);
+    assert_eq!(journal.len(), 1, "{}", child.output());
+    let other = Rerun::of("subjects::it_skips_itself")
+        .env("CHAOS_STATE_DIR", child.folder().state())
+        .env_remove("CHAOS_REQUIRE")
+        .run();
+    let output = other.output();
+    assert!(other.status.success(), "{output}");
+    assert!(!output.contains("an earlier run was killed"), "{output}");
+    assert_eq!(file(), "broken", "{output}");
+    assert_eq!(Folder::files(&journals), journal, "{output}");
+
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    let ended = child.wait();
+    assert!(!ended.status.success(), "{}", ended.output());
+    assert_eq!(file(), "sound", "{}", ended.output());
+    nothing_left(&ended);
 }
 
 #[test]

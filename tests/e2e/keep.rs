@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use chaos_test::prelude::*;
-use chaos_test::{Error, Event, Outcome, Restoration, container};
+use chaos_test::{Error, Event, Outcome, Restoration, RunStatus, container};
 use chaos_test_fixtures::rerun::{Ended, Folder};
 
 use crate::containers_death::cache;
@@ -49,6 +49,16 @@ async fn it_fails_and_waits(chaos: &ChaosContext) -> chaos_test::Result {
         std::future::pending::<()>().await;
         Ok::<_, TestError>(())
     })?;
+    Ok(())
+}
+
+#[chaos_test(requires(docker))]
+#[ignore = "another test runs it as a child"]
+async fn it_waits_with_a_container(chaos: &ChaosContext) -> chaos_test::Result {
+    let cache = cache(chaos, "cache").await?;
+    let _pause = chaos.inject(container::pause(&cache)).await?;
+    say("ready to be stopped");
+    std::future::pending::<()>().await;
     Ok(())
 }
 
@@ -191,6 +201,30 @@ fn nothing_stays_of_a_test_that_passed_or_was_skipped() {
         assert!(!ended.output().contains("kept"), "{}", ended.output());
         run.assert_nothing_left(&ended.output());
     }
+}
+
+/// Nobody learns anything from a container whose test was stopped before it could fail.
+#[test]
+fn nothing_stays_of_a_test_that_was_stopped() {
+    let Some(run) = Run::new("nothing_stays_of_a_test_that_was_stopped") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let stop = folder.path().join("stop");
+    let child = run.child("keep::it_waits_with_a_container", Folder::default());
+    let child = child.env("CHAOS_KEEP", "failed");
+    let mut child = child.env("CHAOS_STOP_FILE", &stop).start();
+    child.until_printed("ready to be stopped");
+    assert_eq!(run.containers().len(), 1, "{}", child.output());
+    std::fs::write(&stop, "").unwrap();
+    let ended = child.wait();
+    let output = ended.output();
+    assert!(!ended.status.success(), "{output}");
+    let Outcome { status, .. } = outcome(&run, &ended);
+    assert!(matches!(status, RunStatus::Interrupted(_)), "{status:?}");
+    assert!(!output.contains("kept"), "{output}");
+    assert!(ended.leftovers().is_empty(), "{output}");
+    run.assert_nothing_left(&output);
 }
 
 #[test]

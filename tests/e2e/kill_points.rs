@@ -16,9 +16,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::containers_death::{cache, only_awaits};
 use crate::engine::Run;
+use crate::overwrite::Overwrite;
 use crate::subjects::say;
 use crate::victims::{come_in, inventory_program, processes_with};
-use crate::watchdog::Overwrite;
 
 /// After which journal write a child, or its watchdog, kills itself.
 const KILL_AT: &str = "CHAOS_TEST_KILL_AT";

@@ -2,6 +2,7 @@
 //! run beside each other; in one process and across processes.
 
 mod alone;
+mod broken;
 mod refused;
 mod stage;
 

@@ -1,5 +1,7 @@
 //! The emergency stop: everything is put back at once, and what was stopped says so.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +14,7 @@ use rustix::process::{Pid, Signal as Raw, kill_process};
 
 use crate::bad_input::nothing_left;
 use crate::subjects::say;
-use crate::victims::{inventory, watch};
+use crate::victims::{inventory, processes_with, runs, watch};
 
 /// What a child says when the time has come.
 const READY: &str = "ready to be stopped";
@@ -53,6 +55,18 @@ fn it_blocks(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
     loop {
         std::thread::park();
     }
+}
+
+/// It says nothing on standard error, which nobody may read.
+#[chaos_test]
+#[ignore = "another test runs it as a child"]
+async fn silently_it_waits(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
+    let requests = watch(chaos, inventory);
+    let _hang = chaos.inject(process::stop(inventory)).await?;
+    requests.over(ms(1)).await?;
+    chaos.note(READY);
+    std::future::pending::<()>().await;
+    Ok(())
 }
 
 /// Its rollback does not come to an end.
@@ -164,6 +178,76 @@ fn a_second_signal_ends_it_at_once_and_the_watchdog_does_the_rest() {
     let ended = child.wait();
     assert_eq!(ended.status.signal(), Some(Raw::INT.as_raw()));
     nothing_left(&ended);
+}
+
+/// A pipe that nobody reads, and that takes nothing more. It is one as long as it is open.
+fn full_pipe(path: &Path) -> std::fs::File {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success(), "{made}");
+    let mut options = std::fs::File::options();
+    // Only this side does not wait for room: who opens it by its name does.
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK);
+    let mut pipe = options.open(path).unwrap();
+    let full = loop {
+        if let Err(error) = pipe.write(b"x") {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+    pipe
+}
+
+fn until(what: &str, child: &Started, so: impl Fn(&Started) -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !so(child) {
+        let output = child.output();
+        assert!(
+            Instant::now() < end,
+            "it never came to this: {what}\n{output}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// As where a terminal is held (Ctrl-S), or a pager is not scrolled.
+#[test]
+fn nobody_needs_to_read_what_is_said_for_everything_to_be_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stderr");
+    let pipe = full_pipe(&path);
+    let mut launcher = Command::new("sh");
+    let script = r#"exec env --default-signal=TERM "$@" 2>"$0""#;
+    launcher.args(["-c", script]).arg(&path);
+    let child = Rerun::by(launcher, "stopping::silently_it_waits", Folder::default());
+    // After one that has passed, so that there is a sum to be said at the end.
+    let child = child.beside("contract::a_fault_of_ones_own");
+    let child = child.env("RUST_TEST_THREADS", "1").unwatched().start();
+    let journals = |child: &Started| Folder::files(&child.folder().state().join("journals"));
+    let text = |path: &std::path::PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    until("it breaks something", &child, |child| {
+        journals(child)
+            .iter()
+            .any(|path| text(path).contains(READY))
+    });
+    let reports = child.folder().reports().to_string_lossy().into_owned();
+    let others = |child: &Started| {
+        let mut others = processes_with(&reports);
+        others.retain(|pid| *pid != child.pid());
+        others
+    };
+    assert_ne!(others(&child), Vec::<u32>::new());
+    send(&child, Raw::TERM);
+    until("everything is put back", &child, |child| {
+        others(child).is_empty() && journals(child).is_empty()
+    });
+    until("it dies of the signal", &child, |child| !runs(child.pid()));
+    let ended = child.wait();
+    assert_eq!(ended.status.signal(), Some(Raw::TERM.as_raw()));
+    interrupted(&ended, "SIGTERM");
+    drop(pipe);
 }
 
 /// Two tests, one after the other: the first one is stopped, the second one never begins.

@@ -1,50 +1,27 @@
 //! A test process that ends in a bad way: its watchdog puts everything back, and no other
 //! run is needed for that.
 
+mod missing;
+mod out_of_memory;
+
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use chaos_test::prelude::*;
-use chaos_test::{Effect, Error, Fault, Journal, ReadOnlySystem, System, Target, Undo, process};
+use chaos_test::{Journal, Target, process};
 use chaos_test_fixtures::rerun::{Ended, Folder, Rerun, Started};
 
+use crate::overwrite::Overwrite;
 use crate::subjects::say;
 use crate::victims::{inventory_program, processes_with, runs, watch};
 
 /// What a child says when the time has come.
 const READY: &str = "ready for its end";
 
-/// A file that a fault changes.
-#[derive(Debug)]
-pub struct Overwrite(pub std::path::PathBuf);
-
-impl Fault for Overwrite {
-    fn targets(&self) -> Vec<Target> {
-        vec![Target::File(self.0.clone())]
-    }
-
-    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
-        system.undo_restoring(&self.0)
-    }
-
-    async fn apply(&self, _: &System) -> Result<(), Error> {
-        std::fs::write(&self.0, "broken").map_err(|error| Error::msg(error.to_string()))
-    }
-
-    async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
-        match std::fs::read_to_string(&self.0) {
-            Ok(text) if text == "broken" => Ok(Effect::Active),
-            other => Ok(Effect::Absent(format!("{other:?}"))),
-        }
-    }
-}
-
-/// A child with two processes, one of them stopped, a scratch folder and a changed file; it
-/// ends as its environment says.
-#[chaos_test]
-#[ignore = "another test runs it as a child"]
-async fn it_ends_badly(chaos: &ChaosContext) -> chaos_test::Result {
+/// Has two processes, one of them stopped, a scratch folder and a changed file; says so, and
+/// does what is asked for.
+async fn break_all(chaos: &ChaosContext, end: impl AsyncFnOnce()) -> chaos_test::Result {
     let file = std::path::PathBuf::from(std::env::var("WATCHDOG_FILE")?);
     std::fs::write(chaos.scratch_dir()?.join("dump"), "of no use")?;
     let sleeper = Program::new("sh")
@@ -60,13 +37,22 @@ async fn it_ends_badly(chaos: &ChaosContext) -> chaos_test::Result {
     let _hang = chaos.inject(process::stop(&inventory)).await?;
     requests.over(ms(1)).await?;
     say(READY);
-    match std::env::var("WATCHDOG_END")?.as_str() {
+    end().await;
+    Ok(())
+}
+
+/// A child that ends as its environment says.
+#[chaos_test]
+#[ignore = "another test runs it as a child"]
+async fn it_ends_badly(chaos: &ChaosContext) -> chaos_test::Result {
+    let end = std::env::var("WATCHDOG_END")?;
+    let end = async || match end.as_str() {
         "abort" => std::process::abort(),
         "overflow" => overflow(0),
         "waits" => std::future::pending::<()>().await,
         other => panic!("{other}"),
-    }
-    Ok(())
+    };
+    break_all(chaos, end).await
 }
 
 /// Runs out of stack.
@@ -134,7 +120,7 @@ fn put_back(ended: &Ended, file: &std::path::Path) {
     assert_eq!(std::fs::read_to_string(file).unwrap(), "sound", "{output}");
     crate::bad_input::nothing_left(ended);
     let junit = ended.junit();
-    assert!(junit.contains("it_ends_badly"), "{junit}");
+    assert!(junit.contains("watchdog::"), "{junit}");
     assert!(
         junit.contains("the test started and never ended"),
         "{junit}"

@@ -54,10 +54,11 @@ pub(super) fn wind_up() {
     };
     match run.reports.merge() {
         Ok(path) => {
-            summary::sum_up(&path.to_string_lossy());
             if !run.state.has_journal_of(&run.process) {
                 run.farewell();
             }
+            // Last, because it may have no reader.
+            summary::sum_up(&path.to_string_lossy());
         }
         Err(error) => terminal::say(&format!(
             "chaos-test: the reports could not be merged: {error}"

@@ -25,6 +25,9 @@ use super::process_run::{self, ProcessRun};
 
 /// How often the files are looked for.
 const PACE: Duration = Duration::from_millis(100);
+/// How long the reports may take to be merged and summed up before this process dies of a
+/// signal. What is not merged by then its watchdog merges, or the next run.
+const WIND_UP_LIMIT: Duration = Duration::from_secs(5);
 
 static STOPPED: Mutex<Option<String>> = Mutex::new(None);
 
@@ -168,8 +171,9 @@ async fn hear_signals() {
         for inner in process_run::live() {
             finish::end(&inner, Ending::Interrupted(first.to_string())).await;
         }
-        // Merging reads and writes files.
-        let _ = tokio::task::spawn_blocking(wind_up).await;
+        // Merging reads and writes files; whoever is to read the sum may have stopped reading.
+        let wound_up = tokio::task::spawn_blocking(wind_up);
+        let _ = tokio::time::timeout(WIND_UP_LIMIT, wound_up).await;
     };
     tokio::select! {
         () = ended => signals::die_of(first),
