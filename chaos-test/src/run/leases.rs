@@ -16,13 +16,12 @@ use std::time::{Duration, Instant};
 use crate::decide::turns;
 use crate::error::{Error, Kind};
 use crate::model::spec::TestSpec;
-use crate::system::journal_file;
-use crate::system::lease::{Claim, Holder, Lock, Side};
+use crate::system::lease::{Claim, Lock, Side};
 use crate::system::lock::lock;
 
 use super::engine;
 use super::inner::Inner;
-use super::sweep;
+use super::sweep::{self, looking};
 use waiting::{PAUSE, Refusal, Wanted};
 
 /// How long somebody may take who already undoes what a killed holder left.
@@ -244,7 +243,7 @@ pub(super) async fn take_turn(
             let place = machine.wait(inner, || None).await?;
             if side == Side::Alone {
                 // What killed tests left running would disturb it.
-                undo_what_is_left(inner, None).await;
+                let _ = undo_what_is_left(inner).await;
             }
             Arc::new(Turn::new(side, place))
         }
@@ -282,12 +281,12 @@ pub(super) async fn take_lease(inner: Arc<Inner>, name: String) -> Result<(), Er
     let _wait = Wait::begin(&turn);
     let claim = Arc::new(wanted.wait(&inner, refusal).await?);
     if claim.was_left() {
-        tokio::select! {
-            () = undo_what_is_left(&inner, claim.left_by()) => {}
+        let nothing_left = tokio::select! {
+            nothing_left = undo_what_is_left(&inner) => nothing_left,
             // Nobody has seen to it yet, and its file goes on saying so.
             ended = inner.until_ended() => return Err(ended),
-        }
-        claim.mark_broken(false);
+        };
+        claim.mark_broken(!nothing_left);
     }
     lock(&turn.leases).insert(name, Arc::downgrade(&claim));
     inner.leases.keep(claim);
@@ -344,26 +343,34 @@ fn quoted(names: &[&str]) -> String {
 }
 
 /// A killed holder has put nothing back: what it broke is undone before somebody else relies
-/// on it, here or by whoever is at it already.
-async fn undo_what_is_left(inner: &Inner, by: Option<Holder>) {
+/// on it, here or by whoever is at it already. Whether nothing of it is left.
+async fn undo_what_is_left(inner: &Inner) -> bool {
     let state = inner.world.state.clone();
-    if let Some(holder) = by {
-        let journal = state.journals().join(holder.journal);
-        let until = Instant::now() + UNDOING_LIMIT;
-        while journal_file::is_locked(&journal) && Instant::now() < until {
+    let until = Instant::now() + UNDOING_LIMIT;
+    loop {
+        // A sweep leaves to others what they have begun.
+        while looking::somebody_sweeps(&state.journals()) {
+            if Instant::now() >= until {
+                return false;
+            }
             tokio::time::sleep(PAUSE).await;
         }
+        let state_of_sweep = state.clone();
+        // It blocks its thread, which must be none of the engine's workers. What it cannot undo
+        // it says, and later runs try again.
+        let swept = engine::own().spawn_blocking(move || sweep::sweep(&state_of_sweep));
+        let nothing_left = swept.await.unwrap_or(false);
+        // Somebody may have begun in between.
+        if !looking::somebody_sweeps(&state.journals()) {
+            return nothing_left;
+        }
     }
-    // It blocks its thread, which must be none of the engine's workers. What it cannot undo it
-    // says, and later runs try again.
-    let _ = engine::own()
-        .spawn_blocking(move || sweep::sweep(&state))
-        .await;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::lease::Holder;
 
     #[test]
     fn what_comes_after_the_end_is_not_kept() {

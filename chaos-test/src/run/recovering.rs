@@ -81,6 +81,8 @@ pub struct DeadRun {
     pub journal: PathBuf,
     /// Whose it was.
     pub started: Started,
+    /// Whether it was killed; else it ended in order, and its rollback had failed.
+    pub killed: bool,
     /// What is to be undone, each with its place in the order of all that is.
     pub steps: Vec<(usize, Pending)>,
     /// What stays on purpose.
@@ -145,6 +147,7 @@ fn in_state_at(place: PathBuf) -> Result<Leftovers, Error> {
         .map(|((path, journal), steps)| DeadRun {
             journal: path,
             kept: journal::kept(&journal.records),
+            killed: !journal.finished(),
             started: journal.started,
             steps,
         })

@@ -81,15 +81,17 @@ impl Dead {
     }
 }
 
-/// Sweeps a state directory. It says what it did, and what it could not do.
-pub(super) fn sweep(state: &StateDir) {
+/// Sweeps a state directory. It says what it did, and what it could not do. Whether nothing is
+/// left of what it found, and nothing may still come.
+pub(super) fn sweep(state: &StateDir) -> bool {
     let state = state.clone();
     let swept = engine::block_on_own(SWEEP_LIMIT, async move {
         put_back(&state, &Who::Anyone, &|told| say(&told.to_string())).await
     });
-    if swept.is_err() {
+    swept.unwrap_or_else(|_| {
         say("chaos-test: undoing what dead runs left takes too long; it goes on beside this run");
-    }
+        false
+    })
 }
 
 /// Puts back what dead processes left. Whether nothing of that is left, and nothing may still
@@ -258,11 +260,12 @@ fn event_of(step: &Pending, came: &Came) -> Option<Event> {
 
 /// The end of a dead test. Its journal goes where everything of it is `over`.
 fn conclude(mut dead: Dead, steps: Vec<(Pending, Came)>, over: bool) -> Swept {
-    if !dead.journal.finished() {
+    let killed = !dead.journal.finished();
+    if killed {
         let seq = dead.journal.records.last().map_or(0, |record| record.seq);
         let why = "the test started and never ended: its process was killed or crashed".to_owned();
-        let killed = dead.record(seq, Event::HarnessFailed { why });
-        dead.journal.records.push(killed);
+        let record = dead.record(seq, Event::HarnessFailed { why });
+        dead.journal.records.push(record);
     }
     copy_to_reports(&dead);
     // Until then it stands as one that never ended.
@@ -279,6 +282,7 @@ fn conclude(mut dead: Dead, steps: Vec<(Pending, Came)>, over: bool) -> Swept {
     Swept {
         kept: journal::kept(&journal.records),
         started: journal.started,
+        killed,
         steps,
         stays: removed.err().map(|why| (path, why)),
     }

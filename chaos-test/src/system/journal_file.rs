@@ -111,14 +111,6 @@ impl JournalFile {
     }
 }
 
-/// Whether somebody writes it, or undoes what it says.
-pub(crate) fn is_locked(path: &Path) -> bool {
-    let Ok(file) = fs::File::open(path) else {
-        return false;
-    };
-    matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
-}
-
 /// Renames, and never over a journal that is there: then it fails with `AlreadyExists`.
 fn give_name(unborn: &Path, path: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};

@@ -253,11 +253,6 @@ impl Claim {
     pub(crate) fn was_left(&self) -> bool {
         !self.left.is_empty()
     }
-
-    /// Who that was, where it can still be read.
-    pub(crate) fn left_by(&self) -> Option<Holder> {
-        serde_json::from_slice(&self.left).ok()
-    }
 }
 
 fn now_ms() -> u64 {
@@ -416,7 +411,6 @@ mod tests {
         assert_eq!(locks.holder(&orders), None);
         let next = locks.take("next", &orders, Side::Alone).unwrap();
         assert!(next.was_left());
-        assert_eq!(next.left_by().unwrap().test, "killed");
         assert_eq!(locks.holder(&orders).as_deref(), Some("next"));
     }
 

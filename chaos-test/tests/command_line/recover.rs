@@ -52,7 +52,7 @@ fn what_a_killed_test_left_is_shown_and_then_undone() {
             "4. remove scratch folder",
             "9-9-00000000-9.jsonl, which nothing needs any more",
             "left in ",
-            "1 killed test, 4 steps to undo, 1 file that nothing needs",
+            "1 killed or unrestored test, 4 steps to undo, 1 file that nothing needs",
         ],
     );
     assert_eq!(room.bytes(), before);
@@ -166,7 +166,7 @@ fn what_somebody_else_puts_back_at_this_moment_is_left() {
     for arguments in [&["recover", "--dry-run"][..], &["recover"]] {
         let now = "its watchdog or another run puts it back now";
         room.chaos(arguments)
-            .expect(1, &[now, "left in", "1 killed test"]);
+            .expect(1, &[now, "left in", "1 killed or unrestored test"]);
     }
     drop(busy);
     room.chaos(&["recover"]).expect(0, &["nothing is left"]);
@@ -200,7 +200,7 @@ fn a_step_that_fails_is_left_with_what_a_person_can_do() {
             "exit status: 3: too early",
             "by hand: sh -c",
             "left in",
-            "1 killed test, 1 step to undo",
+            "1 killed or unrestored test, 1 step to undo",
         ],
     );
     assert_eq!(room.files().len(), 1);

@@ -346,7 +346,7 @@ fn an_engine_that_is_silent_in_the_rollback_is_told_of_and_the_next_run_puts_bac
     says(
         next.output(),
         &[
-            "an earlier run was killed in",
+            "an earlier run could not put everything back in",
             "2 undo steps were performed now\n",
         ],
     );

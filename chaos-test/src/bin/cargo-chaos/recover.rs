@@ -93,8 +93,17 @@ fn done(told: &Told, paint: Paint) -> String {
     }
 }
 
+/// One that was not killed has a rollback that failed.
+fn how_it_ended(killed: bool, paint: Paint) -> String {
+    paint.bold(if killed { "killed " } else { "ended  " })
+}
+
 fn steps_done(swept: &Swept, paint: Paint) -> String {
-    let mut text = format!("{} {}\n", paint.bold("killed "), whose(&swept.started));
+    let mut text = format!(
+        "{} {}\n",
+        how_it_ended(swept.killed, paint),
+        whose(&swept.started)
+    );
     for (step, came) in &swept.steps {
         let undo = &step.undo;
         let _ = match came {
@@ -156,7 +165,11 @@ fn planned(found: &Leftovers, now_ms: u64, paint: Paint) -> String {
 }
 
 fn steps_planned(dead: &DeadRun, now_ms: u64, paint: Paint) -> String {
-    let mut text = format!("{} {}\n", paint.bold("killed "), whose(&dead.started));
+    let mut text = format!(
+        "{} {}\n",
+        how_it_ended(dead.killed, paint),
+        whose(&dead.started)
+    );
     let since = Duration::from_millis(now_ms.saturating_sub(dead.started.wall_clock_ms));
     let _ = writeln!(
         text,
@@ -232,8 +245,8 @@ fn what_is_left(found: &Leftovers, paint: Paint) -> String {
     let parts = [
         (
             found.dead.len() + found.under_way.len(),
-            "killed test",
-            "killed tests",
+            "killed or unrestored test",
+            "killed or unrestored tests",
         ),
         (steps, "step to undo", "steps to undo"),
         (
@@ -322,6 +335,7 @@ mod tests {
         ];
         let swept = Swept {
             started: journal().started,
+            killed: true,
             steps: steps().into_iter().zip(came).collect(),
             kept: Vec::new(),
             stays: None,
@@ -343,6 +357,7 @@ mod tests {
             dead: vec![DeadRun {
                 journal: "/var/tmp/chaos-test-1000/journals/4711-1-b-0.jsonl".into(),
                 started: journal().started,
+                killed: false,
                 steps: (1..).zip(steps()).collect(),
                 kept: Vec::new(),
             }],
@@ -359,7 +374,7 @@ mod tests {
         };
         let now_ms = BEGAN_MS + 300_999;
         insta::assert_snapshot!(planned(&found, now_ms, Paint::NONE), @r#"
-        killed  shop::chaos$hangs (process 4711)
+        ended   shop::chaos$hangs (process 4711)
           began 2026-11-21 16:40:12 UTC (5 min ago), journal /var/tmp/chaos-test-1000/journals/4711-1-b-0.jsonl
             1. run `ip link set veth0 up`
                by hand: ip link set veth0 up
@@ -376,7 +391,7 @@ mod tests {
         killed  shop::chaos$hangs (process 4711): its watchdog or another run puts it back now; look again in a moment
         foreign shop::chaos$hangs (process 4711): it was killed in another container, and only a run over there can undo it
         refused /j/1.jsonl: it has a second name; look at it, then put it right or remove it
-        left in /var/tmp/chaos-test-1000 and on unix:///run/docker.sock: 2 killed tests, 4 steps to undo, 1 journal of another container, 1 journal that is refused, 2 files that nothing needs, 1 thing past its time to live
+        left in /var/tmp/chaos-test-1000 and on unix:///run/docker.sock: 2 killed or unrestored tests, 4 steps to undo, 1 journal of another container, 1 journal that is refused, 2 files that nothing needs, 1 thing past its time to live
         "#);
     }
 

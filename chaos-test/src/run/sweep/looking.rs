@@ -102,6 +102,17 @@ pub(in crate::run) fn look(path: &Path, patience: &Patience) -> Result<Standing,
     Ok(Standing::Dead(Box::new(journal), file, whole))
 }
 
+/// Whether somebody puts back at this moment what dead processes left.
+pub(in crate::run) fn somebody_sweeps(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| {
+        let Ok(mut file) = state_dir::open_trusted(&entry.path()) else {
+            return false;
+        };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) && is_of_dead(&mut file)
+    })
+}
+
 /// Whether the process that a locked journal is of is dead, so that whoever holds the lock is
 /// about to let it go.
 fn is_of_dead(file: &mut File) -> bool {

@@ -28,6 +28,8 @@ pub enum Came {
 pub struct Swept {
     /// Whose it was.
     pub started: Started,
+    /// Whether that was killed; else it ended in order, and its rollback had failed.
+    pub killed: bool,
     /// Its steps, in the order in which they ended.
     pub steps: Vec<(Pending, Came)>,
     /// What stays on purpose.
@@ -96,10 +98,15 @@ impl fmt::Display for Swept {
         } else {
             "steps were"
         };
+        let how = if self.killed {
+            "was killed in"
+        } else {
+            "could not put everything back in"
+        };
         // What a service or a link would have undone ended with its process.
         write!(
             f,
-            "chaos-test: an earlier run was killed in {test}; {undone} undo {steps} performed now"
+            "chaos-test: an earlier run {how} {test}; {undone} undo {steps} performed now"
         )?;
         if !awaited.is_empty() {
             write!(
