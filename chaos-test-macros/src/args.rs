@@ -11,6 +11,7 @@ use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitInt, LitStr, Path, Token};
 
+use crate::condition::Condition;
 use crate::mistakes::{Mistakes, suggestion};
 
 /// The arguments of `#[chaos_test]` that have the right shape.
@@ -18,6 +19,7 @@ use crate::mistakes::{Mistakes, suggestion};
 pub(crate) struct TestArguments {
     pub(crate) hypothesis: Option<LitStr>,
     pub(crate) breaks: Option<Vec<Ident>>,
+    pub(crate) abort_if: Vec<Condition>,
     pub(crate) timeout: Option<LitStr>,
     pub(crate) requires: Vec<RequirementArgument>,
     pub(crate) leases: Vec<LitStr>,
@@ -42,6 +44,7 @@ pub(crate) struct RequirementArgument {
 
 const HYPOTHESIS: &str = r#"hypothesis = "orders keep flowing""#;
 const BREAKS: &str = "breaks(cache, database)";
+const ABORT_IF: &str = "abort_if(checkout.error_rate > 5% for 10s, availability < 95%)";
 const TIMEOUT: &str = r#"timeout = "60s""#;
 const REQUIRES: &str = r#"requires(docker, program("redis-server"))"#;
 const LEASES: &str = r#"leases("orders-db", "broker")"#;
@@ -53,6 +56,7 @@ const SCOPE: &str = r#"scope = "test""#;
 const TEST_NAMES: &[&str] = &[
     "hypothesis",
     "breaks",
+    "abort_if",
     "timeout",
     "requires",
     "leases",
@@ -64,7 +68,6 @@ const TEST_NAMES: &[&str] = &[
 const FIXTURE_NAMES: &[&str] = &["scope", "crate"];
 const RESERVED: &[&str] = &[
     "expects",
-    "abort_if",
     "environment",
     "known_gap",
     "must_fail_when",
@@ -78,6 +81,7 @@ impl TestArguments {
             match argument.name.to_string().as_str() {
                 "hypothesis" => parsed.hypothesis = argument.assigned(HYPOTHESIS, mistakes),
                 "breaks" => parsed.breaks = argument.list(BREAKS, mistakes),
+                "abort_if" => parsed.abort_if = argument.conditions(mistakes),
                 "timeout" => parsed.timeout = argument.assigned(TIMEOUT, mistakes),
                 "requires" => {
                     parsed.requires = argument.list(REQUIRES, mistakes).unwrap_or_default();
@@ -170,6 +174,27 @@ impl Argument {
             Err(error) => {
                 mistakes.at_span(error.span(), self.usage(usage));
                 None
+            }
+        }
+    }
+
+    /// The entries of `abort_if(condition, condition)`, or what is wrong in the first that has
+    /// something wrong in it.
+    fn conditions(&self, mistakes: &mut Mistakes) -> Vec<Condition> {
+        let Value::List(group) = &self.value else {
+            self.misshapen(ABORT_IF, mistakes);
+            return Vec::new();
+        };
+        let parser = Punctuated::<Condition, Token![,]>::parse_terminated;
+        match parser.parse2(group.stream()) {
+            Ok(conditions) if !conditions.is_empty() => conditions.into_iter().collect(),
+            Ok(_) => {
+                mistakes.at(group, self.usage(ABORT_IF));
+                Vec::new()
+            }
+            Err(error) => {
+                mistakes.at_span(error.span(), error.to_string());
+                Vec::new()
             }
         }
     }

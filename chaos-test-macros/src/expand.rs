@@ -232,6 +232,10 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
         let names = names.iter().map(text);
         quote_spanned!(glue=> &[#(#names),*])
     }));
+    let abort_if = test
+        .abort_if
+        .iter()
+        .map(|condition| condition.value(private));
     let timeout = optional(test.timeout.map(|timeout| {
         let (seconds, nanoseconds) = (timeout.as_secs(), timeout.subsec_nanos());
         quote_spanned!(glue=> ::core::time::Duration::new(#seconds, #nanoseconds))
@@ -268,6 +272,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
             requires: &[#(#requires),*],
             leases: &[#(#leases),*],
             exclusive: #exclusive,
+            abort_if: &[#(#abort_if),*],
             timeout: #timeout,
             seed: #seed,
             should_panic: #private::ShouldPanic::#should_panic,

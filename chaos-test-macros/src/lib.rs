@@ -6,6 +6,7 @@
 //! hidden module `__private` and the type `Fixture`.
 
 mod args;
+mod condition;
 mod expand;
 mod fixture;
 mod function;
@@ -60,6 +61,7 @@ use proc_macro::TokenStream;
 /// |---|---|
 /// | `hypothesis = "..."` | What the test claims, in every report. Without it, the doc comment. |
 /// | `breaks(cache, database)` | The only fixtures that the test may break. Each is a parameter of the function. `breaks()` means none; without the argument the test may break whatever its context made. |
+/// | `abort_if(checkout.error_rate > 5% for 10s)` | Ends the test at once when a condition comes true; see below. |
 /// | `timeout = "60s"` | How long the body may take: a number and a unit (`ms`, `s`, `min`, `h`), or several (`"1min 30s"`). More than zero. |
 /// | `requires(docker, netadmin, root, program("redis-server"), env("NAME"))` | What the machine must have. Where something is missing the test is skipped, visibly. |
 /// | `leases("orders-db", "broker")` | Targets that it shares with other tests. No two tests of this user on this machine that name the same target run at the same time, in whatever process; the others run beside it. |
@@ -68,8 +70,44 @@ use proc_macro::TokenStream;
 /// | `seed = 0x5eed` | The seed of everything drawn by chance: an unsigned 64-bit integer. |
 /// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
 ///
-/// `expects`, `abort_if`, `environment`, `known_gap`, `must_fail_when`, `runtime`, and `#[case]`
+/// `expects`, `environment`, `known_gap`, `must_fail_when`, `runtime`, and `#[case]`
 /// and `#[values]`, are reserved: they are errors in this version.
+///
+/// # Abort conditions
+///
+/// `abort_if` takes one or more conditions, separated by commas. From the beginning of the body on
+/// they are watched, at the pace of the test's monitors. When one comes true everything is put
+/// back at once, the body ends at its next await, and the verdict is "aborted".
+///
+/// ```no_run
+/// # use chaos_test::prelude::*;
+/// /// Orders keep flowing while the cache is slow.
+/// #[chaos_test(abort_if(
+///     checkout.error_rate > 5% for 10s,
+///     checkout.p99 > 5s for 1m,
+///     availability < 95%,
+///     failed_services > 2,
+///     lost > 0,
+/// ))]
+/// async fn orders_keep_flowing(chaos: &ChaosContext) -> chaos_test::Result {
+///     // ... monitors of the service `checkout`, and one named `lost` that returns a number ...
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+///
+/// - A condition is `[source.]metric`, one of `>`, `>=`, `<` and `<=`, a limit, and perhaps
+///   `for` a duration.
+/// - The source is the name of a monitor or of the service that monitors ask; in quotes where it is
+///   no Rust word: `"checkout tcp".error_rate`. Without it all monitors count together.
+/// - `error_rate` and `availability` are compared with a share (`5%`); `p50`, `p99.9` and `max`, which
+///   are latencies, with a duration (`250ms`, `5s`, `1min`); `throughput` with a number per
+///   second; `value`, the number that a probe returns, and `failed_services`, those that died and
+///   nobody asked to, with a plain number. The bare name of a monitor means its `value`.
+/// - Rates and latencies are taken over the last so much time as `for` says, or one second, once that
+///   has passed. A `value` and `failed_services` have to stay beyond the limit for so long, or come
+///   true at once.
+/// - A condition that never has anything to watch fails the test.
 ///
 /// # Tests that share a target
 ///

@@ -35,15 +35,20 @@ impl Mistakes {
 
 /// What to say after an unknown name: the nearest known one, else all of them.
 pub(crate) fn suggestion(name: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
-        .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= name.len().max(candidate.len()).max(3) / 3)
-        .min();
-    match nearest {
-        Some((_, candidate)) => format!(", did you mean `{candidate}`?"),
+    match nearest(name, known) {
+        Some(candidate) => format!(", did you mean `{candidate}`?"),
         None => format!(": use {}", listed(known)),
     }
+}
+
+/// The known name that one was probably meant to be.
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let candidates = known
+        .iter()
+        .map(|candidate| (distance(name, candidate), *candidate));
+    let near = candidates
+        .filter(|(distance, candidate)| *distance <= name.len().max(candidate.len()).max(3) / 3);
+    near.min().map(|(_, candidate)| candidate)
 }
 
 /// Names as a list for a message.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaNameValue, Path, Signature};
 
 use crate::args::{RequirementArgument, TestArguments};
+use crate::condition::Condition;
 use crate::function::{Function, is_case_attribute, is_named, is_test_attribute, written};
 use crate::mistakes::{Mistakes, listed, suggestion};
 use crate::parameters::{Parameter, Role, is_context, parameters};
@@ -18,6 +19,7 @@ pub(crate) struct Test<'a> {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) hypothesis: String,
     pub(crate) breaks: Option<&'a [Ident]>,
+    pub(crate) abort_if: &'a [Condition],
     pub(crate) timeout: Option<Duration>,
     pub(crate) requires: Vec<Requirement>,
     pub(crate) leases: &'a [LitStr],
@@ -75,6 +77,7 @@ pub(crate) fn test<'a>(
             None => documentation(&function.attributes),
         },
         breaks: arguments.breaks.as_deref(),
+        abort_if: &arguments.abort_if,
         timeout: arguments
             .timeout
             .as_ref()

@@ -62,6 +62,8 @@ pub(crate) enum Kind {
     Ended,
     /// Somebody stopped the run.
     Interrupted,
+    /// An abort condition came true.
+    Aborted,
     /// The call itself is wrong.
     Usage,
     /// Made by a fault or a probe of the user.
@@ -189,6 +191,12 @@ impl Error {
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         self.0.kind == Kind::Interrupted
+    }
+
+    /// Whether an abort condition came true; see [`Condition`](crate::Condition).
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.0.kind == Kind::Aborted
     }
 
     /// Whether the journal, the state directory or a report could not be written or is

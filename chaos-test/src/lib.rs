@@ -113,8 +113,8 @@ mod run;
 pub use chaos_test_macros::{chaos_fixture, chaos_test};
 
 pub use decide::measures::{
-    Change, LatencyOf, Rate, Throughput, ValueOf, availability, error_rate, latency, throughput,
-    value,
+    Change, FailedServices, LatencyOf, Rate, Throughput, ValueOf, availability, error_rate,
+    failed_services, latency, throughput, value,
 };
 pub use decide::statistics::{Latency, Summary};
 pub use decide::statistics::{MAX, P50, P90, P95, P99, Percentile, percentile};
@@ -123,6 +123,7 @@ pub use error::{Error, Result, TestError, TestOutcome};
 #[cfg(feature = "containers")]
 pub use fault::container;
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
+pub use model::condition::Condition;
 pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
@@ -157,7 +158,7 @@ pub mod prelude {
     pub use crate::{
         Address, Breakable, ChaosContext, Direction, Fault, Link, Monitor, P50, P90, P95, P99,
         Probe, Program, Service, Signal, TestError, availability, chaos_fixture, chaos_test,
-        error_rate, latency, ms, percent, secs, throughput, value,
+        error_rate, failed_services, latency, ms, percent, secs, throughput, value,
     };
 }
 
@@ -260,6 +261,7 @@ pub mod __cli {
 pub mod __private {
     pub use inventory;
 
+    pub use crate::model::condition::{Beyond, Condition, Measured};
     pub use crate::model::spec::{Requirement, ShouldPanic, TestSpec};
     pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
     pub use crate::system::registry::Registration;

@@ -3,6 +3,7 @@
 //! [`subjects`] are chaos tests that fail, hang or are killed on purpose. They are ignored
 //! by a plain run; the other rooms run them as children and look at how they end.
 
+mod aborting;
 mod bad_input;
 mod containers;
 mod containers_bad_input;

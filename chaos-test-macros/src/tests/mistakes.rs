@@ -48,6 +48,7 @@ fn arguments_that_are_right() {
         r#"hypothesis = "a", breaks(cache, shop), timeout = "1min 30s", requires(docker, netadmin, root, program("a"), env("B")), leases("orders-db", "https://a b/Ä"), exclusive, tags("a", "b-c.d_E9"), seed = 1_000u64, crate = "a::b","#,
         "breaks()",
         "breaks(cache,)",
+        "abort_if(shop.error_rate > 50% for 2s, availability < 95%, lost > 0,)",
         "leases()",
         "seed = 0xffff_ffff_ffff_ffff",
         r#"timeout = "1ms""#,
@@ -67,7 +68,7 @@ fn argument_lists() {
         "frobnicate",
         TEST,
         &[
-            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
+            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `abort_if`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
         ],
     );
     check("seed = 1, seed = 2", TEST, &["`seed` is given twice"]);
@@ -85,10 +86,9 @@ fn argument_lists() {
         );
     }
     check(
-        r#"abort_if(shop.error_rate > 50% for 2s), environment = "staging", known_gap = "x", must_fail_when(env("A" = "b")), runtime(threads = 2)"#,
+        r#"environment = "staging", known_gap = "x", must_fail_when(env("A" = "b")), runtime(threads = 2)"#,
         TEST,
         &[
-            "`abort_if` is not there yet in this version of chaos-test; remove it for now",
             "`environment` is not there yet in this version of chaos-test; remove it for now",
             "`known_gap` is not there yet in this version of chaos-test; remove it for now",
             "`must_fail_when` is not there yet in this version of chaos-test; remove it for now",
@@ -120,6 +120,14 @@ fn shapes_of_arguments() {
         (
             "breaks(\"cache\")",
             "`breaks` is written `breaks(cache, database)`",
+        ),
+        (
+            "abort_if",
+            "`abort_if` is written `abort_if(checkout.error_rate > 5% for 10s, availability < 95%)`",
+        ),
+        (
+            "abort_if()",
+            "`abort_if` is written `abort_if(checkout.error_rate > 5% for 10s, availability < 95%)`",
         ),
         ("timeout(60)", r#"`timeout` is written `timeout = "60s"`"#),
         ("timeout =", r#"`timeout` is written `timeout = "60s"`"#),

@@ -6,7 +6,7 @@ struct ChaosContext;
 
 #[chaos_test(
     expects(error_rate <= 0%, recovery <= 5s),
-    abort_if(checkout.error_rate > 50% for 2s),
+    environment = "staging",
     must_fail_when(env("FALLBACK" = "off")),
     known_gap = "issue 12",
     timeout = "60s",

@@ -39,6 +39,7 @@ static SPEC: TestSpec = TestSpec {
     requires: &[],
     leases: &[],
     exclusive: false,
+    abort_if: &[],
     timeout: None,
     seed: None,
     should_panic: ShouldPanic::No,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::condition::{Beyond, Condition, Measured};
 use crate::model::units::Percent;
 
 use super::statistics::{P50, Percentile};
@@ -95,6 +96,24 @@ impl Rate {
         absolute(self.0, Bound::AtLeast(share.as_fraction()))
     }
 
+    /// Aborts a test when it is more than this share.
+    pub fn above(self, share: Percent) -> Condition {
+        self.beyond(Beyond::Above(share.as_fraction()))
+    }
+
+    /// Aborts a test when it is less than this share.
+    pub fn below(self, share: Percent) -> Condition {
+        self.beyond(Beyond::Below(share.as_fraction()))
+    }
+
+    fn beyond(self, bound: Beyond) -> Condition {
+        let measured = match self.0 {
+            Metric::Availability => Measured::Availability,
+            _ => Measured::ErrorRate,
+        };
+        Condition::new(None, measured, bound, None)
+    }
+
     /// Above the baseline by at most so many percentage points.
     pub fn rises_at_most(self, points: Percent) -> Delta {
         delta(self.0, Bound::RisesBy(points.as_fraction()))
@@ -120,6 +139,12 @@ impl LatencyOf {
     /// At least so long: for a fault that must be felt.
     pub fn at_least(self, limit: Duration) -> Tolerance {
         absolute(Metric::Latency(self.0), Bound::AtLeast(limit.as_secs_f64()))
+    }
+
+    /// Aborts a test when it is longer than this.
+    pub fn above(self, limit: Duration) -> Condition {
+        let bound = Beyond::Above(limit.as_secs_f64());
+        Condition::new(None, Measured::Latency(self.0.0), bound, None)
     }
 
     /// Above the baseline by at most a duration, or by at most a share of it.
@@ -150,6 +175,11 @@ impl Throughput {
         absolute(Metric::Throughput, Bound::AtMost(per_second))
     }
 
+    /// Aborts a test when it is less than so many per second.
+    pub fn below(self, per_second: f64) -> Condition {
+        Condition::new(None, Measured::Throughput, Beyond::Below(per_second), None)
+    }
+
     /// Below the baseline by at most this share of it.
     pub fn drops_at_most(self, share: Percent) -> Delta {
         delta(Metric::Throughput, Bound::DropsByShare(share))
@@ -177,6 +207,18 @@ impl ValueOf {
         absolute(Metric::Value(self.0), Bound::AtLeast(number))
     }
 
+    /// Aborts a test when it is more than this number: any that the probe returns, whatever
+    /// the percentile.
+    pub fn above(self, number: f64) -> Condition {
+        Condition::new(None, Measured::Value, Beyond::Above(number), None)
+    }
+
+    /// Aborts a test when it is less than this number: any that the probe returns, whatever
+    /// the percentile.
+    pub fn below(self, number: f64) -> Condition {
+        Condition::new(None, Measured::Value, Beyond::Below(number), None)
+    }
+
     /// Above the baseline by at most so much.
     pub fn rises_at_most(self, by: f64) -> Delta {
         delta(Metric::Value(self.0), Bound::RisesBy(by))
@@ -185,6 +227,29 @@ impl ValueOf {
     /// Below the baseline by at most so much.
     pub fn drops_at_most(self, by: f64) -> Delta {
         delta(Metric::Value(self.0), Bound::DropsBy(by))
+    }
+}
+
+/// How many services have died, though neither a fault nor the test asked them to, and do not
+/// run again.
+///
+/// ```
+/// use chaos_test::{failed_services, secs};
+/// let too_many = failed_services().above(2.0).over(secs(5));
+/// ```
+pub fn failed_services() -> FailedServices {
+    FailedServices(())
+}
+
+/// How many services have failed; see [`failed_services`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "say how many are too many, with `above`"]
+pub struct FailedServices(());
+
+impl FailedServices {
+    /// Aborts a test when there are more than so many.
+    pub fn above(self, number: f64) -> Condition {
+        Condition::new(None, Measured::FailedServices, Beyond::Above(number), None)
     }
 }
 

@@ -57,6 +57,7 @@ fn status(records: &[Record]) -> RunStatus {
         }
         Some(BodyEnd::TimedOut(why)) => RunStatus::TimedOut(why.clone()),
         Some(BodyEnd::Interrupted(why)) => RunStatus::Interrupted(why.clone()),
+        Some(BodyEnd::Aborted(why)) => RunStatus::Aborted(why.clone()),
         Some(BodyEnd::Skipped(why)) => RunStatus::Skipped(why.clone()),
         Some(BodyEnd::Dropped) => RunStatus::Skipped(
             "not judged: its context was dropped without `finish`, which only puts things back"

@@ -320,6 +320,8 @@ pub enum Met {
 pub enum BodyEnd {
     /// It was stopped from outside.
     Interrupted(String),
+    /// An abort condition came true.
+    Aborted(String),
     /// It returned, without an error.
     Returned,
     /// It returned an error of its own.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::condition::Condition;
+
 /// One `#[chaos_test]`, as the macro saw it.
 #[derive(Debug, Clone)]
 pub struct TestSpec {
@@ -34,6 +36,8 @@ pub struct TestSpec {
     pub leases: &'static [&'static str],
     /// Whether no other chaos test may run beside it.
     pub exclusive: bool,
+    /// Under which conditions it is aborted.
+    pub abort_if: &'static [Condition],
     /// How long the body may take; `None`: five minutes.
     pub timeout: Option<Duration>,
     /// The seed of everything drawn by chance; `None`: a new one each time.

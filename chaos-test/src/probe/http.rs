@@ -82,6 +82,8 @@ impl ReadyCheck for HttpRequest {
 #[derive(Debug, Clone)]
 pub struct HttpProbe {
     pub(crate) name: String,
+    /// The service that it asks.
+    service: Option<String>,
     pub(crate) url: String,
     expected: Expected,
 }
@@ -98,6 +100,7 @@ impl HttpProbe {
         let url = url.into();
         Self {
             name: format!("GET {url}"),
+            service: None,
             url,
             expected: Expected::Success,
         }
@@ -110,7 +113,8 @@ impl HttpProbe {
         self
     }
 
-    pub(crate) fn named(mut self, name: String) -> Self {
+    pub(crate) fn of_service(mut self, service: &str, name: String) -> Self {
+        self.service = Some(service.to_owned());
         self.name = name;
         self
     }
@@ -119,6 +123,10 @@ impl HttpProbe {
 impl Probe for HttpProbe {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn service(&self) -> Option<&str> {
+        self.service.as_deref()
     }
 
     async fn sample(&self) -> Reading {

@@ -55,6 +55,11 @@ pub trait Probe: Send + Sync + 'static {
     /// What it is called in reports.
     fn name(&self) -> String;
 
+    /// The service that it asks, so that abort conditions can name that.
+    fn service(&self) -> Option<&str> {
+        None
+    }
+
     /// Asks once.
     fn sample(&self) -> impl Future<Output = Reading> + Send;
 
@@ -150,12 +155,17 @@ impl std::fmt::Debug for Pace {
 /// The boxed twin of [`Probe`], for lists of different ones.
 pub(crate) trait ErasedProbe: Send + Sync {
     fn name(&self) -> String;
+    fn service(&self) -> Option<&str>;
     fn sample(&self) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>>;
 }
 
 impl<P: Probe> ErasedProbe for P {
     fn name(&self) -> String {
         Probe::name(self)
+    }
+
+    fn service(&self) -> Option<&str> {
+        Probe::service(self)
     }
 
     fn sample(&self) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>> {

@@ -20,6 +20,8 @@ const SETTLE: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone)]
 pub struct TcpProbe {
     pub(crate) name: String,
+    /// The service that it asks.
+    pub(crate) service: Option<String>,
     pub(crate) address: String,
 }
 
@@ -35,6 +37,7 @@ impl TcpProbe {
         let address = address.into();
         Self {
             name: format!("tcp {address}"),
+            service: None,
             address,
         }
     }
@@ -43,6 +46,10 @@ impl TcpProbe {
 impl Probe for TcpProbe {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn service(&self) -> Option<&str> {
+        self.service.as_deref()
     }
 
     async fn sample(&self) -> Reading {

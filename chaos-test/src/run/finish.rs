@@ -17,8 +17,8 @@ use crate::system::lock::lock;
 use crate::system::service::last_lines;
 
 use super::injecting::lifting;
-use super::inner::Inner;
-use super::{engine, keep, process_run, rollback};
+use super::inner::{Inner, Stop};
+use super::{aborting, engine, keep, process_run, rollback};
 
 /// How long calls that are still under way may take to end.
 const CALLS_LIMIT: Duration = Duration::from_secs(120);
@@ -44,8 +44,8 @@ pub(super) enum Ending {
     Dropped,
     /// The process ends.
     ProcessExits(String),
-    /// Somebody stopped the run.
-    Interrupted(String),
+    /// Somebody stopped the run, or an abort condition did.
+    Stopped(Stop),
 }
 
 /// Ends a context, once. Whoever comes second waits for the first.
@@ -60,16 +60,17 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
     let check_steady_state = !matches!(
         ending,
         Ending::ProcessExits(_)
-            | Ending::Interrupted(_)
+            | Ending::Stopped(Stop::Interrupted(_))
             | Ending::Body(BodyEnd::Skipped(_) | BodyEnd::Interrupted(_))
     );
+    aborting::judge_unwatched(inner, &ending);
     inner.recorder.record(Event::BodyEnded {
         how: match ending {
             Ending::Body(how) => how,
             Ending::Finished => BodyEnd::None,
             Ending::Dropped => BodyEnd::Dropped,
             Ending::ProcessExits(why) => BodyEnd::ProcessExited(why),
-            Ending::Interrupted(why) => BodyEnd::Interrupted(why),
+            Ending::Stopped(stop) => stop.into(),
         },
     });
     stage(inner, "waiting for calls", |inner| async move {
@@ -167,6 +168,7 @@ pub(super) fn as_result(inner: &Inner, outcome: Outcome) -> Result<Outcome, Erro
         (_, Verdict::Deviated(_)) => Kind::Deviated,
         (RunStatus::TimedOut(_), _) => Kind::TimedOut,
         (RunStatus::Interrupted(_), _) => Kind::Interrupted,
+        (RunStatus::Aborted(_), _) => Kind::Aborted,
         (RunStatus::Completed, Verdict::Unknown(_)) => Kind::NoData,
         _ => Kind::Undo,
     };

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 
 use crate::decide::limits::BlastRadius;
 use crate::error::{Error, Kind};
-use crate::model::event::Event;
+use crate::model::event::{BodyEnd, Event};
 use crate::model::outcome::Outcome;
 use crate::model::target::Breakable;
 use crate::model::undo::Undo;
@@ -20,6 +20,7 @@ use crate::system::lock::lock;
 use crate::system::proxy::{self, LinkConfig};
 use crate::system::{Ledger, World};
 
+use super::aborting::Aborts;
 use super::engine;
 use super::fixtures::FixtureCache;
 use super::injecting::injected::Injected;
@@ -28,6 +29,33 @@ use super::monitor::Watcher;
 use super::recorder::Recorder;
 use super::rollback::Closure;
 use super::test_identity::TestIdentity;
+
+/// Why a context ends before its body does.
+#[derive(Debug, Clone)]
+pub(super) enum Stop {
+    /// Somebody stopped the run.
+    Interrupted(String),
+    /// An abort condition came true.
+    Aborted(String),
+}
+
+impl From<Stop> for BodyEnd {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Interrupted(why) => Self::Interrupted(why),
+            Stop::Aborted(why) => Self::Aborted(why),
+        }
+    }
+}
+
+impl From<Stop> for Error {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Interrupted(why) => Self::new(Kind::Interrupted, why),
+            Stop::Aborted(why) => Self::new(Kind::Aborted, why),
+        }
+    }
+}
 
 /// What a context is, behind all its handles.
 pub(crate) struct Inner {
@@ -44,8 +72,9 @@ pub(crate) struct Inner {
     /// What it holds against other tests.
     pub(super) leases: Leases,
     pub(super) ended: watch::Sender<bool>,
-    /// Why somebody stopped it, once somebody did.
-    pub(super) interrupted: watch::Sender<Option<String>>,
+    /// Why it was stopped, once it was.
+    pub(super) stopped: watch::Sender<Option<Stop>>,
+    pub(super) aborts: Aborts,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
     /// The last lines of its services, taken before they were ended.
     pub(super) tails: Mutex<Vec<LogTail>>,
@@ -76,7 +105,8 @@ impl Inner {
             fixtures: FixtureCache::default(),
             leases: Leases::default(),
             ended: watch::Sender::new(false),
-            interrupted: watch::Sender::new(None),
+            stopped: watch::Sender::new(None),
+            aborts: Aborts::default(),
             outcome: watch::Sender::new(None),
             tails: Mutex::default(),
             calls: Arc::default(),
@@ -124,12 +154,13 @@ impl Inner {
         ended()
     }
 
-    /// Resolves once somebody stops it, with the reason.
-    pub(super) async fn until_interrupted(&self) -> String {
-        let mut interrupted = self.interrupted.subscribe();
+    /// Resolves once it is stopped, with the reason.
+    pub(super) async fn until_stopped(&self) -> Stop {
+        let mut stopped = self.stopped.subscribe();
         // The sender lives as long as `self`.
-        let why = interrupted.wait_for(Option::is_some).await;
-        why.ok().and_then(|why| why.clone()).unwrap_or_default()
+        let stop = stopped.wait_for(Option::is_some).await;
+        let stop = stop.expect("it is ours").clone();
+        stop.expect("waited for")
     }
 
     pub(super) fn name_breakable(&self, name: &str, target: &(impl Breakable + ?Sized)) {

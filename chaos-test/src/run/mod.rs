@@ -3,6 +3,7 @@
 //! The body runs on a thread and a runtime of its own. The thread that libtest gave us
 //! waits for it within its time limit, rolls back on the engine, judges, and tells libtest.
 
+mod aborting;
 pub(crate) mod aftermath;
 #[cfg(feature = "cli")]
 pub mod checkup;
@@ -73,7 +74,7 @@ pub use sweep::{Came, Swept, Told, UNMADE_LIMIT};
 pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
 
 use finish::Ending;
-use inner::Inner;
+use inner::{Inner, Stop};
 use requirements::Demanded;
 use test_identity::TestIdentity;
 
@@ -130,7 +131,7 @@ async fn unless_stopped<T>(
 ) -> Result<T, TestError> {
     tokio::select! {
         done = work => done,
-        why = inner.until_interrupted() => Err(Error::new(Kind::Interrupted, why).into()),
+        stop = inner.until_stopped() => Err(Error::from(stop).into()),
     }
 }
 
@@ -145,8 +146,8 @@ fn body_runtime() -> tokio::runtime::Runtime {
 enum News {
     /// Set-up is over.
     Ready,
-    /// Somebody stopped the run.
-    Stopped(String),
+    /// The run was stopped.
+    Stopped(Stop),
     /// The body ended.
     Ended(BodyEnd),
 }
@@ -154,6 +155,7 @@ enum News {
 /// What the macro's code is given.
 pub struct Running {
     context: ChaosContext,
+    spec: &'static TestSpec,
     ready: Sender<News>,
 }
 
@@ -183,6 +185,9 @@ impl Running {
     /// Set-up is over: the body's time begins.
     pub fn ready(&self) {
         self.context.inner.recorder.record(Event::BodyStarted);
+        for condition in self.spec.abort_if {
+            aborting::watch(&self.context.inner, condition.clone());
+        }
         // The other side is gone only where nobody waits any more.
         let _ = self.ready.send(News::Ready);
     }
@@ -230,6 +235,7 @@ where
     let (news, hear) = mpsc::channel();
     let running = Running {
         context: context.handle(Vec::new()),
+        spec,
         ready: news.clone(),
     };
     let stops = news.clone();
@@ -254,7 +260,7 @@ where
     match hear.recv() {
         Ok(News::Ready) => {}
         Ok(News::Ended(how)) => return how,
-        Ok(News::Stopped(why)) => return until_it_notices(spec, &hear, why),
+        Ok(News::Stopped(stop)) => return until_it_notices(spec, &hear, stop),
         Err(_) => return BodyEnd::Errored("the body's thread is gone".to_owned()),
     }
     let limit = spec.body_limit();
@@ -269,7 +275,7 @@ where
         match hear.recv_timeout(next_look) {
             Ok(News::Ready) => next_look = left(),
             Ok(News::Ended(how)) => return how,
-            Ok(News::Stopped(why)) => return until_it_notices(spec, &hear, why),
+            Ok(News::Stopped(stop)) => return until_it_notices(spec, &hear, stop),
             Err(RecvTimeoutError::Disconnected) => {
                 return BodyEnd::Errored("the body's thread is gone".to_owned());
             }
@@ -287,31 +293,31 @@ where
     }
 }
 
-/// Says to whoever waits for a body that somebody stopped the run.
+/// Says to whoever waits for a body that the run was stopped.
 fn tell_of_stop(inner: &Arc<Inner>, stops: Sender<News>) {
     let inner = Arc::clone(inner);
     engine::own().spawn(async move {
-        let why = tokio::select! {
+        let stop = tokio::select! {
             biased;
-            why = inner.until_interrupted() => why,
+            stop = inner.until_stopped() => stop,
             _ = inner.until_ended() => return,
         };
         // Nobody hears it where the body has ended meanwhile.
-        let _ = stops.send(News::Stopped(why));
+        let _ = stops.send(News::Stopped(stop));
     });
 }
 
 /// Gives a stopped body time to come to an await, where it is dropped. Everything is put back
 /// meanwhile.
-fn until_it_notices(spec: &TestSpec, hear: &mpsc::Receiver<News>, why: String) -> BodyEnd {
+fn until_it_notices(spec: &TestSpec, hear: &mpsc::Receiver<News>, stop: Stop) -> BodyEnd {
     let until = Instant::now() + STOP_LIMIT;
     loop {
         match hear.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(News::Ended(_)) => return BodyEnd::Interrupted(why),
+            Ok(News::Ended(_)) => return stop.into(),
             Ok(News::Ready | News::Stopped(_)) => {}
             Err(_) => {
                 process_run::abandon(&spec.path());
-                return BodyEnd::Interrupted(why);
+                return stop.into();
             }
         }
     }
@@ -338,6 +344,7 @@ fn ended_with(inner: &Inner, error: TestError) -> BodyEnd {
             }
         }
         Kind::Interrupted => BodyEnd::Interrupted(message),
+        Kind::Aborted => BodyEnd::Aborted(message),
         _ => BodyEnd::Errored(message),
     }
 }

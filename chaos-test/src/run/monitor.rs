@@ -19,6 +19,7 @@ use crate::system::Ledger;
 use crate::system::lock::lock;
 use crate::system::proxy::sleep_until;
 
+use super::aborting;
 use super::engine;
 use super::inner::Inner;
 use super::slots::{Slot, Slots};
@@ -272,10 +273,15 @@ impl Watcher {
             reading,
         };
         inner.sample_answered(due);
-        self.settle(number, Slot::Answered(sample), inner);
+        let seen = inner.aborts.are_there().then(|| sample.clone());
+        let settled = self.settle(number, Slot::Answered(sample), inner);
+        if let Some(sample) = seen.filter(|_| settled) {
+            aborting::sample_answered(inner, self, &sample);
+        }
     }
 
-    fn settle(&self, number: u32, slot: Slot, inner: &Inner) {
+    /// Whether it was not settled before.
+    fn settle(&self, number: u32, slot: Slot, inner: &Inner) -> bool {
         if slot == Slot::Unsent && !self.out_of_pace.swap(true, Ordering::Relaxed) {
             inner.recorder.record(Event::Note {
                 text: format!(
@@ -284,9 +290,23 @@ impl Watcher {
                 ),
             });
         }
-        if lock(&self.slots).set(number as usize, slot) {
+        let first = lock(&self.slots).set(number as usize, slot);
+        if first {
             self.news.send_modify(|count| *count += 1);
         }
+        first
+    }
+
+    /// Whether it is what a condition means: by its own name, or by that of its service.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.pace.probe.service() == Some(name)
+    }
+
+    /// How many of its samples were due before an instant, since the context started, and
+    /// wait for their answers.
+    pub(super) fn waiting_since(&self, before: Duration) -> usize {
+        let due = self.first_due_at(before);
+        lock(&self.slots).unsettled_before(due)
     }
 
     /// The samples due in a window, once the window is over and all are settled; and how

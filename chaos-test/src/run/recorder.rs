@@ -1,5 +1,6 @@
 //! Writes down what happens: to the journal on disk first, then to memory.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -122,6 +123,23 @@ impl Recorder {
             .records
             .iter()
             .any(|record| wanted(&record.event))
+    }
+
+    /// The services that have died, though nobody asked for it, and were not started again.
+    pub(crate) fn failed_services(&self) -> BTreeSet<String> {
+        let mut failed = BTreeSet::new();
+        for record in &self.inner().records {
+            match &record.event {
+                Event::ServiceDied { service, .. } => {
+                    failed.insert(service.clone());
+                }
+                Event::ServiceStarted { service, .. } => {
+                    failed.remove(service);
+                }
+                _ => {}
+            }
+        }
+        failed
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {

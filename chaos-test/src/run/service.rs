@@ -209,7 +209,7 @@ impl Service {
     #[track_caller]
     pub fn get(&self, path: &str) -> crate::probe::HttpProbe {
         let name = format!("{}{}", self.name, with_slash(path));
-        crate::probe::HttpProbe::get(self.url(path)).named(name)
+        crate::probe::HttpProbe::get(self.url(path)).of_service(&self.name, name)
     }
 
     /// A probe that opens a connection to the first port, through the link.
@@ -222,6 +222,7 @@ impl Service {
     pub fn connect(&self) -> TcpProbe {
         TcpProbe {
             name: format!("{} tcp", self.name),
+            service: Some(self.name.to_string()),
             address: self.first_address().to_string(),
         }
     }

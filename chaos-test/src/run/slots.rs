@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::model::sample::Sample;
 
+/// No monitor lets so many samples wait at once.
+const MOST_WAITING: usize = 8192;
+
 /// One sample.
 #[derive(Debug, PartialEq)]
 pub(super) enum Slot {
@@ -56,6 +59,14 @@ impl Slots {
         let rest = self.0.get(next..).unwrap_or_default();
         let settled = rest.iter().take_while(|slot| slot.is_settled());
         next + settled.count()
+    }
+
+    /// How many below a number are not settled. From the newest on: those that wait are there,
+    /// and never more than a monitor lets wait.
+    pub(super) fn unsettled_before(&self, number: usize) -> usize {
+        let slots = self.0.get(..number.min(self.0.len())).unwrap_or_default();
+        let recent = slots.iter().rev().take(MOST_WAITING);
+        recent.filter(|slot| !slot.is_settled()).count()
     }
 
     /// The answered ones of a range, and how many of it were not sent.

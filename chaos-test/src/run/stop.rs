@@ -20,7 +20,7 @@ use crate::system::terminal::say;
 use super::engine;
 use super::exit::wind_up;
 use super::finish::{self, Ending};
-use super::inner::Inner;
+use super::inner::{Inner, Stop};
 use super::process_run::{self, ProcessRun};
 
 /// How often the files are looked for.
@@ -77,11 +77,22 @@ pub(super) fn listen(run: &Arc<ProcessRun>) {
 
 /// Ends one context as interrupted, at once.
 pub(super) fn interrupt(inner: &Arc<Inner>, why: String) {
-    inner.interrupted.send_replace(Some(why.clone()));
-    let inner = Arc::clone(inner);
-    engine::own().spawn(async move {
-        finish::end(&inner, Ending::Interrupted(why)).await;
+    end_at_once(inner, Stop::Interrupted(why));
+}
+
+/// Ends one context at once, without waiting for its body. The first reason counts.
+pub(super) fn end_at_once(inner: &Arc<Inner>, stop: Stop) {
+    let first = inner.stopped.send_if_modified(|stopped| {
+        let first = stopped.is_none();
+        stopped.get_or_insert(stop.clone());
+        first
     });
+    if first {
+        let inner = Arc::clone(inner);
+        engine::own().spawn(async move {
+            finish::end(&inner, Ending::Stopped(stop)).await;
+        });
+    }
 }
 
 /// Interrupts everything that goes on, and whatever would begin.
@@ -169,7 +180,8 @@ async fn hear_signals() {
     stop_all(&format!("{first}"));
     let ended = async {
         for inner in process_run::live() {
-            finish::end(&inner, Ending::Interrupted(first.to_string())).await;
+            let stop = Stop::Interrupted(first.to_string());
+            finish::end(&inner, Ending::Stopped(stop)).await;
         }
         // Merging reads and writes files; whoever is to read the sum may have stopped reading.
         let wound_up = tokio::task::spawn_blocking(wind_up);

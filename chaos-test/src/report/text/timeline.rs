@@ -224,6 +224,7 @@ fn text(event: &Event) -> Option<String> {
             BodyEnd::PanickedAsExpected(_) => "the test panicked, as it should".to_owned(),
             BodyEnd::TimedOut(_) => "! the test timed out and was abandoned".to_owned(),
             BodyEnd::Interrupted(why) => format!("! stopped: {why}"),
+            BodyEnd::Aborted(why) => format!("! aborted: {why}"),
             BodyEnd::Skipped(_) => "the test skipped itself".to_owned(),
             BodyEnd::ProcessExited(_) => "! the process ended within the test".to_owned(),
             BodyEnd::None | BodyEnd::Dropped => return None,

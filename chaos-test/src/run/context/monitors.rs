@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::model::condition::Condition;
 use crate::probe::Pace;
+use crate::run::aborting;
 use crate::run::monitor::{Monitor, Watcher};
 use crate::system::lock::lock;
 
@@ -41,5 +43,24 @@ impl ChaosContext {
             watcher,
             inner: Arc::clone(&self.inner),
         }
+    }
+
+    /// Ends the test as soon as a condition comes true: everything is put back at once, and
+    /// the verdict is "aborted", with the condition and what was seen. The body ends at its
+    /// next await; what it does before that is not waited for.
+    ///
+    /// `#[chaos_test(abort_if(..))]` does the same from the beginning of the body on. A
+    /// condition that never has anything to look at fails the test.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// let requests = chaos.monitor(shop.connect().every(ms(20)).named("shop"));
+    /// chaos.abort_if(error_rate().above(percent(50)).over(secs(2)).of("shop"));
+    /// chaos.abort_if(latency(P99).above(secs(5)));
+    /// # Ok(()) }
+    /// ```
+    pub fn abort_if(&self, condition: Condition) {
+        aborting::watch(&self.inner, condition);
     }
 }
