@@ -20,6 +20,7 @@ pub(crate) struct TestArguments {
     pub(crate) hypothesis: Option<LitStr>,
     pub(crate) breaks: Option<Vec<Ident>>,
     pub(crate) abort_if: Vec<Condition>,
+    pub(crate) known_gap: Option<LitStr>,
     pub(crate) timeout: Option<LitStr>,
     pub(crate) requires: Vec<RequirementArgument>,
     pub(crate) leases: Vec<LitStr>,
@@ -45,6 +46,7 @@ pub(crate) struct RequirementArgument {
 const HYPOTHESIS: &str = r#"hypothesis = "orders keep flowing""#;
 const BREAKS: &str = "breaks(cache, database)";
 const ABORT_IF: &str = "abort_if(checkout.error_rate > 5% for 10s, availability < 95%)";
+const KNOWN_GAP: &str = r#"known_gap = "SHOP-12""#;
 const TIMEOUT: &str = r#"timeout = "60s""#;
 const REQUIRES: &str = r#"requires(docker, program("redis-server"))"#;
 const LEASES: &str = r#"leases("orders-db", "broker")"#;
@@ -57,6 +59,7 @@ const TEST_NAMES: &[&str] = &[
     "hypothesis",
     "breaks",
     "abort_if",
+    "known_gap",
     "timeout",
     "requires",
     "leases",
@@ -66,13 +69,7 @@ const TEST_NAMES: &[&str] = &[
     "crate",
 ];
 const FIXTURE_NAMES: &[&str] = &["scope", "crate"];
-const RESERVED: &[&str] = &[
-    "expects",
-    "environment",
-    "known_gap",
-    "must_fail_when",
-    "runtime",
-];
+const RESERVED: &[&str] = &["expects", "environment", "must_fail_when", "runtime"];
 
 impl TestArguments {
     pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Self {
@@ -82,6 +79,7 @@ impl TestArguments {
                 "hypothesis" => parsed.hypothesis = argument.assigned(HYPOTHESIS, mistakes),
                 "breaks" => parsed.breaks = argument.list(BREAKS, mistakes),
                 "abort_if" => parsed.abort_if = argument.conditions(mistakes),
+                "known_gap" => parsed.known_gap = argument.assigned(KNOWN_GAP, mistakes),
                 "timeout" => parsed.timeout = argument.assigned(TIMEOUT, mistakes),
                 "requires" => {
                     parsed.requires = argument.list(REQUIRES, mistakes).unwrap_or_default();

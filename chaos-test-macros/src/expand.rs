@@ -236,6 +236,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
         .abort_if
         .iter()
         .map(|condition| condition.value(private));
+    let known_gap = optional(test.known_gap.map(|gap| quote_spanned!(glue=> #gap)));
     let timeout = optional(test.timeout.map(|timeout| {
         let (seconds, nanoseconds) = (timeout.as_secs(), timeout.subsec_nanos());
         quote_spanned!(glue=> ::core::time::Duration::new(#seconds, #nanoseconds))
@@ -273,6 +274,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
             leases: &[#(#leases),*],
             exclusive: #exclusive,
             abort_if: &[#(#abort_if),*],
+            known_gap: #known_gap,
             timeout: #timeout,
             seed: #seed,
             should_panic: #private::ShouldPanic::#should_panic,

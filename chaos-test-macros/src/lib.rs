@@ -62,6 +62,7 @@ use proc_macro::TokenStream;
 /// | `hypothesis = "..."` | What the test claims, in every report. Without it, the doc comment. |
 /// | `breaks(cache, database)` | The only fixtures that the test may break. Each is a parameter of the function. `breaks()` means none; without the argument the test may break whatever its context made. |
 /// | `abort_if(checkout.error_rate > 5% for 10s)` | Ends the test at once when a condition comes true; see below. |
+/// | `known_gap = "SHOP-12"` | The hypothesis is known not to hold. A deviation is reported as a known gap and does not fail; once it holds, the test fails, so that the argument goes. Anything else fails as ever. |
 /// | `timeout = "60s"` | How long the body may take: a number and a unit (`ms`, `s`, `min`, `h`), or several (`"1min 30s"`). More than zero. |
 /// | `requires(docker, netadmin, root, program("redis-server"), env("NAME"))` | What the machine must have. Where something is missing the test is skipped, visibly. |
 /// | `leases("orders-db", "broker")` | Targets that it shares with other tests. No two tests of this user on this machine that name the same target run at the same time, in whatever process; the others run beside it. |
@@ -70,7 +71,7 @@ use proc_macro::TokenStream;
 /// | `seed = 0x5eed` | The seed of everything drawn by chance: an unsigned 64-bit integer. |
 /// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
 ///
-/// `expects`, `environment`, `known_gap`, `must_fail_when`, `runtime`, and `#[case]`
+/// `expects`, `environment`, `must_fail_when`, `runtime`, and `#[case]`
 /// and `#[values]`, are reserved: they are errors in this version.
 ///
 /// # Abort conditions

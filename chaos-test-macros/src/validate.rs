@@ -20,6 +20,7 @@ pub(crate) struct Test<'a> {
     pub(crate) hypothesis: String,
     pub(crate) breaks: Option<&'a [Ident]>,
     pub(crate) abort_if: &'a [Condition],
+    pub(crate) known_gap: Option<&'a LitStr>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) requires: Vec<Requirement>,
     pub(crate) leases: &'a [LitStr],
@@ -70,6 +71,9 @@ pub(crate) fn test<'a>(
     }
     leases(&arguments.leases, mistakes);
     tags(&arguments.tags, mistakes);
+    if let Some(gap) = &arguments.known_gap {
+        known_gap(gap, function, mistakes);
+    }
     Test {
         function,
         hypothesis: match &arguments.hypothesis {
@@ -78,6 +82,7 @@ pub(crate) fn test<'a>(
         },
         breaks: arguments.breaks.as_deref(),
         abort_if: &arguments.abort_if,
+        known_gap: arguments.known_gap.as_ref(),
         timeout: arguments
             .timeout
             .as_ref()
@@ -207,6 +212,22 @@ fn leases(leases: &[LitStr], mistakes: &mut Mistakes) {
         } else if leases[..position].iter().any(|other| other.value() == name) {
             mistakes.at(literal, format!("`{name}` is listed twice"));
         }
+    }
+}
+
+fn known_gap(gap: &LitStr, function: &Function, mistakes: &mut Mistakes) {
+    let name = gap.value();
+    if name.trim().is_empty() || name.contains(char::is_control) {
+        mistakes.at(
+            gap,
+            "a known gap has a name to look it up by, one line of text: `known_gap = \"SHOP-12\"`",
+        );
+    }
+    if !matches!(should_panic(&function.attributes), ShouldPanic::No) {
+        mistakes.at(
+            gap,
+            "`known_gap` expects a deviation and `#[should_panic]` a panic: keep one of them",
+        );
     }
 }
 

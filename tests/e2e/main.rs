@@ -21,6 +21,7 @@ mod job_containers;
 mod journal_safety;
 mod keep;
 mod kill_points;
+mod known_gaps;
 mod leases;
 mod measuring;
 mod ordinary;

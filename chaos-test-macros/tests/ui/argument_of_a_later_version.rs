@@ -8,7 +8,6 @@ struct ChaosContext;
     expects(error_rate <= 0%, recovery <= 5s),
     environment = "staging",
     must_fail_when(env("FALLBACK" = "off")),
-    known_gap = "issue 12",
     timeout = "60s",
 )]
 async fn test(chaos: &ChaosContext) {}

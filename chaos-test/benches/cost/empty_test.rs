@@ -40,6 +40,7 @@ static SPEC: TestSpec = TestSpec {
     leases: &[],
     exclusive: false,
     abort_if: &[],
+    known_gap: None,
     timeout: None,
     seed: None,
     should_panic: ShouldPanic::No,

@@ -318,7 +318,7 @@ mod tests {
         down.number(4.0, secs(6));
         assert_eq!(
             down.judge(secs(7), Waiting::default()).as_deref(),
-            Some("it was 4, and has been beyond for 1.00 s")
+            Some("it was 4, and has been beyond for 1 s")
         );
     }
 }

@@ -13,6 +13,10 @@ pub fn judge(records: &[Record]) -> Outcome {
         verdict: verdict(records, &status),
         restoration: restoration(records),
         status,
+        known_gap: records.first().and_then(|record| match &record.event {
+            Event::Started(started) => started.known_gap.clone(),
+            _ => None,
+        }),
     }
 }
 
@@ -218,7 +222,14 @@ pub fn headline(outcome: &Outcome) -> String {
                 .join(", ")
         ),
         (RunStatus::Skipped(why), ..) => first(why),
-        (RunStatus::Completed, Verdict::Held, Restoration::Restored { .. }) => String::new(),
+        (RunStatus::Completed, Verdict::Held, Restoration::Restored { .. }) => {
+            match &outcome.known_gap {
+                None => String::new(),
+                Some(gap) => format!(
+                    "the known gap `{gap}` is closed, the hypothesis held: take `known_gap` away"
+                ),
+            }
+        }
     }
 }
 

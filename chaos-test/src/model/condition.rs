@@ -217,7 +217,7 @@ mod tests {
                     Beyond::Above(5.0),
                     Some(Duration::from_secs(60)),
                 ),
-                "checkout.p99 > 5 s for 1 min",
+                "checkout.p99 > 5 s for 60 s",
             ),
             (
                 Condition::new(None, Measured::Availability, Beyond::Below(0.95), None),

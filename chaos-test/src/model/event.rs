@@ -298,6 +298,9 @@ pub struct Started {
     pub fragment: String,
     /// Bodies of earlier tests that this process abandoned and that may still burn a core.
     pub abandoned: Vec<String>,
+    /// The gap because of which its hypothesis is expected to deviate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_gap: Option<String>,
 }
 
 /// The answer to one judgement.

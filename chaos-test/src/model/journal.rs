@@ -240,6 +240,7 @@ mod tests {
             reports: "/r".into(),
             fragment: "f".into(),
             abandoned: vec![],
+            known_gap: None,
         }))
     }
 

@@ -79,15 +79,33 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Was everything put back?
     pub restoration: Restoration,
+    /// The name of the gap that is known (`known_gap = "SHOP-12"`): then the hypothesis is
+    /// expected to deviate, and strictly so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_gap: Option<String>,
 }
 
 impl Outcome {
-    /// Completed, held and restored: the only way to pass.
+    /// Completed, held and restored: the only way to pass. A test with a known gap that holds
+    /// does not: the gap is closed, and should not be called known any more.
     #[must_use]
     pub fn passed(&self) -> bool {
         matches!(self.status, RunStatus::Completed)
             && matches!(self.verdict, Verdict::Held)
             && matches!(self.restoration, Restoration::Restored { .. })
+            && self.known_gap.is_none()
+    }
+
+    /// The name of the known gap, where the hypothesis deviated as expected and all else is
+    /// as it should be. That is neither a pass nor a failure.
+    #[must_use]
+    pub fn known_gap(&self) -> Option<&str> {
+        match (&self.status, &self.verdict, &self.restoration) {
+            (RunStatus::Completed, Verdict::Deviated(_), Restoration::Restored { .. }) => {
+                self.known_gap.as_deref()
+            }
+            _ => None,
+        }
     }
 
     /// Why the test was skipped, if it was, missed nothing and left nothing behind.

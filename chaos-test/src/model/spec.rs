@@ -38,6 +38,8 @@ pub struct TestSpec {
     pub exclusive: bool,
     /// Under which conditions it is aborted.
     pub abort_if: &'static [Condition],
+    /// The gap because of which it is expected to deviate.
+    pub known_gap: Option<&'static str>,
     /// How long the body may take; `None`: five minutes.
     pub timeout: Option<Duration>,
     /// The seed of everything drawn by chance; `None`: a new one each time.

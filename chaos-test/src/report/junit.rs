@@ -130,6 +130,14 @@ impl Answer {
                 text: String::new(),
             });
         }
+        if let Some(gap) = outcome.known_gap() {
+            return Some(Self {
+                element: SKIPPED,
+                kind: "known gap",
+                message: format!("known gap {gap}: {}", headline(outcome)),
+                text: end.details.clone(),
+            });
+        }
         let (element, kind) = classify(outcome);
         let message = if end.message.trim().is_empty() {
             headline(outcome)
@@ -154,6 +162,12 @@ fn classify(outcome: &Outcome) -> (&'static str, &'static str) {
         (RunStatus::TimedOut(_), _) => (FAILURE, "timed out"),
         (RunStatus::Aborted(_), _) => (FAILURE, "aborted"),
         (RunStatus::Completed, Verdict::Unknown(_)) => (FAILURE, "unknown"),
+        (RunStatus::Completed, Verdict::Held)
+            if outcome.known_gap.is_some()
+                && matches!(outcome.restoration, Restoration::Restored { .. }) =>
+        {
+            (FAILURE, "known gap closed")
+        }
         (RunStatus::Completed, Verdict::Held) | (RunStatus::Skipped(_), _) => {
             (ERROR, "not restored")
         }

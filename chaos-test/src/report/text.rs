@@ -123,7 +123,11 @@ fn answers(outcome: &Outcome) -> Vec<&'static str> {
         answers.push("not everything was put back");
     }
     if answers.is_empty() {
-        answers.push("passed");
+        answers.push(if outcome.known_gap.is_some() {
+            "a known gap is closed"
+        } else {
+            "passed"
+        });
     }
     answers
 }
@@ -167,6 +171,12 @@ fn reasons(page: &mut Page, records: &[Record], outcome: &Outcome) {
         RunStatus::Aborted(why) => say("aborted: ", why),
         RunStatus::Interrupted(why) => say("interrupted: ", why),
         RunStatus::Skipped(why) => say("skipped: ", why),
+        RunStatus::Completed if outcome.verdict == Verdict::Held => {
+            let restored = matches!(outcome.restoration, Restoration::Restored { .. });
+            if outcome.known_gap.is_some() && restored {
+                say("", &crate::decide::verdict::headline(outcome));
+            }
+        }
         RunStatus::Completed => {}
     }
     for record in records {

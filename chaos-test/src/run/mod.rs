@@ -397,6 +397,9 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
         // A skipped test that is to panic would fail for not panicking.
         return expected_panic(spec);
     }
+    if let Some(gap) = outcome.known_gap() {
+        return summary::known_gap(&spec.path(), gap, &verdict::headline(&outcome));
+    }
     summary::saw(!outcome.passed());
     if outcome.passed() {
         // Libtest sees the panic that it expects only where everything else is right, too.

@@ -10,12 +10,14 @@ static SEEN: Mutex<Seen> = Mutex::new(Seen {
     tests: 0,
     failed: 0,
     skipped: Vec::new(),
+    known_gaps: Vec::new(),
 });
 
 struct Seen {
     tests: usize,
     failed: usize,
     skipped: Vec<(String, String)>,
+    known_gaps: Vec<(String, String)>,
 }
 
 /// Counts a test for the summary at the end.
@@ -33,7 +35,15 @@ pub(super) fn skipped(name: &str, why: &str) {
     seen.skipped.push((name.to_owned(), why.to_owned()));
 }
 
-/// Says how many tests there were, and which were skipped.
+/// Says that a test deviated because of a gap that is known, now and again at the end.
+pub(super) fn known_gap(name: &str, gap: &str, why: &str) {
+    terminal::say(&format!("chaos-test: KNOWN GAP {gap}: {name}: {why}"));
+    let mut seen = lock(&SEEN);
+    seen.tests += 1;
+    seen.known_gaps.push((name.to_owned(), gap.to_owned()));
+}
+
+/// Says how many tests there were, and which were skipped or have a known gap.
 pub(super) fn sum_up(report: &str) {
     let Ok(seen) = SEEN.lock() else { return };
     // nextest shows one process a test; there the report is the place.
@@ -44,8 +54,13 @@ pub(super) fn sum_up(report: &str) {
 }
 
 fn in_words(seen: &Seen, report: &str) -> String {
+    let gaps = match seen.known_gaps.len() {
+        0 => String::new(),
+        1 => ", 1 known gap".to_owned(),
+        count => format!(", {count} known gaps"),
+    };
     let mut lines = format!(
-        "chaos-test: {} chaos {}, {} failed, {} skipped; report: {report}",
+        "chaos-test: {} chaos {}, {} failed, {} skipped{gaps}; report: {report}",
         seen.tests,
         if seen.tests == 1 { "test" } else { "tests" },
         seen.failed,
@@ -53,6 +68,9 @@ fn in_words(seen: &Seen, report: &str) -> String {
     );
     for (name, why) in &seen.skipped {
         lines.push_str(&format!("\nchaos-test:   skipped {name}: {why}"));
+    }
+    for (name, gap) in &seen.known_gaps {
+        lines.push_str(&format!("\nchaos-test:   known gap {gap}: {name}"));
     }
     lines
 }
@@ -67,6 +85,7 @@ mod tests {
             tests: 1,
             failed: 1,
             skipped: Vec::new(),
+            known_gaps: Vec::new(),
         };
         assert_eq!(
             in_words(&seen, "/r"),
@@ -78,6 +97,14 @@ mod tests {
             in_words(&seen, "/r"),
             "chaos-test: 2 chaos tests, 1 failed, 1 skipped; report: /r\n\
              chaos-test:   skipped a: no engine"
+        );
+        seen.tests = 3;
+        seen.known_gaps.push(("b".to_owned(), "SHOP-12".to_owned()));
+        assert_eq!(
+            in_words(&seen, "/r"),
+            "chaos-test: 3 chaos tests, 1 failed, 1 skipped, 1 known gap; report: /r\n\
+             chaos-test:   skipped a: no engine\n\
+             chaos-test:   known gap SHOP-12: b"
         );
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct TestIdentity {
     pub(super) tags: Vec<String>,
     pub(super) seed: u64,
     pub(super) names_breakables: bool,
+    /// The gap because of which it is expected to deviate.
+    known_gap: Option<String>,
     /// How long its body may take.
     pub(super) body_limit: Duration,
     /// Whether its containers stay if it fails.
@@ -47,6 +49,7 @@ impl TestIdentity {
         let mut identity = Self::new(run, place::binary_id(spec), spec.path(), seed, true);
         identity.package = spec.package.to_owned();
         identity.hypothesis = spec.hypothesis.to_owned();
+        identity.known_gap = spec.known_gap.map(str::to_owned);
         identity.tags = spec.tags.iter().map(|&tag| tag.to_owned()).collect();
         identity.names_breakables = spec.breaks.is_some();
         identity.keeps_failed = keeps_failed;
@@ -102,6 +105,7 @@ impl TestIdentity {
             tags: Vec::new(),
             seed,
             names_breakables: false,
+            known_gap: None,
             body_limit: PLAIN_LIMIT,
             keeps_failed: false,
             from_macro: macros,
@@ -148,6 +152,7 @@ impl TestIdentity {
             reports: self.run.reports.folder(),
             fragment: self.stem().to_owned(),
             abandoned: process_run::abandoned(),
+            known_gap: self.known_gap.clone(),
         }))
     }
 }

@@ -56,6 +56,7 @@ fn outcome(status: RunStatus, verdict: Verdict, restored: bool) -> Option<Outcom
         status,
         verdict,
         restoration,
+        known_gap: None,
     })
 }
 
@@ -107,6 +108,18 @@ fn everything() -> Vec<TestReport> {
         }),
         report("shop", "timed_out", 1, {
             outcome(RunStatus::TimedOut("after 5 min".into()), unknown(), true)
+        }),
+        report("shop", "gap", 1, {
+            deviated(true).map(|outcome| Outcome {
+                known_gap: Some("SHOP-12".to_owned()),
+                ..outcome
+            })
+        }),
+        report("shop", "closed_gap", 1, {
+            passed().map(|outcome| Outcome {
+                known_gap: Some("SHOP-12".to_owned()),
+                ..outcome
+            })
         }),
         report("shop", "aborted", 1, {
             outcome(RunStatus::Aborted("error rate".into()), unknown(), true)
@@ -220,6 +233,15 @@ fn each_way_to_end_has_its_element() {
             "<failure message=\"no chaos happened\" type=\"unknown\">",
         ),
         ("timed_out", "<failure message=\"timed out: after 5 min\""),
+        (
+            "gap",
+            "<skipped message=\"known gap SHOP-12: hypothesis deviated: error rate: 12 %",
+        ),
+        (
+            "closed_gap",
+            "<failure message=\"the known gap `SHOP-12` is closed, the hypothesis held: take \
+             `known_gap` away\" type=\"known gap closed\">",
+        ),
         ("aborted", "<failure message=\"aborted: error rate\""),
         ("interrupted", "<error message=\"interrupted: SIGINT\""),
     ] {
@@ -232,7 +254,7 @@ fn each_way_to_end_has_its_element() {
         "{passes}"
     );
     assert!(
-        document.contains("name=\"chaos-test\" tests=\"15\" failures=\"6\" errors=\"6\""),
+        document.contains("name=\"chaos-test\" tests=\"17\" failures=\"7\" errors=\"6\""),
         "{document}"
     );
 }

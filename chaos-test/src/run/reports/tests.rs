@@ -26,6 +26,7 @@ fn report(run: &str, name: &str, pid: u32, ended: bool) -> TestReport {
             others: 2,
             kept: 0,
         },
+        known_gap: None,
     };
     TestReport {
         run: run.into(),
