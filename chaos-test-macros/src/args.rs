@@ -21,6 +21,7 @@ pub(crate) struct TestArguments {
     pub(crate) breaks: Option<Vec<Ident>>,
     pub(crate) abort_if: Vec<Condition>,
     pub(crate) known_gap: Option<LitStr>,
+    pub(crate) must_fail_when: Vec<ControlArgument>,
     pub(crate) timeout: Option<LitStr>,
     pub(crate) requires: Vec<RequirementArgument>,
     pub(crate) leases: Vec<LitStr>,
@@ -43,10 +44,18 @@ pub(crate) struct RequirementArgument {
     pub(crate) value: Option<LitStr>,
 }
 
+/// One entry of `must_fail_when(..)`: `env("NAME" = "value")`, and perhaps `=> "reason"`.
+pub(crate) struct ControlArgument {
+    pub(crate) variable: LitStr,
+    pub(crate) value: LitStr,
+    pub(crate) reason: Option<LitStr>,
+}
+
 const HYPOTHESIS: &str = r#"hypothesis = "orders keep flowing""#;
 const BREAKS: &str = "breaks(cache, database)";
 const ABORT_IF: &str = "abort_if(checkout.error_rate > 5% for 10s, availability < 95%)";
 const KNOWN_GAP: &str = r#"known_gap = "SHOP-12""#;
+const MUST_FAIL_WHEN: &str = r#"must_fail_when(env("RETRY" = "off") => "error rate")"#;
 const TIMEOUT: &str = r#"timeout = "60s""#;
 const REQUIRES: &str = r#"requires(docker, program("redis-server"))"#;
 const LEASES: &str = r#"leases("orders-db", "broker")"#;
@@ -60,6 +69,7 @@ const TEST_NAMES: &[&str] = &[
     "breaks",
     "abort_if",
     "known_gap",
+    "must_fail_when",
     "timeout",
     "requires",
     "leases",
@@ -69,7 +79,7 @@ const TEST_NAMES: &[&str] = &[
     "crate",
 ];
 const FIXTURE_NAMES: &[&str] = &["scope", "crate"];
-const RESERVED: &[&str] = &["expects", "environment", "must_fail_when", "runtime"];
+const RESERVED: &[&str] = &["expects", "environment", "runtime"];
 
 impl TestArguments {
     pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Self {
@@ -80,6 +90,10 @@ impl TestArguments {
                 "breaks" => parsed.breaks = argument.list(BREAKS, mistakes),
                 "abort_if" => parsed.abort_if = argument.conditions(mistakes),
                 "known_gap" => parsed.known_gap = argument.assigned(KNOWN_GAP, mistakes),
+                "must_fail_when" => {
+                    parsed.must_fail_when =
+                        argument.list(MUST_FAIL_WHEN, mistakes).unwrap_or_default();
+                }
                 "timeout" => parsed.timeout = argument.assigned(TIMEOUT, mistakes),
                 "requires" => {
                     parsed.requires = argument.list(REQUIRES, mistakes).unwrap_or_default();
@@ -256,6 +270,34 @@ impl Parse for RequirementArgument {
             None
         };
         Ok(Self { name, value })
+    }
+}
+
+impl Parse for ControlArgument {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let word: Ident = input.call(Ident::parse_any)?;
+        if word != "env" {
+            return Err(syn::Error::new(word.span(), "expected `env`"));
+        }
+        let content;
+        syn::parenthesized!(content in input);
+        let variable = content.parse()?;
+        content.parse::<Token![=]>()?;
+        let value = content.parse()?;
+        if !content.is_empty() {
+            return Err(content.error("expected `)`"));
+        }
+        let reason = if input.peek(Token![=>]) {
+            input.parse::<Token![=>]>()?;
+            Some(input.parse()?)
+        } else {
+            None
+        };
+        Ok(Self {
+            variable,
+            value,
+            reason,
+        })
     }
 }
 

@@ -237,6 +237,17 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
         .iter()
         .map(|condition| condition.value(private));
     let known_gap = optional(test.known_gap.map(|gap| quote_spanned!(glue=> #gap)));
+    let must_fail_when = test.must_fail_when.iter().map(|control| {
+        let (variable, value) = (&control.variable, &control.value);
+        let reason = optional(control.reason.as_ref().map(|reason| quote!(#reason)));
+        quote_spanned! {glue=>
+            #private::MustFailWhen {
+                variable: #variable,
+                value: #value,
+                reason: #reason,
+            }
+        }
+    });
     let timeout = optional(test.timeout.map(|timeout| {
         let (seconds, nanoseconds) = (timeout.as_secs(), timeout.subsec_nanos());
         quote_spanned!(glue=> ::core::time::Duration::new(#seconds, #nanoseconds))
@@ -275,6 +286,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
             exclusive: #exclusive,
             abort_if: &[#(#abort_if),*],
             known_gap: #known_gap,
+            must_fail_when: &[#(#must_fail_when),*],
             timeout: #timeout,
             seed: #seed,
             should_panic: #private::ShouldPanic::#should_panic,

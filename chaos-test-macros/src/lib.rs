@@ -63,6 +63,7 @@ use proc_macro::TokenStream;
 /// | `breaks(cache, database)` | The only fixtures that the test may break. Each is a parameter of the function. `breaks()` means none; without the argument the test may break whatever its context made. |
 /// | `abort_if(checkout.error_rate > 5% for 10s)` | Ends the test at once when a condition comes true; see below. |
 /// | `known_gap = "SHOP-12"` | The hypothesis is known not to hold. A deviation is reported as a known gap and does not fail; once it holds, the test fails, so that the argument goes. Anything else fails as ever. |
+/// | `must_fail_when(env("RETRY" = "off") => "error rate")` | Negative controls; see below. |
 /// | `timeout = "60s"` | How long the body may take: a number and a unit (`ms`, `s`, `min`, `h`), or several (`"1min 30s"`). More than zero. |
 /// | `requires(docker, netadmin, root, program("redis-server"), env("NAME"))` | What the machine must have. Where something is missing the test is skipped, visibly. |
 /// | `leases("orders-db", "broker")` | Targets that it shares with other tests. No two tests of this user on this machine that name the same target run at the same time, in whatever process; the others run beside it. |
@@ -71,7 +72,7 @@ use proc_macro::TokenStream;
 /// | `seed = 0x5eed` | The seed of everything drawn by chance: an unsigned 64-bit integer. |
 /// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
 ///
-/// `expects`, `environment`, `must_fail_when`, `runtime`, and `#[case]`
+/// `expects`, `environment`, `runtime`, and `#[case]`
 /// and `#[values]`, are reserved: they are errors in this version.
 ///
 /// # Abort conditions
@@ -109,6 +110,28 @@ use proc_macro::TokenStream;
 ///   has passed. A `value` and `failed_services` have to stay beyond the limit for so long, or come
 ///   true at once.
 /// - A condition that never has anything to watch fails the test.
+///
+/// # Negative controls
+///
+/// A test that cannot fail proves nothing. `must_fail_when` runs the test once more, before itself
+/// and in a process of its own, with an environment variable that weakens what it tests: a service
+/// of a fixture inherits it. That run must deviate; where a reason follows after `=>`, the message
+/// of the deviation must contain it. If it holds, or deviates for another reason, the test fails.
+/// Several entries are several controls.
+///
+/// ```no_run
+/// # use chaos_test::prelude::*;
+/// /// Checkout answers from its fallback while the cache is down.
+/// #[chaos_test(must_fail_when(env("FALLBACK" = "off") => "error rate"))]
+/// async fn checkout_survives_a_cache_outage(chaos: &ChaosContext) -> chaos_test::Result {
+///     // ...
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+///
+/// The control's own report is that of a test called `checkout_survives_a_cache_outage
+/// [FALLBACK=off]`.
 ///
 /// # Tests that share a target
 ///

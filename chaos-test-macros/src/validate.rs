@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaNameValue, Path, Signature};
 
-use crate::args::{RequirementArgument, TestArguments};
+use crate::args::{ControlArgument, RequirementArgument, TestArguments};
 use crate::condition::Condition;
 use crate::function::{Function, is_case_attribute, is_named, is_test_attribute, written};
 use crate::mistakes::{Mistakes, listed, suggestion};
@@ -21,6 +21,7 @@ pub(crate) struct Test<'a> {
     pub(crate) breaks: Option<&'a [Ident]>,
     pub(crate) abort_if: &'a [Condition],
     pub(crate) known_gap: Option<&'a LitStr>,
+    pub(crate) must_fail_when: &'a [ControlArgument],
     pub(crate) timeout: Option<Duration>,
     pub(crate) requires: Vec<Requirement>,
     pub(crate) leases: &'a [LitStr],
@@ -74,6 +75,7 @@ pub(crate) fn test<'a>(
     if let Some(gap) = &arguments.known_gap {
         known_gap(gap, function, mistakes);
     }
+    controls(arguments, function, mistakes);
     Test {
         function,
         hypothesis: match &arguments.hypothesis {
@@ -83,6 +85,7 @@ pub(crate) fn test<'a>(
         breaks: arguments.breaks.as_deref(),
         abort_if: &arguments.abort_if,
         known_gap: arguments.known_gap.as_ref(),
+        must_fail_when: &arguments.must_fail_when,
         timeout: arguments
             .timeout
             .as_ref()
@@ -227,6 +230,46 @@ fn known_gap(gap: &LitStr, function: &Function, mistakes: &mut Mistakes) {
         mistakes.at(
             gap,
             "`known_gap` expects a deviation and `#[should_panic]` a panic: keep one of them",
+        );
+    }
+}
+
+fn controls(arguments: &TestArguments, function: &Function, mistakes: &mut Mistakes) {
+    let Some(first) = arguments.must_fail_when.first() else {
+        return;
+    };
+    for control in &arguments.must_fail_when {
+        let name = control.variable.value();
+        let usable = |c: char| !c.is_control() && c != '=';
+        if name.is_empty() || !name.chars().all(usable) {
+            mistakes.at(
+                &control.variable,
+                "a variable's name is not empty, and holds no `=`",
+            );
+        }
+        if control.value.value().contains('\0') {
+            mistakes.at(&control.value, "a variable cannot hold a zero");
+        }
+        if let Some(reason) = &control.reason
+            && reason.value().trim().is_empty()
+        {
+            mistakes.at(
+                reason,
+                "a reason is a text that the deviation's message contains, such as \"error rate\"",
+            );
+        }
+    }
+    if arguments.known_gap.is_some() {
+        mistakes.at(
+            &first.variable,
+            "a test with a `known_gap` deviates in any case, so `must_fail_when` shows nothing: \
+             keep one of them",
+        );
+    }
+    if !matches!(should_panic(&function.attributes), ShouldPanic::No) {
+        mistakes.at(
+            &first.variable,
+            "`must_fail_when` expects a deviation and `#[should_panic]` a panic: keep one of them",
         );
     }
 }

@@ -127,7 +127,7 @@ pub use model::condition::Condition;
 pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
-pub use model::outcome::{Leftover, Outcome, Restoration, RunStatus, Verdict};
+pub use model::outcome::{Control, Leftover, Outcome, Restoration, RunStatus, Verdict};
 pub use model::sample::{Reading, Sample, Window};
 pub use model::target::{Breakable, Target};
 pub use model::test_report::{TestEnd, TestReport};
@@ -262,7 +262,7 @@ pub mod __private {
     pub use inventory;
 
     pub use crate::model::condition::{Beyond, Condition, Measured};
-    pub use crate::model::spec::{Requirement, ShouldPanic, TestSpec};
+    pub use crate::model::spec::{MustFailWhen, Requirement, ShouldPanic, TestSpec};
     pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
     pub use crate::system::registry::Registration;
 

@@ -9,6 +9,7 @@ mod containers;
 mod containers_bad_input;
 mod containers_death;
 mod contract;
+mod controls;
 mod death;
 mod engine;
 mod engine_restarts;

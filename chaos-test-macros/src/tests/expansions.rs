@@ -32,7 +32,7 @@ fn expansion_of_the_smallest_test() {
 #[test]
 fn expansion_of_a_test_with_everything() {
     let arguments = r#"timeout = "1min 500ms", breaks(cache), seed = 0x5eed, tags("a", "b"),
-        abort_if(shop.error_rate > 5% for 10s, lost > 0), known_gap = "SHOP-12",
+        abort_if(shop.error_rate > 5% for 10s, lost > 0),
         leases("orders-db", "broker"), exclusive, requires(docker, netadmin, root, program("redis-server"), env("NAME")), crate = "other""#;
     let item = r#"
         /// Checkout answers,
@@ -47,6 +47,25 @@ fn expansion_of_a_test_with_everything() {
     snapshot(
         "test_with_everything",
         chaos_test(tokens(arguments), tokens(item)),
+    );
+}
+
+#[test]
+fn expansion_of_a_test_with_controls() {
+    let arguments = r#"must_fail_when(env("RETRY" = "off") => "error rate", env("A" = ""))"#;
+    let item = "async fn test(chaos: &ChaosContext) {}";
+    snapshot(
+        "test_with_controls",
+        chaos_test(tokens(arguments), tokens(item)),
+    );
+}
+
+#[test]
+fn expansion_of_a_test_with_a_known_gap() {
+    let item = "async fn test(chaos: &ChaosContext) {}";
+    snapshot(
+        "test_with_a_known_gap",
+        chaos_test(tokens(r#"known_gap = "SHOP-12""#), tokens(item)),
     );
 }
 

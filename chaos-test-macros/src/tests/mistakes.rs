@@ -50,6 +50,7 @@ fn arguments_that_are_right() {
         "breaks(cache,)",
         "abort_if(shop.error_rate > 50% for 2s, availability < 95%, lost > 0,)",
         r#"known_gap = "SHOP-12""#,
+        r#"must_fail_when(env("RETRY" = "off"), env("FALLBACK" = "") => "error rate")"#,
         "leases()",
         "seed = 0xffff_ffff_ffff_ffff",
         r#"timeout = "1ms""#,
@@ -69,7 +70,7 @@ fn argument_lists() {
         "frobnicate",
         TEST,
         &[
-            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `abort_if`, `known_gap`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
+            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `abort_if`, `known_gap`, `must_fail_when`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
         ],
     );
     check("seed = 1, seed = 2", TEST, &["`seed` is given twice"]);
@@ -87,11 +88,10 @@ fn argument_lists() {
         );
     }
     check(
-        r#"environment = "staging", must_fail_when(env("A" = "b")), runtime(threads = 2)"#,
+        r#"environment = "staging", runtime(threads = 2)"#,
         TEST,
         &[
             "`environment` is not there yet in this version of chaos-test; remove it for now",
-            "`must_fail_when` is not there yet in this version of chaos-test; remove it for now",
             "`runtime` is not there yet in this version of chaos-test; remove it for now",
         ],
     );
@@ -120,6 +120,18 @@ fn shapes_of_arguments() {
         (
             "breaks(\"cache\")",
             "`breaks` is written `breaks(cache, database)`",
+        ),
+        (
+            "must_fail_when",
+            r#"`must_fail_when` is written `must_fail_when(env("RETRY" = "off") => "error rate")`"#,
+        ),
+        (
+            r#"must_fail_when(env("RETRY"))"#,
+            r#"`must_fail_when` is written `must_fail_when(env("RETRY" = "off") => "error rate")`"#,
+        ),
+        (
+            r#"must_fail_when(RETRY = "off")"#,
+            r#"`must_fail_when` is written `must_fail_when(env("RETRY" = "off") => "error rate")`"#,
         ),
         (
             "abort_if",

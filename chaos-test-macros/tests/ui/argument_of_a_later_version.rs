@@ -7,7 +7,7 @@ struct ChaosContext;
 #[chaos_test(
     expects(error_rate <= 0%, recovery <= 5s),
     environment = "staging",
-    must_fail_when(env("FALLBACK" = "off")),
+    runtime(threads = 2),
     timeout = "60s",
 )]
 async fn test(chaos: &ChaosContext) {}

@@ -41,6 +41,7 @@ static SPEC: TestSpec = TestSpec {
     exclusive: false,
     abort_if: &[],
     known_gap: None,
+    must_fail_when: &[],
     timeout: None,
     seed: None,
     should_panic: ShouldPanic::No,

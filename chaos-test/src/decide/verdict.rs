@@ -2,21 +2,23 @@
 
 use crate::model::event::{BodyEnd, Event, Met, Record};
 use crate::model::journal;
-use crate::model::outcome::{Leftover, Outcome, Restoration, RunStatus, Verdict};
+use crate::model::outcome::{Control, Leftover, Outcome, Restoration, RunStatus, Verdict};
 use crate::model::units::human;
 
 /// Judges a test that has been rolled back.
 #[must_use]
 pub fn judge(records: &[Record]) -> Outcome {
     let status = status(records);
+    let (known_gap, control) = match records.first().map(|record| &record.event) {
+        Some(Event::Started(started)) => (started.known_gap.clone(), started.control.clone()),
+        _ => (None, None),
+    };
     Outcome {
         verdict: verdict(records, &status),
         restoration: restoration(records),
         status,
-        known_gap: records.first().and_then(|record| match &record.event {
-            Event::Started(started) => started.known_gap.clone(),
-            _ => None,
-        }),
+        known_gap,
+        control,
     }
 }
 
@@ -206,9 +208,21 @@ fn restoration(records: &[Record]) -> Restoration {
 /// One line that says why a test did not pass, for a report's title.
 #[must_use]
 pub fn headline(outcome: &Outcome) -> String {
+    if outcome.passed() {
+        return String::new();
+    }
     let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     match (&outcome.status, &outcome.verdict, &outcome.restoration) {
-        (_, Verdict::Deviated(why), _) => format!("hypothesis deviated: {}", first(why)),
+        (_, Verdict::Deviated(why), _) => match &outcome.control {
+            Some(Control {
+                changed,
+                reason: Some(reason),
+            }) if !why.contains(reason) => format!(
+                "the negative control with {changed} deviated, but not because of `{reason}`: {}",
+                first(why)
+            ),
+            _ => format!("hypothesis deviated: {}", first(why)),
+        },
         (RunStatus::Errored(why), ..) => format!("the harness could not go on: {}", first(why)),
         (RunStatus::TimedOut(why), ..) => format!("timed out: {}", first(why)),
         (RunStatus::Aborted(why), ..) => format!("aborted: {}", first(why)),
@@ -223,11 +237,15 @@ pub fn headline(outcome: &Outcome) -> String {
         ),
         (RunStatus::Skipped(why), ..) => first(why),
         (RunStatus::Completed, Verdict::Held, Restoration::Restored { .. }) => {
-            match &outcome.known_gap {
-                None => String::new(),
-                Some(gap) => format!(
+            match (&outcome.known_gap, &outcome.control) {
+                (_, Some(control)) => format!(
+                    "the hypothesis held with {}, which was to weaken it: the test proves nothing",
+                    control.changed
+                ),
+                (Some(gap), None) => format!(
                     "the known gap `{gap}` is closed, the hypothesis held: take `known_gap` away"
                 ),
+                (None, None) => String::new(),
             }
         }
     }

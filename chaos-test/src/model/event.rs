@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::identity::ProcessIdentity;
-use super::outcome::Outcome;
+use super::outcome::{Control, Outcome};
 use super::sample::{Sample, Window};
 use super::target::Target;
 use super::undo::Undo;
@@ -301,6 +301,9 @@ pub struct Started {
     /// The gap because of which its hypothesis is expected to deviate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_gap: Option<String>,
+    /// Set where it runs as its own negative control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
 }
 
 /// The answer to one judgement.

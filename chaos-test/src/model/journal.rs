@@ -241,6 +241,7 @@ mod tests {
             fragment: "f".into(),
             abandoned: vec![],
             known_gap: None,
+            control: None,
         }))
     }
 

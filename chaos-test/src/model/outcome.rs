@@ -69,6 +69,18 @@ pub struct Leftover {
     pub by_hand: String,
 }
 
+/// A test that runs as its own negative control: what it tests is weakened, and it must
+/// deviate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Control {
+    /// What was changed, as `NAME=value`.
+    pub changed: String,
+    /// What the reason of the deviation must contain, if that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// All three answers of one test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -83,17 +95,29 @@ pub struct Outcome {
     /// expected to deviate, and strictly so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_gap: Option<String>,
+    /// Set where this was a negative control (`must_fail_when(..)`): then the hypothesis must
+    /// deviate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
 }
 
 impl Outcome {
     /// Completed, held and restored: the only way to pass. A test with a known gap that holds
-    /// does not: the gap is closed, and should not be called known any more.
+    /// does not: the gap is closed, and should not be called known any more. Nor does a negative
+    /// control: that has to deviate, for the reason that it names.
     #[must_use]
     pub fn passed(&self) -> bool {
+        let as_expected = match (&self.verdict, &self.control) {
+            (Verdict::Held, None) => self.known_gap.is_none(),
+            (Verdict::Deviated(why), Some(control)) => {
+                let reason = control.reason.as_deref();
+                reason.is_none_or(|reason| why.contains(reason))
+            }
+            _ => false,
+        };
         matches!(self.status, RunStatus::Completed)
-            && matches!(self.verdict, Verdict::Held)
             && matches!(self.restoration, Restoration::Restored { .. })
-            && self.known_gap.is_none()
+            && as_expected
     }
 
     /// The name of the known gap, where the hypothesis deviated as expected and all else is

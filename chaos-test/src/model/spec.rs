@@ -40,6 +40,8 @@ pub struct TestSpec {
     pub abort_if: &'static [Condition],
     /// The gap because of which it is expected to deviate.
     pub known_gap: Option<&'static str>,
+    /// What weakens that which it tests: then it must deviate.
+    pub must_fail_when: &'static [MustFailWhen],
     /// How long the body may take; `None`: five minutes.
     pub timeout: Option<Duration>,
     /// The seed of everything drawn by chance; `None`: a new one each time.
@@ -69,6 +71,17 @@ impl TestSpec {
             None => self.name.to_owned(),
         }
     }
+}
+
+/// A negative control: a change of the environment with which the test must deviate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MustFailWhen {
+    /// The variable.
+    pub variable: &'static str,
+    /// What it is set to.
+    pub value: &'static str,
+    /// What the reason of the deviation must contain.
+    pub reason: Option<&'static str>,
 }
 
 /// Whether a test is to panic, from `#[should_panic]`.

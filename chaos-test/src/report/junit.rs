@@ -163,10 +163,17 @@ fn classify(outcome: &Outcome) -> (&'static str, &'static str) {
         (RunStatus::Aborted(_), _) => (FAILURE, "aborted"),
         (RunStatus::Completed, Verdict::Unknown(_)) => (FAILURE, "unknown"),
         (RunStatus::Completed, Verdict::Held)
-            if outcome.known_gap.is_some()
-                && matches!(outcome.restoration, Restoration::Restored { .. }) =>
+            if matches!(outcome.restoration, Restoration::Restored { .. }) =>
         {
-            (FAILURE, "known gap closed")
+            let is_control = outcome.control.is_some();
+            (
+                FAILURE,
+                if is_control {
+                    "control held"
+                } else {
+                    "known gap closed"
+                },
+            )
         }
         (RunStatus::Completed, Verdict::Held) | (RunStatus::Skipped(_), _) => {
             (ERROR, "not restored")

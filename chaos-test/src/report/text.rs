@@ -123,7 +123,9 @@ fn answers(outcome: &Outcome) -> Vec<&'static str> {
         answers.push("not everything was put back");
     }
     if answers.is_empty() {
-        answers.push(if outcome.known_gap.is_some() {
+        answers.push(if outcome.control.is_some() {
+            "the negative control held"
+        } else if outcome.known_gap.is_some() {
             "a known gap is closed"
         } else {
             "passed"
@@ -173,7 +175,7 @@ fn reasons(page: &mut Page, records: &[Record], outcome: &Outcome) {
         RunStatus::Skipped(why) => say("skipped: ", why),
         RunStatus::Completed if outcome.verdict == Verdict::Held => {
             let restored = matches!(outcome.restoration, Restoration::Restored { .. });
-            if outcome.known_gap.is_some() && restored {
+            if restored {
                 say("", &crate::decide::verdict::headline(outcome));
             }
         }

@@ -253,11 +253,7 @@ fn explain(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) -> String {
     let Some(Event::Started(started)) = records.first().map(|record| &record.event) else {
         return verdict::headline(outcome);
     };
-    let again = crate::system::place::command_again(
-        &inner.identity.package,
-        &inner.identity.name,
-        inner.seed,
-    );
+    let again = inner.identity.command_again();
     let run = &inner.identity.run;
     text::explain(
         &inner.identity.name,

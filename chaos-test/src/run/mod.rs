@@ -10,6 +10,7 @@ pub mod checkup;
 #[cfg(feature = "containers")]
 mod container;
 mod context;
+mod control;
 mod engine;
 mod exit;
 mod finish;
@@ -210,7 +211,9 @@ where
         return conclude(spec, &context, BodyEnd::Interrupted(why));
     }
     // Nobody waits for a test that will be skipped.
-    let ready = check_requirements(spec).and_then(|()| leases::take_all(&context.inner, spec));
+    let ready = check_requirements(spec)
+        .and_then(|()| control::run_all(&context.inner, spec))
+        .and_then(|()| leases::take_all(&context.inner, spec));
     let how = match ready {
         Ok(()) => watch_body(spec, &context, body),
         Err(error) => ended_with(&context.inner, error.into()),

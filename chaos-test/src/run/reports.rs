@@ -81,6 +81,11 @@ impl Reports {
         Ok(reports)
     }
 
+    /// The folder of all runs.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The run's folder.
     #[must_use]
     pub fn folder(&self) -> PathBuf {

@@ -5,10 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Kind};
 use crate::model::event::{Event, JOURNAL_VERSION, Started};
-use crate::model::spec::TestSpec;
+use crate::model::outcome::Control;
+use crate::model::spec::{MustFailWhen, TestSpec};
 use crate::model::test_report::{TestEnd, TestReport};
 use crate::system::place;
 
+use super::control;
 use super::keep;
 use super::process_run::{self, ProcessRun};
 use super::reports::fragment_name;
@@ -29,6 +31,8 @@ pub(crate) struct TestIdentity {
     pub(super) names_breakables: bool,
     /// The gap because of which it is expected to deviate.
     known_gap: Option<String>,
+    /// Set where it runs as its own negative control.
+    control: Option<Control>,
     /// How long its body may take.
     pub(super) body_limit: Duration,
     /// Whether its containers stay if it fails.
@@ -46,7 +50,13 @@ impl TestIdentity {
         let seed = chosen_seed(spec.seed)?;
         let keeps_failed = keep::is_wanted()?;
         let run = process_run::current(spec.target_tmpdir)?;
-        let mut identity = Self::new(run, place::binary_id(spec), spec.path(), seed, true);
+        let control = control::role(spec).map(MustFailWhen::control);
+        let name = match &control {
+            Some(control) => control::name(&spec.path(), control),
+            None => spec.path(),
+        };
+        let mut identity = Self::new(run, place::binary_id(spec), name, seed, true);
+        identity.control = control;
         identity.package = spec.package.to_owned();
         identity.hypothesis = spec.hypothesis.to_owned();
         identity.known_gap = spec.known_gap.map(str::to_owned);
@@ -106,6 +116,7 @@ impl TestIdentity {
             seed,
             names_breakables: false,
             known_gap: None,
+            control: None,
             body_limit: PLAIN_LIMIT,
             keeps_failed: false,
             from_macro: macros,
@@ -120,6 +131,24 @@ impl TestIdentity {
         self.fragment
             .strip_suffix(".json")
             .unwrap_or(&self.fragment)
+    }
+
+    /// Whether it runs as its own negative control.
+    pub(super) fn is_control(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// The command that runs it again.
+    pub(super) fn command_again(&self) -> String {
+        let (name, changed) = match &self.control {
+            Some(control) => {
+                let suffix = format!(" [{}]", control.changed);
+                let name = self.name.strip_suffix(&suffix).unwrap_or(&self.name);
+                (name, format!("{} ", control.changed))
+            }
+            None => (self.name.as_str(), String::new()),
+        };
+        changed + &place::command_again(&self.package, name, self.seed)
     }
 
     /// What is known of the test, for the reports.
@@ -153,6 +182,7 @@ impl TestIdentity {
             fragment: self.stem().to_owned(),
             abandoned: process_run::abandoned(),
             known_gap: self.known_gap.clone(),
+            control: self.control.clone(),
         }))
     }
 }

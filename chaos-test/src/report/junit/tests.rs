@@ -57,6 +57,7 @@ fn outcome(status: RunStatus, verdict: Verdict, restored: bool) -> Option<Outcom
         verdict,
         restoration,
         known_gap: None,
+        control: None,
     })
 }
 

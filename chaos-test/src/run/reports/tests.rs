@@ -27,6 +27,7 @@ fn report(run: &str, name: &str, pid: u32, ended: bool) -> TestReport {
             kept: 0,
         },
         known_gap: None,
+        control: None,
     };
     TestReport {
         run: run.into(),

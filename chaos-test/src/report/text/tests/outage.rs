@@ -24,6 +24,7 @@ pub(super) fn started() -> Started {
         fragment: "shop.chaos.json".into(),
         abandoned: vec![],
         known_gap: None,
+        control: None,
     }
 }
 
