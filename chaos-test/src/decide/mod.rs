@@ -1,9 +1,14 @@
 //! Decisions, apart from all effects: time, seed and samples come in as arguments.
 
+mod binomial;
+mod comparison;
+pub mod delta;
 #[cfg(feature = "cli")]
 pub mod diagnosis;
+mod interval;
 pub mod limits;
 pub mod measures;
+mod metric;
 pub mod recovery;
 pub mod statistics;
 pub mod tolerance;
