@@ -10,6 +10,8 @@ pub mod limits;
 pub mod measures;
 mod metric;
 pub mod recovery;
+#[cfg(test)]
+mod simulated;
 pub mod statistics;
 pub mod tolerance;
 pub mod turns;
