@@ -169,6 +169,10 @@ impl Delta {
         } else {
             format!(", {} {from}", side(change))
         };
+        if comparison.is_flawless(self.allowed) {
+            // It is not the interval that decides.
+            return compared;
+        }
         let level = Percent::from_fraction(self.confidence);
         let Interval { low, high } = interval;
         let interval = match (low.is_finite(), high.is_finite()) {
@@ -202,7 +206,8 @@ impl Delta {
             return String::new();
         }
         let Some(needs) = comparison.needs(self.allowed) else {
-            return "; too close to the limit for any window of a reasonable length: allow more"
+            return "; too close to the limit, or too unsteady, for any window of a reasonable \
+                    length: allow more, or have the system settle first"
                 .to_owned();
         };
         let lasts = |count: usize, summary: &Summary| match summary.pace() {
