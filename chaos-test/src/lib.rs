@@ -34,7 +34,7 @@
 //!     shop: &Service,
 //! ) -> chaos_test::Result {
 //!     let requests = chaos.monitor(shop.connect().every(ms(20)));
-//!     let normal = requests.baseline(secs(1)).await?;
+//!     let normal = requests.baseline(secs(2)).await?;
 //!
 //!     let outage = chaos.during(process::kill(cache), async |_| {
 //!         requests.over(secs(2)).await?
@@ -54,7 +54,8 @@
 //! Only with three good answers: the run finished, the hypothesis held, and everything was
 //! put back ([`Outcome`]). A test in which nothing was injected, a fault that nothing met,
 //! and a check without data are failures that say so. A skip is printed, stands in the
-//! report, and fails under `CHAOS_REQUIRE`.
+//! report, and fails under `CHAOS_REQUIRE`. What is compared with a baseline is told from its
+//! confidence interval, and a window too small to tell fails, too ([`Delta`]).
 //!
 //! # Where things are
 //!
@@ -112,13 +113,14 @@ mod run;
 
 pub use chaos_test_macros::{chaos_fixture, chaos_test};
 
+pub use decide::delta::Delta;
 pub use decide::measures::{
     Change, FailedServices, LatencyOf, Rate, Throughput, ValueOf, availability, error_rate,
     failed_services, latency, throughput, value,
 };
 pub use decide::statistics::{Latency, Summary};
 pub use decide::statistics::{MAX, P50, P90, P95, P99, Percentile, percentile};
-pub use decide::tolerance::{BaselineSummary, Delta, Judgement, Tolerance};
+pub use decide::tolerance::{BaselineSummary, Judgement, Tolerance};
 pub use error::{Error, Result, TestError, TestOutcome};
 #[cfg(feature = "containers")]
 pub use fault::container;

@@ -90,6 +90,31 @@ fn a_check_without_data() {
 }
 
 #[test]
+fn a_comparison_of_too_few_samples() {
+    unknown(
+        "a_comparison_has_too_few_samples",
+        &[
+            "p95 latency of inventory/stock/42",
+            "(40 samples)",
+            "that cannot be told from so few samples, about",
+            "expected at most 10 s above the baseline's",
+        ],
+    );
+}
+
+#[test]
+fn a_change_that_is_clear() {
+    deviated(
+        "a_change_is_clear",
+        &[
+            "p50 latency of inventory/stock/42",
+            "95 % interval",
+            "expected at most 20.0 ms above the baseline's",
+        ],
+    );
+}
+
+#[test]
 fn a_steady_state_that_does_not_hold_before() {
     let ended = Rerun::of("subjects::the_steady_state_does_not_hold").run();
     assert!(!ended.status.success());

@@ -89,11 +89,11 @@ async fn a_latency_is_what_it_says(
 ) -> chaos_test::Result {
     assert_eq!(chaos.seed(), 17);
     let requests = watch(chaos, inventory);
-    let normal = requests.baseline(ms(300)).await?;
+    let normal = requests.baseline(secs(1)).await?;
     let slow = chaos_test::link::latency(inventory, ms(60)).jitter(ms(10));
     let slow = chaos.inject(slow).await?;
     requests
-        .over(ms(500))
+        .over(secs(1))
         .await?
         .expect(latency(P50).at_least(ms(50)))
         .expect(latency(P50).rises_at_most(ms(90)).from(&normal))

@@ -55,6 +55,24 @@ subject!(a_check_has_no_data(chaos: &ChaosContext, inventory: &Service) {
     Ok(())
 });
 
+subject!(a_comparison_has_too_few_samples(chaos: &ChaosContext, inventory: &Service) {
+    let requests = watch(chaos, inventory);
+    let normal = requests.baseline(ms(400)).await?;
+    let _slow = chaos.inject(link::latency(inventory, ms(5))).await?;
+    let seen = requests.over(ms(400)).await?;
+    seen.expect(latency(P95).rises_at_most(secs(10)).from(&normal)).check()?;
+    Ok(())
+});
+
+subject!(a_change_is_clear(chaos: &ChaosContext, inventory: &Service) {
+    let requests = watch(chaos, inventory);
+    let normal = requests.baseline(secs(1)).await?;
+    let _slow = chaos.inject(link::latency(inventory, ms(500))).await?;
+    let seen = requests.over(secs(1)).await?;
+    seen.expect(latency(P50).rises_at_most(ms(20)).from(&normal)).check()?;
+    Ok(())
+});
+
 subject!(the_steady_state_does_not_hold(chaos: &ChaosContext, inventory: &Service) {
     let requests = chaos.monitor(inventory.get("/nowhere").every(ms(10)));
     requests.baseline(ms(100)).await?;

@@ -5,8 +5,11 @@ use std::time::Duration;
 use crate::model::condition::{Beyond, Condition, Measured};
 use crate::model::units::Percent;
 
+use super::comparison::{By, Direction};
+use super::delta::Delta;
+use super::metric::Metric;
 use super::statistics::{P50, Percentile};
-use super::tolerance::{Bound, Delta, Metric, Tolerance};
+use super::tolerance::{Bound, Tolerance};
 
 /// By how much a latency may change: a duration, or a share of the baseline.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -116,12 +119,12 @@ impl Rate {
 
     /// Above the baseline by at most so many percentage points.
     pub fn rises_at_most(self, points: Percent) -> Delta {
-        delta(self.0, Bound::RisesBy(points.as_fraction()))
+        rises(self.0, By::Amount(points.as_fraction()))
     }
 
     /// Below the baseline by at most so many percentage points.
     pub fn drops_at_most(self, points: Percent) -> Delta {
-        delta(self.0, Bound::DropsBy(points.as_fraction()))
+        drops(self.0, By::Amount(points.as_fraction()))
     }
 }
 
@@ -149,13 +152,11 @@ impl LatencyOf {
 
     /// Above the baseline by at most a duration, or by at most a share of it.
     pub fn rises_at_most(self, change: impl Into<Change>) -> Delta {
-        delta(
-            Metric::Latency(self.0),
-            match change.into() {
-                Change::By(by) => Bound::RisesBy(by.as_secs_f64()),
-                Change::Share(share) => Bound::RisesByShare(share),
-            },
-        )
+        let by = match change.into() {
+            Change::By(by) => By::Amount(by.as_secs_f64()),
+            Change::Share(share) => By::Share(share.as_fraction()),
+        };
+        rises(Metric::Latency(self.0), by)
     }
 }
 
@@ -182,7 +183,7 @@ impl Throughput {
 
     /// Below the baseline by at most this share of it.
     pub fn drops_at_most(self, share: Percent) -> Delta {
-        delta(Metric::Throughput, Bound::DropsByShare(share))
+        drops(Metric::Throughput, By::Share(share.as_fraction()))
     }
 }
 
@@ -221,12 +222,12 @@ impl ValueOf {
 
     /// Above the baseline by at most so much.
     pub fn rises_at_most(self, by: f64) -> Delta {
-        delta(Metric::Value(self.0), Bound::RisesBy(by))
+        rises(Metric::Value(self.0), By::Amount(by))
     }
 
     /// Below the baseline by at most so much.
     pub fn drops_at_most(self, by: f64) -> Delta {
-        delta(Metric::Value(self.0), Bound::DropsBy(by))
+        drops(Metric::Value(self.0), By::Amount(by))
     }
 }
 
@@ -254,9 +255,13 @@ impl FailedServices {
 }
 
 fn absolute(metric: Metric, bound: Bound) -> Tolerance {
-    Tolerance::new(metric, bound)
+    Tolerance::absolute(metric, bound)
 }
 
-fn delta(metric: Metric, bound: Bound) -> Delta {
-    Delta::new(metric, bound)
+fn rises(metric: Metric, by: By) -> Delta {
+    Delta::new(metric, Direction::Rises, by)
+}
+
+fn drops(metric: Metric, by: By) -> Delta {
+    Delta::new(metric, Direction::Drops, by)
 }

@@ -1,11 +1,18 @@
 //! Decisions, apart from all effects: time, seed and samples come in as arguments.
 
 pub mod abort;
+mod binomial;
+mod comparison;
+pub mod delta;
 #[cfg(feature = "cli")]
 pub mod diagnosis;
+mod interval;
 pub mod limits;
 pub mod measures;
+mod metric;
 pub mod recovery;
+#[cfg(test)]
+mod simulated;
 pub mod statistics;
 pub mod tolerance;
 pub mod turns;

@@ -43,6 +43,12 @@ pub fn percentile(rank: impl Into<f64>) -> Percentile {
     Percentile(rank)
 }
 
+impl Percentile {
+    pub(super) fn as_fraction(self) -> f64 {
+        self.0 / 100.0
+    }
+}
+
 impl std::fmt::Display for Percentile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.0 >= 100.0 {
@@ -80,12 +86,20 @@ pub struct Summary {
     latencies: Vec<Duration>,
     /// The numbers that probes returned, sorted.
     values: Vec<f64>,
+    /// The latencies of all samples in the order of time; none where one failed. Comparing
+    /// needs the order, because neighbours may depend on each other.
+    latencies_in_time: Vec<Option<Duration>>,
+    /// The numbers in the order of time.
+    values_in_time: Vec<f64>,
+    /// When the first and the last of them were due.
+    due: Option<(Duration, Duration)>,
     /// The most recent failure's message.
     pub last_error: Option<String>,
 }
 
 impl Summary {
-    /// Summarises the samples whose intended time lies in the window.
+    /// Summarises the samples whose intended time lies in the window. They are in the order
+    /// of that time, as those of a monitor are.
     #[must_use]
     pub fn of(samples: &[Sample], window: Window) -> Self {
         let mut summary = Self {
@@ -95,14 +109,21 @@ impl Summary {
             unsent: 0,
             latencies: Vec::new(),
             values: Vec::new(),
+            latencies_in_time: Vec::new(),
+            values_in_time: Vec::new(),
+            due: None,
             last_error: None,
         };
         for sample in samples.iter().filter(|sample| window.contains(sample.at)) {
             summary.count += 1;
+            let first = summary.due.map_or(sample.at, |(first, _)| first);
+            summary.due = Some((first, sample.at));
+            let answered = sample.reading.is_good().then_some(sample.latency);
+            summary.latencies_in_time.push(answered);
             match &sample.reading {
                 Reading::Good(value) => {
                     summary.latencies.push(sample.latency);
-                    summary.values.extend(value);
+                    summary.values_in_time.extend(value);
                 }
                 Reading::Bad(why) => {
                     summary.errors += 1;
@@ -110,6 +131,7 @@ impl Summary {
                 }
             }
         }
+        summary.values.clone_from(&summary.values_in_time);
         summary.latencies.sort_unstable();
         summary.values.sort_unstable_by(f64::total_cmp);
         summary
@@ -138,6 +160,22 @@ impl Summary {
         })
     }
 
+    /// Samples due per second, from how far they are apart: whether one more or less lies in
+    /// the window is chance. `None` for fewer than two.
+    pub(super) fn pace(&self) -> Option<f64> {
+        let (first, last) = self.due?;
+        let between = last.saturating_sub(first).as_secs_f64();
+        (between > 0.0).then(|| (self.count - 1) as f64 / between)
+    }
+
+    pub(super) fn latencies_in_time(&self) -> &[Option<Duration>] {
+        &self.latencies_in_time
+    }
+
+    pub(super) fn values_in_time(&self) -> &[f64] {
+        &self.values_in_time
+    }
+
     /// Successful samples per second of the window; `None` for an empty window.
     #[must_use]
     pub fn throughput(&self) -> Option<f64> {
@@ -155,7 +193,7 @@ impl Summary {
 }
 
 /// The nearest rank, from 0.
-fn rank(at: Percentile, count: usize) -> usize {
+pub(super) fn rank(at: Percentile, count: usize) -> usize {
     let rank = (at.0 / 100.0 * count as f64).ceil() as usize;
     rank.clamp(1, count) - 1
 }
