@@ -64,7 +64,7 @@
 //! | know a service's address before it starts | [`ChaosContext::reserve`] |
 //! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
 //! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
-//! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`] |
+//! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`], [`ChaosContext::eventually`] |
 //! | share set-up | [`chaos_fixture`] |
 //! | share a target with other tests | `leases(..)` and `exclusive` of [`chaos_test`](macro@chaos_test), [`ChaosContext::lease`] |
 //!
@@ -132,15 +132,16 @@ pub use model::target::{Breakable, Target};
 pub use model::test_report::{TestEnd, TestReport};
 pub use model::undo::Undo;
 pub use model::units::{Percent, ms, percent, secs};
+pub use probe::{Condition, IntoSeen, Seen};
 #[cfg(feature = "http")]
 pub use probe::{HttpProbe, HttpRequest, http};
 pub use probe::{
     IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
 };
 pub use run::{
-    Address, Baseline, ChaosContext, During, EnvValue, Expectations, Fixture, InProcess, Injection,
-    Link, Moment, Monitor, Ports, Program, Recovers, Recovery, Reserved, Samples, Served, Service,
-    Slot,
+    Address, Baseline, ChaosContext, During, EnvValue, Eventually, Expectations, Fixture,
+    InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program, Recovers, Recovery,
+    Reserved, Samples, Served, Service, ServiceLog, Slot,
 };
 #[cfg(feature = "containers")]
 pub use run::{Container, IntoContainer};

@@ -11,6 +11,7 @@ mod contract;
 mod death;
 mod engine;
 mod engine_restarts;
+mod eventually;
 mod fixtures;
 mod forked;
 mod green_means_chaos;

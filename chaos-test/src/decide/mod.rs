@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cli")]
 pub mod diagnosis;
+pub mod eventually;
 pub mod limits;
 pub mod measures;
 pub mod recovery;

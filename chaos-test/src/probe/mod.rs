@@ -1,6 +1,7 @@
 //! Probes: what a monitor asks, again and again. A probe reads and never changes anything.
 
 mod closure;
+mod condition;
 #[cfg(feature = "http")]
 mod http;
 mod ready;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use crate::model::sample::Reading;
 
 pub use closure::{IntoReading, IntoValue};
+pub use condition::{Condition, IntoSeen, Seen};
 #[cfg(feature = "http")]
 pub use http::{HttpProbe, HttpRequest, http};
 pub use ready::{LogLine, Ready, TcpReady, log_line, tcp};

@@ -12,6 +12,8 @@ mod leases;
 
 mod monitors;
 
+mod conditions;
+
 mod faults;
 
 mod at_rollback;

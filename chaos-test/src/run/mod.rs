@@ -10,6 +10,7 @@ pub mod checkup;
 mod container;
 mod context;
 mod engine;
+mod eventually;
 mod exit;
 mod finish;
 mod fixtures;
@@ -17,6 +18,7 @@ mod guard;
 mod in_process;
 mod injecting;
 mod inner;
+mod judging;
 mod keep;
 mod leases;
 mod moment;
@@ -31,6 +33,7 @@ mod requirements;
 mod reserving;
 mod rollback;
 mod service;
+mod service_log;
 mod side_by_side;
 mod slots;
 mod starting;
@@ -60,6 +63,7 @@ use crate::system::Ledger;
 #[cfg(feature = "containers")]
 pub use container::{Container, IntoContainer};
 pub use context::ChaosContext;
+pub use eventually::Eventually;
 pub use fixtures::{Fixture, FixtureRun};
 pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
@@ -68,6 +72,7 @@ pub use monitor::Monitor;
 pub use program::{EnvValue, Program};
 pub use reserving::{Ports, Reserved, Slot};
 pub use service::{Address, Link, Service};
+pub use service_log::{LogContains, ServiceLog};
 #[cfg(feature = "cli")]
 pub use sweep::{Came, Swept, Told, UNMADE_LIMIT};
 pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
@@ -349,11 +354,7 @@ fn has_missed(inner: &Inner) -> bool {
 }
 
 fn panicked(spec: &TestSpec, panic: &(dyn std::any::Any + Send)) -> BodyEnd {
-    let message = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is no text".to_owned());
+    let message = panic_text(panic);
     let expected = match spec.should_panic {
         ShouldPanic::No => false,
         ShouldPanic::Yes => true,
@@ -364,6 +365,15 @@ fn panicked(spec: &TestSpec, panic: &(dyn std::any::Any + Send)) -> BodyEnd {
     } else {
         BodyEnd::Panicked(message)
     }
+}
+
+/// What somebody panicked with, in words.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
 /// Rolls back, judges, and tells libtest.
