@@ -64,7 +64,7 @@
 //! | know a service's address before it starts | [`ChaosContext::reserve`] |
 //! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
 //! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
-//! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`], [`ChaosContext::eventually`] |
+//! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`], [`ChaosContext::eventually`], [`ChaosContext::consistency`] |
 //! | share set-up | [`chaos_fixture`] |
 //! | share a target with other tests | `leases(..)` and `exclusive` of [`chaos_test`](macro@chaos_test), [`ChaosContext::lease`] |
 //!
@@ -112,6 +112,10 @@ mod run;
 
 pub use chaos_test_macros::{chaos_fixture, chaos_test};
 
+pub use decide::consistency::{
+    Amount, Anomaly, Comparison, RecordTolerance, changed, duplicated, lost, out_of_order,
+    unexpected,
+};
 pub use decide::measures::{
     Change, LatencyOf, Rate, Throughput, ValueOf, availability, error_rate, latency, throughput,
     value,
@@ -139,9 +143,9 @@ pub use probe::{
     IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
 };
 pub use run::{
-    Address, Baseline, ChaosContext, During, EnvValue, Eventually, Expectations, Fixture,
-    InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program, Recovers, Recovery,
-    Reserved, Samples, Served, Service, ServiceLog, Slot,
+    Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
+    Fixture, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
+    RecordExpectations, Recovers, Recovery, Reserved, Samples, Served, Service, ServiceLog, Slot,
 };
 #[cfg(feature = "containers")]
 pub use run::{Container, IntoContainer};

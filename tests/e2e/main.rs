@@ -4,6 +4,7 @@
 //! by a plain run; the other rooms run them as children and look at how they end.
 
 mod bad_input;
+mod consistency;
 mod containers;
 mod containers_bad_input;
 mod containers_death;

@@ -1,5 +1,6 @@
 //! Decisions, apart from all effects: time, seed and samples come in as arguments.
 
+pub mod consistency;
 #[cfg(feature = "cli")]
 pub mod diagnosis;
 pub mod eventually;

@@ -14,6 +14,8 @@ mod monitors;
 
 mod conditions;
 
+mod consistency;
+
 mod faults;
 
 mod at_rollback;

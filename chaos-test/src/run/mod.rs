@@ -6,6 +6,7 @@
 pub(crate) mod aftermath;
 #[cfg(feature = "cli")]
 pub mod checkup;
+mod consistency;
 #[cfg(feature = "containers")]
 mod container;
 mod context;
@@ -60,6 +61,7 @@ use crate::model::target::Breakable;
 use crate::model::units::human;
 use crate::system::Ledger;
 
+pub use consistency::{Consistency, RecordExpectations};
 #[cfg(feature = "containers")]
 pub use container::{Container, IntoContainer};
 pub use context::ChaosContext;
