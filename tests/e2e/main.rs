@@ -32,6 +32,7 @@ mod reserved;
 mod stopping;
 mod stubborn;
 mod subjects;
+mod tracing;
 mod victims;
 mod watchdog;
 mod watching;

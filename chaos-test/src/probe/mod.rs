@@ -6,6 +6,7 @@ mod condition;
 mod http;
 mod ready;
 mod tcp;
+mod trace;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +22,10 @@ pub use http::{HttpProbe, HttpRequest, http};
 pub use ready::{LogLine, Ready, TcpReady, log_line, tcp};
 pub use tcp::TcpProbe;
 
+pub use trace::traceparent;
+
 pub(crate) use ready::AllPorts;
+pub(crate) use trace::Trace;
 
 /// Asks something of the system under test.
 ///

@@ -116,6 +116,14 @@ impl ChaosContext {
         self.inner.seed
     }
 
+    /// The id of the trace that all samples of this context belong to, as 32 hexadecimal digits:
+    /// what to look for in the traces of the system under test; see
+    /// [`traceparent`](crate::traceparent).
+    #[must_use]
+    pub fn trace_id(&self) -> String {
+        self.inner.trace.id.to_string()
+    }
+
     /// The present moment, as reports count it.
     #[must_use]
     pub fn now(&self) -> Moment {

@@ -161,7 +161,7 @@ impl<C: Condition> Eventually<C> {
         let interval = self.interval();
         let mut due = recorder.now();
         let mut blocked = 0;
-        let mut asker = Asker::new(Arc::clone(&self.condition), Arc::clone(recorder));
+        let mut asker = Asker::new(Arc::clone(&self.condition), &self.inner);
         while due < deadline {
             sleep_until(recorder.started() + due).await;
             let asked = recorder.now();
@@ -195,7 +195,7 @@ impl<C: Condition> Eventually<C> {
                         looked.failed(&format!(
                             "no answer within {timeout}, and it blocks its thread"
                         ));
-                        asker = Asker::new(Arc::clone(&self.condition), Arc::clone(recorder));
+                        asker = Asker::new(Arc::clone(&self.condition), &self.inner);
                     }
                     if blocked == MOST_BLOCKED {
                         looked.give_up(&format!(

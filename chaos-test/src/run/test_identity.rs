@@ -7,6 +7,7 @@ use crate::error::{Error, Kind};
 use crate::model::event::{Event, JOURNAL_VERSION, Started};
 use crate::model::spec::TestSpec;
 use crate::model::test_report::{TestEnd, TestReport};
+use crate::model::trace::TraceId;
 use crate::system::place;
 
 use super::keep;
@@ -136,7 +137,16 @@ impl TestIdentity {
 
     /// The first line of its journal.
     pub(super) fn started(&self) -> Event {
-        Event::Started(Box::new(Started {
+        Event::Started(Box::new(self.first_line()))
+    }
+
+    /// The trace that its samples belong to.
+    pub(super) fn trace(&self) -> TraceId {
+        TraceId::of(&self.first_line())
+    }
+
+    fn first_line(&self) -> Started {
+        Started {
             version: JOURNAL_VERSION,
             run: self.run.id.clone(),
             test: format!("{}${}", self.binary, self.name),
@@ -148,7 +158,7 @@ impl TestIdentity {
             reports: self.run.reports.folder(),
             fragment: self.stem().to_owned(),
             abandoned: process_run::abandoned(),
-        }))
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::probe::{Condition, Seen};
+use crate::probe::{Condition, Seen, Trace};
+use crate::run::inner::Inner;
 use crate::run::panic_text;
 use crate::run::recorder::Recorder;
 
@@ -46,11 +47,12 @@ struct Call<T> {
 }
 
 impl<C: Condition> Asker<C> {
-    pub(super) fn new(condition: Arc<C>, recorder: Arc<Recorder>) -> Self {
+    pub(super) fn new(condition: Arc<C>, inner: &Inner) -> Self {
         let (calls, heard) = mpsc::unbounded_channel();
-        let clock = Arc::clone(&recorder);
+        let recorder = Arc::clone(&inner.recorder);
+        let (clock, trace) = (Arc::clone(&recorder), Arc::clone(&inner.trace));
         let thread = std::thread::Builder::new().name("chaos-condition".to_owned());
-        let started = thread.spawn(move || answer_calls(&*condition, heard, &clock));
+        let started = thread.spawn(move || answer_calls(&*condition, heard, &clock, &trace));
         let none = started.err().map(|error| error.to_string());
         Self {
             calls: none.is_none().then_some(calls),
@@ -90,6 +92,7 @@ fn answer_calls<C: Condition>(
     condition: &C,
     mut calls: mpsc::UnboundedReceiver<Call<C::Value>>,
     clock: &Recorder,
+    trace: &Arc<Trace>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -98,7 +101,7 @@ fn answer_calls<C: Condition>(
     runtime.block_on(async {
         while let Some(mut call) = calls.recv().await {
             tokio::select! {
-                seen = guarded(condition.look()) => {
+                seen = guarded(trace.sample(condition.look())) => {
                     // Nobody may wait any more.
                     let _ = call.answer.send((seen, clock.now()));
                 }
