@@ -317,7 +317,7 @@ impl Condition {
             None => quote_spanned!(glue=> ::core::option::Option::None),
         };
         quote_spanned! {glue=>
-            #private::Condition::new(
+            #private::AbortCondition::new(
                 #source,
                 #private::Measured::#metric,
                 #private::Beyond::#sign(#limit),

@@ -193,7 +193,7 @@ impl Error {
         self.0.kind == Kind::Interrupted
     }
 
-    /// Whether an abort condition came true; see [`Condition`](crate::Condition).
+    /// Whether an abort condition came true; see [`AbortCondition`](crate::AbortCondition).
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.0.kind == Kind::Aborted

@@ -65,7 +65,7 @@
 //! | know a service's address before it starts | [`ChaosContext::reserve`] |
 //! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
 //! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
-//! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`] |
+//! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`], [`ChaosContext::eventually`], [`ChaosContext::consistency`] |
 //! | share set-up | [`chaos_fixture`] |
 //! | share a target with other tests | `leases(..)` and `exclusive` of [`chaos_test`](macro@chaos_test), [`ChaosContext::lease`] |
 //!
@@ -85,7 +85,7 @@
 //! |---|---|---|
 //! | `http` | yes | HTTP probes and ready checks, HTTP undo steps (reqwest) |
 //! | `cli` | no | the program `cargo-chaos`: `doctor`, `recover`, `list` |
-//! | `containers` | yes | the capability `docker` (testcontainers); services in containers are not there yet |
+//! | `containers` | yes | services in containers (testcontainers) |
 //!
 //! It runs on Linux.
 
@@ -113,6 +113,10 @@ mod run;
 
 pub use chaos_test_macros::{chaos_fixture, chaos_test};
 
+pub use decide::consistency::{
+    Amount, Anomaly, Comparison, RecordTolerance, changed, duplicated, lost, out_of_order,
+    unexpected,
+};
 pub use decide::delta::Delta;
 pub use decide::measures::{
     Change, FailedServices, LatencyOf, Rate, Throughput, ValueOf, availability, error_rate,
@@ -125,7 +129,7 @@ pub use error::{Error, Result, TestError, TestOutcome};
 #[cfg(feature = "containers")]
 pub use fault::container;
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
-pub use model::condition::Condition;
+pub use model::condition::AbortCondition;
 pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
@@ -135,15 +139,16 @@ pub use model::target::{Breakable, Target};
 pub use model::test_report::{TestEnd, TestReport};
 pub use model::undo::Undo;
 pub use model::units::{Percent, ms, percent, secs};
+pub use probe::{Condition, IntoSeen, Seen, traceparent};
 #[cfg(feature = "http")]
 pub use probe::{HttpProbe, HttpRequest, http};
 pub use probe::{
     IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
 };
 pub use run::{
-    Address, Baseline, ChaosContext, During, EnvValue, Expectations, Fixture, InProcess, Injection,
-    Link, Moment, Monitor, Ports, Program, Recovers, Recovery, Reserved, Samples, Served, Service,
-    Slot,
+    Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
+    Fixture, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
+    RecordExpectations, Recovers, Recovery, Reserved, Samples, Served, Service, ServiceLog, Slot,
 };
 #[cfg(feature = "containers")]
 pub use run::{Container, IntoContainer};
@@ -263,7 +268,7 @@ pub mod __cli {
 pub mod __private {
     pub use inventory;
 
-    pub use crate::model::condition::{Beyond, Condition, Measured};
+    pub use crate::model::condition::{AbortCondition, Beyond, Measured};
     pub use crate::model::spec::{MustFailWhen, Requirement, ShouldPanic, TestSpec};
     pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
     pub use crate::system::registry::Registration;

@@ -5,6 +5,7 @@
 
 mod aborting;
 mod bad_input;
+mod consistency;
 mod containers;
 mod containers_bad_input;
 mod containers_death;
@@ -13,6 +14,7 @@ mod controls;
 mod death;
 mod engine;
 mod engine_restarts;
+mod eventually;
 mod fixtures;
 mod forked;
 mod green_means_chaos;
@@ -33,6 +35,7 @@ mod reserved;
 mod stopping;
 mod stubborn;
 mod subjects;
+mod tracing;
 mod victims;
 mod watchdog;
 mod watching;

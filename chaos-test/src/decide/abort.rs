@@ -6,14 +6,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::model::condition::{Condition, Measured};
+use crate::model::condition::{AbortCondition, Measured};
 use crate::model::sample::{Reading, Sample};
 use crate::model::units::human;
 
 /// What has been seen of one condition so far.
 #[derive(Debug)]
 pub struct Watch {
-    condition: Condition,
+    condition: AbortCondition,
     /// What was answered in the window, in that order.
     seen: VecDeque<Seen>,
     failed: usize,
@@ -46,7 +46,7 @@ pub struct Waiting {
 impl Watch {
     /// From an instant on.
     #[must_use]
-    pub fn new(condition: Condition, since: Duration) -> Self {
+    pub fn new(condition: AbortCondition, since: Duration) -> Self {
         Self {
             condition,
             seen: VecDeque::new(),
@@ -61,7 +61,7 @@ impl Watch {
     }
 
     /// What it watches for.
-    pub fn condition(&self) -> &Condition {
+    pub fn condition(&self) -> &AbortCondition {
         &self.condition
     }
 
@@ -210,7 +210,7 @@ mod tests {
     use crate::model::units::{ms, secs};
 
     fn watch(metric: Measured, bound: Beyond, window: Option<Duration>) -> Watch {
-        Watch::new(Condition::new(None, metric, bound, window), secs(0))
+        Watch::new(AbortCondition::new(None, metric, bound, window), secs(0))
     }
 
     fn answered(latency: u64, good: bool) -> Sample {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::condition::{Beyond, Condition, Measured};
+use crate::model::condition::{AbortCondition, Beyond, Measured};
 use crate::model::units::Percent;
 
 use super::comparison::{By, Direction};
@@ -100,21 +100,21 @@ impl Rate {
     }
 
     /// Aborts a test when it is more than this share.
-    pub fn above(self, share: Percent) -> Condition {
+    pub fn above(self, share: Percent) -> AbortCondition {
         self.beyond(Beyond::Above(share.as_fraction()))
     }
 
     /// Aborts a test when it is less than this share.
-    pub fn below(self, share: Percent) -> Condition {
+    pub fn below(self, share: Percent) -> AbortCondition {
         self.beyond(Beyond::Below(share.as_fraction()))
     }
 
-    fn beyond(self, bound: Beyond) -> Condition {
+    fn beyond(self, bound: Beyond) -> AbortCondition {
         let measured = match self.0 {
             Metric::Availability => Measured::Availability,
             _ => Measured::ErrorRate,
         };
-        Condition::new(None, measured, bound, None)
+        AbortCondition::new(None, measured, bound, None)
     }
 
     /// Above the baseline by at most so many percentage points.
@@ -145,9 +145,9 @@ impl LatencyOf {
     }
 
     /// Aborts a test when it is longer than this.
-    pub fn above(self, limit: Duration) -> Condition {
+    pub fn above(self, limit: Duration) -> AbortCondition {
         let bound = Beyond::Above(limit.as_secs_f64());
-        Condition::new(None, Measured::Latency(self.0.0), bound, None)
+        AbortCondition::new(None, Measured::Latency(self.0.0), bound, None)
     }
 
     /// Above the baseline by at most a duration, or by at most a share of it.
@@ -177,8 +177,8 @@ impl Throughput {
     }
 
     /// Aborts a test when it is less than so many per second.
-    pub fn below(self, per_second: f64) -> Condition {
-        Condition::new(None, Measured::Throughput, Beyond::Below(per_second), None)
+    pub fn below(self, per_second: f64) -> AbortCondition {
+        AbortCondition::new(None, Measured::Throughput, Beyond::Below(per_second), None)
     }
 
     /// Below the baseline by at most this share of it.
@@ -210,14 +210,14 @@ impl ValueOf {
 
     /// Aborts a test when it is more than this number: any that the probe returns, whatever
     /// the percentile.
-    pub fn above(self, number: f64) -> Condition {
-        Condition::new(None, Measured::Value, Beyond::Above(number), None)
+    pub fn above(self, number: f64) -> AbortCondition {
+        AbortCondition::new(None, Measured::Value, Beyond::Above(number), None)
     }
 
     /// Aborts a test when it is less than this number: any that the probe returns, whatever
     /// the percentile.
-    pub fn below(self, number: f64) -> Condition {
-        Condition::new(None, Measured::Value, Beyond::Below(number), None)
+    pub fn below(self, number: f64) -> AbortCondition {
+        AbortCondition::new(None, Measured::Value, Beyond::Below(number), None)
     }
 
     /// Above the baseline by at most so much.
@@ -249,8 +249,8 @@ pub struct FailedServices(());
 
 impl FailedServices {
     /// Aborts a test when there are more than so many.
-    pub fn above(self, number: f64) -> Condition {
-        Condition::new(None, Measured::FailedServices, Beyond::Above(number), None)
+    pub fn above(self, number: f64) -> AbortCondition {
+        AbortCondition::new(None, Measured::FailedServices, Beyond::Above(number), None)
     }
 }
 

@@ -3,9 +3,11 @@
 pub mod abort;
 mod binomial;
 mod comparison;
+pub mod consistency;
 pub mod delta;
 #[cfg(feature = "cli")]
 pub mod diagnosis;
+pub mod eventually;
 mod interval;
 pub mod limits;
 pub mod measures;

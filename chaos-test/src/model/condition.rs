@@ -28,7 +28,7 @@ use super::units::{Percent, human, trimmed};
 /// or have to stay for as long as the condition says.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "it aborts nothing until it is passed to `abort_if`"]
-pub struct Condition {
+pub struct AbortCondition {
     pub(crate) source: Option<Cow<'static, str>>,
     pub(crate) metric: Measured,
     pub(crate) bound: Beyond,
@@ -101,7 +101,7 @@ impl Beyond {
 /// Over how much time rates and percentiles are taken where a condition does not say.
 const USUAL_WINDOW: Duration = Duration::from_secs(1);
 
-impl Condition {
+impl AbortCondition {
     /// What the macro writes.
     #[doc(hidden)]
     pub const fn new(
@@ -183,7 +183,7 @@ impl fmt::Display for Measured {
 }
 
 /// As it is written in `abort_if(..)`.
-impl fmt::Display for Condition {
+impl fmt::Display for AbortCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(source) = &self.source {
             write!(f, "{source}.")?;
@@ -211,7 +211,7 @@ mod tests {
     fn it_is_shown_as_it_is_written() {
         for (condition, text) in [
             (
-                Condition::new(
+                AbortCondition::new(
                     Some("checkout"),
                     Measured::Latency(99.0),
                     Beyond::Above(5.0),
@@ -220,11 +220,11 @@ mod tests {
                 "checkout.p99 > 5 s for 60 s",
             ),
             (
-                Condition::new(None, Measured::Availability, Beyond::Below(0.95), None),
+                AbortCondition::new(None, Measured::Availability, Beyond::Below(0.95), None),
                 "availability < 95 %",
             ),
             (
-                Condition::new(Some("lost"), Measured::Value, Beyond::AtLeast(1.0), None),
+                AbortCondition::new(Some("lost"), Measured::Value, Beyond::AtLeast(1.0), None),
                 "lost.value >= 1",
             ),
         ] {

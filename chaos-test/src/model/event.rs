@@ -236,6 +236,11 @@ pub enum Event {
         /// All of them, in the order of their intended times.
         samples: Vec<Sample>,
     },
+    /// The first sample was sent with the test's trace.
+    Traced {
+        /// The id of the trace, as W3C's `traceparent` has it.
+        trace: String,
+    },
     /// The body ended.
     BodyEnded {
         /// How.

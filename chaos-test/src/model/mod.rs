@@ -14,5 +14,6 @@ pub mod spec;
 pub mod survey;
 pub mod target;
 pub mod test_report;
+pub(crate) mod trace;
 pub mod undo;
 pub mod units;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::condition::Condition;
+use super::condition::AbortCondition;
 
 /// One `#[chaos_test]`, as the macro saw it.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub struct TestSpec {
     /// Whether no other chaos test may run beside it.
     pub exclusive: bool,
     /// Under which conditions it is aborted.
-    pub abort_if: &'static [Condition],
+    pub abort_if: &'static [AbortCondition],
     /// The gap because of which it is expected to deviate.
     pub known_gap: Option<&'static str>,
     /// What weakens that which it tests: then it must deviate.

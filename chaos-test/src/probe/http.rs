@@ -2,8 +2,10 @@
 
 use std::sync::OnceLock;
 
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
 use super::ready::Ready;
-use super::{Probe, with_slash};
+use super::{Probe, traceparent, with_slash};
 use crate::error::with_causes;
 use crate::model::sample::Reading;
 use crate::system::service::{Answer, ReadyCheck, Unit};
@@ -70,7 +72,7 @@ impl ReadyCheck for HttpRequest {
             let url = format!("http://{address}{}", with_slash(&self.path));
             // A connection of its own, so that the check is never answered by what is
             // left of the process before.
-            get(fresh(), &url, &self.expected).await
+            get(fresh(), &url, HeaderMap::new(), &self.expected).await
         })
     }
 }
@@ -79,12 +81,18 @@ impl ReadyCheck for HttpRequest {
 ///
 /// Each sample has a connection of its own, like a new client: a kept one would hide for
 /// how long nobody can connect.
+///
+/// Each sample is a span in the test's trace, by the header `traceparent` of
+/// [W3C's Trace Context](https://www.w3.org/TR/trace-context/), unless you set that yourself:
+/// where the system under test records traces, a fault shows in them. The trace's id stands in
+/// the journal and at the end of a failure.
 #[derive(Debug, Clone)]
 pub struct HttpProbe {
     pub(crate) name: String,
     /// The service that it asks.
     service: Option<String>,
     pub(crate) url: String,
+    headers: HeaderMap,
     expected: Expected,
 }
 
@@ -102,6 +110,7 @@ impl HttpProbe {
             name: format!("GET {url}"),
             service: None,
             url,
+            headers: HeaderMap::new(),
             expected: Expected::Success,
         }
     }
@@ -113,12 +122,40 @@ impl HttpProbe {
         self
     }
 
+    /// Sends this header with each sample. What it says stands in no report.
+    ///
+    /// ```
+    /// use chaos_test::HttpProbe;
+    /// let probe = HttpProbe::get("http://127.0.0.1:8080/orders").header("x-tenant", "blue");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If HTTP allows no such name or value.
+    #[must_use]
+    #[track_caller]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
+            panic!("`{name}` is no name that an HTTP header may have");
+        };
+        let Ok(mut value) = HeaderValue::from_str(value) else {
+            panic!(
+                "the value of the HTTP header `{name}` holds what no header may, such as a line break"
+            );
+        };
+        value.set_sensitive(true);
+        self.headers.append(header, value);
+        self
+    }
+
     pub(crate) fn of_service(mut self, service: &str, name: String) -> Self {
         self.service = Some(service.to_owned());
         self.name = name;
         self
     }
 }
+
+const TRACEPARENT: &str = "traceparent";
 
 impl Probe for HttpProbe {
     fn name(&self) -> String {
@@ -130,7 +167,14 @@ impl Probe for HttpProbe {
     }
 
     async fn sample(&self) -> Reading {
-        match get(fresh(), &self.url, &self.expected).await {
+        let mut headers = self.headers.clone();
+        if !headers.contains_key(TRACEPARENT)
+            && let Some(parent) = traceparent()
+            && let Ok(parent) = HeaderValue::from_str(&parent)
+        {
+            headers.insert(TRACEPARENT, parent);
+        }
+        match get(fresh(), &self.url, headers, &self.expected).await {
             Ok(()) => Reading::Good(None),
             Err(why) => Reading::Bad(why),
         }
@@ -150,9 +194,15 @@ fn fresh() -> &'static reqwest::Client {
     })
 }
 
-async fn get(client: &reqwest::Client, url: &str, expected: &Expected) -> Result<(), String> {
+async fn get(
+    client: &reqwest::Client,
+    url: &str,
+    headers: HeaderMap,
+    expected: &Expected,
+) -> Result<(), String> {
     let answer = client
         .get(url)
+        .headers(headers)
         .send()
         .await
         .map_err(|error| with_causes(&error.without_url()))?;
@@ -170,5 +220,32 @@ async fn get(client: &reqwest::Client, url: &str, expected: &Expected) -> Result
         Ok(())
     } else {
         Err(format!("status {status}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "`no name` is no name that an HTTP header may have")]
+    fn a_header_has_a_name_that_http_allows() {
+        let _ = HttpProbe::get("http://127.0.0.1/").header("no name", "x");
+    }
+
+    #[test]
+    #[should_panic(expected = "the value of the HTTP header `x` holds what no header may")]
+    fn a_header_has_a_value_that_http_allows() {
+        let _ = HttpProbe::get("http://127.0.0.1/").header("x", "one\r\ntwo: 2");
+    }
+
+    #[test]
+    fn what_a_header_says_is_not_shown() {
+        let probe = HttpProbe::get("http://127.0.0.1/").header("authorization", "Bearer key");
+        let shown = format!("{probe:?}");
+        assert!(
+            shown.contains("authorization") && !shown.contains("Bearer"),
+            "{shown}"
+        );
     }
 }

@@ -1,10 +1,12 @@
 //! Probes: what a monitor asks, again and again. A probe reads and never changes anything.
 
 mod closure;
+mod condition;
 #[cfg(feature = "http")]
 mod http;
 mod ready;
 mod tcp;
+mod trace;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,12 +16,16 @@ use std::time::Duration;
 use crate::model::sample::Reading;
 
 pub use closure::{IntoReading, IntoValue};
+pub use condition::{Condition, IntoSeen, Seen};
 #[cfg(feature = "http")]
 pub use http::{HttpProbe, HttpRequest, http};
 pub use ready::{LogLine, Ready, TcpReady, log_line, tcp};
 pub use tcp::TcpProbe;
 
+pub use trace::traceparent;
+
 pub(crate) use ready::AllPorts;
+pub(crate) use trace::Trace;
 
 /// Asks something of the system under test.
 ///

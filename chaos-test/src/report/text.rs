@@ -81,7 +81,15 @@ pub fn explain(
             page.line(4, line);
         }
     }
-    for (label, text) in [("again: ", again), ("report:", junit)] {
+    let trace = records.iter().find_map(|record| match &record.event {
+        Event::Traced { trace } => Some(trace.as_str()),
+        _ => None,
+    });
+    for (label, text) in [
+        ("trace: ", trace.unwrap_or_default()),
+        ("again: ", again),
+        ("report:", junit),
+    ] {
         if !text.is_empty() {
             page.line(2, &format!("{label} {text}"));
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use crate::decide::abort::{Waiting, Watch};
-use crate::model::condition::{Condition, Measured};
+use crate::model::condition::{AbortCondition, Measured};
 use crate::model::event::{BodyEnd, Event, Met};
 use crate::model::sample::Sample;
 use crate::system::Ledger;
@@ -37,7 +37,7 @@ impl Aborts {
 }
 
 /// Watches for a condition from now on.
-pub(super) fn watch(inner: &Arc<Inner>, condition: Condition) {
+pub(super) fn watch(inner: &Arc<Inner>, condition: AbortCondition) {
     let since = inner.recorder.now();
     lock(&inner.aborts.watches).push(Watch::new(condition, since));
     if !inner.aborts.there.swap(true, Ordering::SeqCst) {
@@ -69,7 +69,7 @@ pub(super) fn sample_answered(inner: &Inner, watcher: &Watcher, sample: &Sample)
     }
 }
 
-fn means(condition: &Condition, watcher: &Watcher) -> bool {
+fn means(condition: &AbortCondition, watcher: &Watcher) -> bool {
     let source = condition.source.as_deref();
     source.is_none_or(|source| watcher.is_called(source))
 }
@@ -95,7 +95,7 @@ fn judge(inner: &Arc<Inner>) {
     }
 }
 
-fn waiting(inner: &Inner, condition: &Condition, before: Duration) -> Waiting {
+fn waiting(inner: &Inner, condition: &AbortCondition, before: Duration) -> Waiting {
     let monitors = lock(&inner.monitors);
     let meant = monitors.iter().filter(|watcher| means(condition, watcher));
     Waiting {
@@ -104,7 +104,7 @@ fn waiting(inner: &Inner, condition: &Condition, before: Duration) -> Waiting {
 }
 
 /// How many services have died, though nobody asked for it, and were not started again.
-fn failed_services(inner: &Inner, condition: &Condition) -> usize {
+fn failed_services(inner: &Inner, condition: &AbortCondition) -> usize {
     let failed = inner.recorder.failed_services();
     let mut failed = failed.iter();
     match condition.source.as_deref() {

@@ -12,6 +12,10 @@ mod leases;
 
 mod monitors;
 
+mod conditions;
+
+mod consistency;
+
 mod faults;
 
 mod at_rollback;
@@ -110,6 +114,14 @@ impl ChaosContext {
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.inner.seed
+    }
+
+    /// The id of the trace that all samples of this context belong to, as 32 hexadecimal digits:
+    /// what to look for in the traces of the system under test; see
+    /// [`traceparent`](crate::traceparent).
+    #[must_use]
+    pub fn trace_id(&self) -> String {
+        self.inner.trace.id.to_string()
     }
 
     /// The present moment, as reports count it.

@@ -15,6 +15,7 @@ use crate::model::outcome::Outcome;
 use crate::model::target::Breakable;
 use crate::model::undo::Undo;
 use crate::model::units::human;
+use crate::probe::Trace;
 use crate::report::text::LogTail;
 use crate::system::lock::lock;
 use crate::system::proxy::{self, LinkConfig};
@@ -63,6 +64,8 @@ pub(crate) struct Inner {
     pub(super) recorder: Arc<Recorder>,
     pub(super) world: Arc<World>,
     pub(super) seed: u64,
+    /// What its samples are in the traces of the system under test.
+    pub(super) trace: Arc<Trace>,
     pub(super) logs: PathBuf,
     pub(super) radius: Mutex<BlastRadius>,
     pub(super) injected: Mutex<BTreeMap<u64, Arc<Injected>>>,
@@ -92,8 +95,10 @@ impl Inner {
         } else {
             BlastRadius::Isolated
         };
+        let ledger: Arc<dyn Ledger> = recorder.clone();
         Self {
             seed: identity.seed,
+            trace: Arc::new(Trace::new(identity.trace(), ledger)),
             identity,
             recorder,
             world,

@@ -7,11 +7,13 @@ mod aborting;
 pub(crate) mod aftermath;
 #[cfg(feature = "cli")]
 pub mod checkup;
+mod consistency;
 #[cfg(feature = "containers")]
 mod container;
 mod context;
 mod control;
 mod engine;
+mod eventually;
 mod exit;
 mod finish;
 mod fixtures;
@@ -19,6 +21,7 @@ mod guard;
 mod in_process;
 mod injecting;
 mod inner;
+mod judging;
 mod keep;
 mod leases;
 mod moment;
@@ -33,6 +36,7 @@ mod requirements;
 mod reserving;
 mod rollback;
 mod service;
+mod service_log;
 mod side_by_side;
 mod slots;
 mod starting;
@@ -59,9 +63,11 @@ use crate::model::target::Breakable;
 use crate::model::units::human;
 use crate::system::Ledger;
 
+pub use consistency::{Consistency, RecordExpectations};
 #[cfg(feature = "containers")]
 pub use container::{Container, IntoContainer};
 pub use context::ChaosContext;
+pub use eventually::Eventually;
 pub use fixtures::{Fixture, FixtureRun};
 pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
@@ -70,6 +76,7 @@ pub use monitor::Monitor;
 pub use program::{EnvValue, Program};
 pub use reserving::{Ports, Reserved, Slot};
 pub use service::{Address, Link, Service};
+pub use service_log::{LogContains, ServiceLog};
 #[cfg(feature = "cli")]
 pub use sweep::{Came, Swept, Told, UNMADE_LIMIT};
 pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
@@ -359,11 +366,7 @@ fn has_missed(inner: &Inner) -> bool {
 }
 
 fn panicked(spec: &TestSpec, panic: &(dyn std::any::Any + Send)) -> BodyEnd {
-    let message = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is no text".to_owned());
+    let message = panic_text(panic);
     let expected = match spec.should_panic {
         ShouldPanic::No => false,
         ShouldPanic::Yes => true,
@@ -374,6 +377,15 @@ fn panicked(spec: &TestSpec, panic: &(dyn std::any::Any + Send)) -> BodyEnd {
     } else {
         BodyEnd::Panicked(message)
     }
+}
+
+/// What somebody panicked with, in words.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
 /// Rolls back, judges, and tells libtest.

@@ -254,7 +254,7 @@ impl Watcher {
             sent,
             inner: &inner,
         };
-        let reading = self.pace.probe.sample().await;
+        let reading = inner.trace.sample(self.pace.probe.sample()).await;
         drop(unwinding);
         self.answer(number, sent, &inner, reading);
     }

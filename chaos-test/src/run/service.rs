@@ -12,6 +12,7 @@ use crate::system::proxy;
 
 use super::engine;
 use super::inner::Inner;
+use super::service_log::ServiceLog;
 
 /// The port that a program has when it names none.
 pub(super) const DEFAULT_PORT: u16 = 0;
@@ -233,6 +234,39 @@ impl Service {
         let log = self.inner.world.service(&self.name);
         log.map(|service| crate::system::service::last_lines(service.log(), count))
             .unwrap_or_default()
+    }
+
+    /// All that it prints in this test, over all its starts; for
+    /// [`eventually`](crate::ChaosContext::eventually).
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// let line: String = chaos
+    ///     .eventually("the shop has warmed up", shop.log().contains("cache is warm"))
+    ///     .within(secs(5))
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn log(&self) -> ServiceLog {
+        ServiceLog::new(self, false)
+    }
+
+    /// What it prints from now on; for [`eventually`](crate::ChaosContext::eventually). Taken
+    /// before a fault, it holds what the fault had it print, and nothing older.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, shop: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// use chaos_test::process;
+    /// let log = shop.log_from_now();
+    /// let outage = chaos.inject(process::kill(cache)).await?;
+    /// chaos.eventually("an alert was raised", log.contains("ALERT")).within(secs(5)).await?;
+    /// outage.lift().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn log_from_now(&self) -> ServiceLog {
+        ServiceLog::new(self, true)
     }
 
     #[track_caller]

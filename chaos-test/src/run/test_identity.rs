@@ -8,6 +8,7 @@ use crate::model::event::{Event, JOURNAL_VERSION, Started};
 use crate::model::outcome::Control;
 use crate::model::spec::{MustFailWhen, TestSpec};
 use crate::model::test_report::{TestEnd, TestReport};
+use crate::model::trace::TraceId;
 use crate::system::place;
 
 use super::control;
@@ -169,7 +170,16 @@ impl TestIdentity {
 
     /// The first line of its journal.
     pub(super) fn started(&self) -> Event {
-        Event::Started(Box::new(Started {
+        Event::Started(Box::new(self.first_line()))
+    }
+
+    /// The trace that its samples belong to.
+    pub(super) fn trace(&self) -> TraceId {
+        TraceId::of(&self.first_line())
+    }
+
+    fn first_line(&self) -> Started {
+        Started {
             version: JOURNAL_VERSION,
             run: self.run.id.clone(),
             test: format!("{}${}", self.binary, self.name),
@@ -183,7 +193,7 @@ impl TestIdentity {
             abandoned: process_run::abandoned(),
             known_gap: self.known_gap.clone(),
             control: self.control.clone(),
-        }))
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::system::Ledger;
 
 use super::engine;
 use super::inner::Inner;
+use super::judging::{Judging, conclude, record, unjudged};
 use super::moment::Moment;
 use super::monitor::Monitor;
 
@@ -93,12 +94,12 @@ impl Samples {
     /// Expects something of them; judged by [`Expectations::check`].
     #[track_caller]
     pub fn expect(self, tolerance: Tolerance) -> Expectations {
-        Expectations {
+        let judging = Judging::new(Arc::clone(&self.inner));
+        let expectations = Expectations {
             samples: self,
-            tolerances: vec![tolerance],
-            at: Location::caller().to_string(),
-            judged: false,
-        }
+            judging,
+        };
+        expectations.expect(tolerance)
     }
 
     pub(super) fn summary(&self) -> Summary {
@@ -114,16 +115,14 @@ impl Samples {
 #[must_use = "nothing is judged until `check` is called"]
 pub struct Expectations {
     samples: Samples,
-    tolerances: Vec<Tolerance>,
-    /// Where the first was expected.
-    at: String,
-    judged: bool,
+    judging: Judging,
 }
 
 impl Expectations {
     /// Expects one thing more.
     pub fn expect(mut self, tolerance: Tolerance) -> Self {
-        self.tolerances.push(tolerance);
+        let judgement = self.judgement(&tolerance);
+        self.judging.add(judgement);
         self
     }
 
@@ -136,84 +135,24 @@ impl Expectations {
     /// If at least one is missed ([`Error::is_deviation`]), or cannot be judged for want
     /// of data ([`Error::is_no_data`]).
     #[track_caller]
-    pub fn check(mut self) -> Result<(), Error> {
-        self.judged = true;
-        let at = Location::caller().to_string();
-        conclude(&self.samples.inner, &self.judgements(), &at)
+    pub fn check(self) -> Result<(), Error> {
+        self.judging.check()
     }
 
-    fn judgements(&self) -> Vec<Judgement> {
-        let summary = self.samples.summary();
+    fn judgement(&self, tolerance: &Tolerance) -> Judgement {
         let under = match self.samples.under.as_slice() {
             [] => String::new(),
             faults => format!(" under \"{}\"", faults.join("\", \"")),
         };
-        let judge = |tolerance: &Tolerance| {
-            let mut judgement = tolerance.judge(&summary);
-            judgement.what = format!(
-                "{} of {} over {}{under}",
-                judgement.what,
-                self.samples.monitor,
-                human(self.samples.window.length()),
-            );
-            judgement
-        };
-        self.tolerances.iter().map(judge).collect()
+        let mut judgement = tolerance.judge(&self.samples.summary());
+        judgement.what = format!(
+            "{} of {} over {}{under}",
+            judgement.what,
+            self.samples.monitor,
+            human(self.samples.window.length()),
+        );
+        judgement
     }
-}
-
-impl Drop for Expectations {
-    fn drop(&mut self) {
-        // A panic fails the test already, and says more.
-        if self.judged || std::thread::panicking() {
-            return;
-        }
-        for judgement in self.judgements() {
-            let unjudged = Judgement {
-                actual: "was never judged: call `.check()`".to_owned(),
-                met: Met::NoData,
-                ..judgement
-            };
-            record(&self.samples.inner, &unjudged, &self.at);
-        }
-    }
-}
-
-fn record(inner: &Inner, judgement: &Judgement, at: &str) {
-    inner.recorder.record(Event::Judged {
-        what: judgement.what.clone(),
-        expected: judgement.expected.clone(),
-        actual: judgement.actual.clone(),
-        met: judgement.met,
-        at: at.to_owned(),
-    });
-}
-
-/// Records judgements and turns those that were not met into an error.
-fn conclude(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Error> {
-    for judgement in judgements {
-        record(inner, judgement, at);
-    }
-    let missed: Vec<String> = judgements
-        .iter()
-        .filter(|judgement| judgement.met != Met::Yes)
-        .map(|judgement| {
-            format!(
-                "{}: {}, expected {}",
-                judgement.what, judgement.actual, judgement.expected
-            )
-        })
-        .collect();
-    if missed.is_empty() {
-        return Ok(());
-    }
-    let deviated = judgements.iter().any(|judgement| judgement.met == Met::No);
-    let kind = if deviated {
-        Kind::Deviated
-    } else {
-        Kind::NoData
-    };
-    Err(Error::new(kind, missed.join("\n")))
 }
 
 /// Waits for a recovery and judges it; made by [`Monitor::recovers_to`]. Await it.
@@ -369,7 +308,7 @@ impl Drop for Recovers {
         if self.judged || std::thread::panicking() {
             return;
         }
-        let unjudged = self.judgement("was never judged: await it".to_owned(), Met::NoData);
+        let unjudged = unjudged(self.judgement(String::new(), Met::NoData), "await it");
         record(&self.monitor.inner, &unjudged, &self.at);
     }
 }

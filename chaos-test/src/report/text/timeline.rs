@@ -235,6 +235,7 @@ fn text(event: &Event) -> Option<String> {
         | Event::Made { .. }
         | Event::Undone { .. }
         | Event::Samples { .. }
+        | Event::Traced { .. }
         | Event::Finished { .. } => return None,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::condition::Condition;
+use crate::model::condition::AbortCondition;
 use crate::probe::Pace;
 use crate::run::aborting;
 use crate::run::monitor::{Monitor, Watcher};
@@ -60,7 +60,7 @@ impl ChaosContext {
     /// chaos.abort_if(latency(P99).above(secs(5)));
     /// # Ok(()) }
     /// ```
-    pub fn abort_if(&self, condition: Condition) {
+    pub fn abort_if(&self, condition: AbortCondition) {
         aborting::watch(&self.inner, condition);
     }
 }

@@ -80,6 +80,99 @@ impl SinceStart {
     }
 }
 
+/// Begins the lines that we write into logs ourselves.
+const OUR_MARK: &str = "--- chaos-test:";
+/// Up to how much of a line that has no end yet is kept.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// Reads what is printed into a log, line by line, and goes on where it was.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines {
+    /// Up to where it was read.
+    read: u64,
+    /// The beginning of a line whose end was not printed yet.
+    begun: Vec<u8>,
+    /// How many lines it has seen.
+    pub(crate) count: usize,
+    /// The latest of them.
+    pub(crate) last: String,
+}
+
+impl Lines {
+    /// From the beginning of the log, or from what is printed from now on.
+    pub(crate) fn new(path: &Path, from_now: bool) -> Self {
+        let length = || path.metadata().map_or(0, |log| log.len());
+        Self {
+            read: if from_now { length() } else { 0 },
+            begun: Vec::new(),
+            count: 0,
+            last: String::new(),
+        }
+    }
+
+    /// The next line with a text, of those that were not looked at yet. A line that is not
+    /// complete counts, too, because a program may never end it.
+    pub(crate) fn find(&mut self, path: &Path, text: &str) -> io::Result<Option<String>> {
+        let mut log = File::open(path)?;
+        let length = log.metadata()?.len();
+        if length < self.read {
+            // Somebody emptied it; everything in it is new.
+            self.read = 0;
+            self.begun.clear();
+        }
+        log.seek(SeekFrom::Start(self.read))?;
+        let mut left = log.take((length - self.read).min(ENOUGH));
+        let mut piece = vec![0; PIECE];
+        loop {
+            let count = left.read(&mut piece)?;
+            if count == 0 {
+                return Ok(self.holds(text));
+            }
+            for part in piece[..count].split_inclusive(|byte| *byte == b'\n') {
+                self.read += part.len() as u64;
+                self.begun.extend_from_slice(part);
+                let found = if part.ends_with(b"\n") {
+                    self.end_line(text)
+                } else {
+                    self.shorten_line(text)
+                };
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        }
+    }
+
+    /// The line that was begun, where it has the text and is none of ours.
+    fn holds(&self, text: &str) -> Option<String> {
+        let line = String::from_utf8_lossy(&self.begun);
+        let wanted = !line.starts_with(OUR_MARK) && line.contains(text);
+        wanted.then(|| line.trim_end().to_owned())
+    }
+
+    fn end_line(&mut self, text: &str) -> Option<String> {
+        let found = self.holds(text);
+        let line = String::from_utf8_lossy(&self.begun);
+        if !line.starts_with(OUR_MARK) {
+            self.count += 1;
+            self.last = line.trim_end().to_owned();
+        }
+        self.begun.clear();
+        found
+    }
+
+    /// A program that prints without ever ending a line must not fill our memory.
+    fn shorten_line(&mut self, text: &str) -> Option<String> {
+        if self.begun.len() <= LONGEST_LINE {
+            return None;
+        }
+        let found = self.holds(text);
+        let keep = text.len().saturating_sub(1).min(self.begun.len());
+        self.begun.drain(..self.begun.len() - keep);
+        found
+    }
+}
+
 fn ends_a_line(path: &Path) -> io::Result<bool> {
     let mut log = File::open(path)?;
     if log.metadata()?.len() == 0 {
@@ -160,5 +253,64 @@ mod tests {
             last_lines(&path, 9),
             ["start 1", "ready", "partial", "start 2"]
         );
+    }
+
+    #[test]
+    fn lines_are_read_once_and_only_as_far_as_they_are_there() {
+        let (_folder, path) = log();
+        let (mut file, _) = SinceStart::mark(&path, "--- chaos-test: start 1 of `x` ---").unwrap();
+        file.write_all(b"warming up\nALERT one\nALERT two\nall ")
+            .unwrap();
+        let mut lines = Lines::new(&path, false);
+        let mut find = |text: &str| lines.find(&path, text).unwrap();
+        assert_eq!(find("ALERT").as_deref(), Some("ALERT one"));
+        assert_eq!(find("ALERT").as_deref(), Some("ALERT two"));
+        assert_eq!(find("ALERT"), None);
+        assert_eq!(find("all").as_deref(), Some("all"), "a line without an end");
+        file.write_all(b"clear\n").unwrap();
+        assert_eq!(find("all clear").as_deref(), Some("all clear"));
+        assert_eq!((lines.count, lines.last.as_str()), (4, "all clear"));
+    }
+
+    #[test]
+    fn neither_our_own_lines_count_nor_those_from_before() {
+        let (_folder, path) = log();
+        let (mut file, _) = SinceStart::mark(&path, "--- chaos-test: start 1 of `x` ---").unwrap();
+        let mut all = Lines::new(&path, false);
+        assert_eq!(all.find(&path, "start").unwrap(), None);
+        assert_eq!(all.count, 0);
+        file.write_all(b"ALERT old\n").unwrap();
+        let mut new = Lines::new(&path, true);
+        assert_eq!(new.find(&path, "ALERT").unwrap(), None);
+        file.write_all(b"ALERT new\n").unwrap();
+        assert_eq!(
+            new.find(&path, "ALERT").unwrap().as_deref(),
+            Some("ALERT new")
+        );
+        assert_eq!(
+            all.find(&path, "ALERT").unwrap().as_deref(),
+            Some("ALERT old")
+        );
+        // Emptied by somebody who rotates logs.
+        std::fs::write(&path, "ALERT\n").unwrap();
+        assert_eq!(new.find(&path, "ALERT").unwrap().as_deref(), Some("ALERT"));
+    }
+
+    #[test]
+    fn a_line_without_end_fills_no_memory_and_its_text_is_found() {
+        let (_folder, path) = log();
+        let (mut file, _) = SinceStart::mark(&path, "start 1").unwrap();
+        let mut lines = Lines::new(&path, true);
+        for piece in [".".repeat(3 * LONGEST_LINE).as_str(), "re", "ad"] {
+            file.write_all(piece.as_bytes()).unwrap();
+            assert_eq!(lines.find(&path, "ready").unwrap(), None);
+        }
+        assert!(
+            lines.begun.len() <= LONGEST_LINE + PIECE,
+            "{}",
+            lines.begun.len()
+        );
+        file.write_all(b"y").unwrap();
+        assert!(lines.find(&path, "ready").unwrap().is_some());
     }
 }

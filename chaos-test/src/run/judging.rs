@@ -1,0 +1,110 @@
+//! Judgements on their way into the journal: written down, and turned into the error of whoever
+//! asked for them. It decides nothing.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::decide::tolerance::Judgement;
+use crate::error::{Error, Kind};
+use crate::model::event::{Event, Met};
+use crate::system::Ledger;
+
+use super::inner::Inner;
+
+/// What is expected and was not judged yet. Where it is dropped unjudged, the test cannot pass.
+pub(super) struct Judging {
+    inner: Arc<Inner>,
+    judgements: Vec<Judgement>,
+    /// Where the first was expected.
+    at: String,
+    judged: bool,
+}
+
+impl std::fmt::Debug for Judging {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Judging").field(&self.judgements).finish()
+    }
+}
+
+impl Judging {
+    #[track_caller]
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self {
+            inner,
+            judgements: Vec::new(),
+            at: Location::caller().to_string(),
+            judged: false,
+        }
+    }
+
+    pub(super) fn add(&mut self, judgement: Judgement) {
+        self.judgements.push(judgement);
+    }
+
+    /// Records all of them, with every miss.
+    #[track_caller]
+    pub(super) fn check(mut self) -> Result<(), Error> {
+        self.judged = true;
+        let at = Location::caller().to_string();
+        conclude(&self.inner, &self.judgements, &at)
+    }
+}
+
+impl Drop for Judging {
+    fn drop(&mut self) {
+        // A panic fails the test already, and says more.
+        if self.judged || std::thread::panicking() {
+            return;
+        }
+        for judgement in &self.judgements {
+            let unjudged = unjudged(judgement.clone(), "call `.check()`");
+            record(&self.inner, &unjudged, &self.at);
+        }
+    }
+}
+
+/// What there is to say of something that was expected and that nobody had judged.
+pub(super) fn unjudged(judgement: Judgement, help: &str) -> Judgement {
+    Judgement {
+        actual: format!("was never judged: {help}"),
+        met: Met::NoData,
+        ..judgement
+    }
+}
+
+pub(super) fn record(inner: &Inner, judgement: &Judgement, at: &str) {
+    inner.recorder.record(Event::Judged {
+        what: judgement.what.clone(),
+        expected: judgement.expected.clone(),
+        actual: judgement.actual.clone(),
+        met: judgement.met,
+        at: at.to_owned(),
+    });
+}
+
+/// Records judgements and turns those that were not met into an error.
+pub(super) fn conclude(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Error> {
+    for judgement in judgements {
+        record(inner, judgement, at);
+    }
+    let missed: Vec<String> = judgements
+        .iter()
+        .filter(|judgement| judgement.met != Met::Yes)
+        .map(|judgement| {
+            format!(
+                "{}: {}, expected {}",
+                judgement.what, judgement.actual, judgement.expected
+            )
+        })
+        .collect();
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let deviated = judgements.iter().any(|judgement| judgement.met == Met::No);
+    let kind = if deviated {
+        Kind::Deviated
+    } else {
+        Kind::NoData
+    };
+    Err(Error::new(kind, missed.join("\n")))
+}

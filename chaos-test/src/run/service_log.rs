@@ -1,0 +1,94 @@
+//! What a service prints, as something that may come true.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use crate::probe::{Condition, Seen};
+use crate::system::lock::lock;
+use crate::system::service::log::Lines;
+
+use super::service::Service;
+
+/// What a service prints, from its first start in this test or from a moment on; made by
+/// [`Service::log`] and [`Service::log_from_now`].
+///
+/// It is the file that is kept with the report. What a container prints reaches it a moment
+/// later. A service in the test's own process has nothing there but its ends: what it prints is
+/// the output of the test.
+#[derive(Debug, Clone)]
+#[must_use = "it says nothing until `contains` is asked of it"]
+pub struct ServiceLog {
+    service: Arc<str>,
+    /// Nothing where the service is no longer known.
+    path: Option<PathBuf>,
+    lines: Option<Lines>,
+}
+
+impl ServiceLog {
+    pub(super) fn new(service: &Service, from_now: bool) -> Self {
+        let unit = service.inner.world.service(&service.name);
+        let path = unit.ok().map(|unit| unit.log().to_owned());
+        Self {
+            service: Arc::clone(&service.name),
+            lines: path.as_deref().map(|path| Lines::new(path, from_now)),
+            path,
+        }
+    }
+
+    /// That a line with this text is printed: a condition for
+    /// [`eventually`](crate::ChaosContext::eventually), which returns the line.
+    ///
+    /// # Panics
+    ///
+    /// If the text is empty, or has more than one line: no line could ever hold it.
+    #[track_caller]
+    pub fn contains(&self, text: impl Into<String>) -> LogContains {
+        let text = text.into();
+        assert!(
+            !text.is_empty() && !text.contains(['\n', '\r']),
+            "what a line is to contain is some text without a line break, not {text:?}"
+        );
+        LogContains {
+            lines: Mutex::new(self.lines.clone()),
+            log: self.clone(),
+            text,
+        }
+    }
+}
+
+/// That a service prints a line with a text; made by [`ServiceLog::contains`].
+#[derive(Debug)]
+#[must_use = "pass it to `chaos.eventually(..)`"]
+pub struct LogContains {
+    log: ServiceLog,
+    text: String,
+    lines: Mutex<Option<Lines>>,
+}
+
+impl Condition for LogContains {
+    type Value = String;
+
+    async fn look(&self) -> Seen<String> {
+        let mut lines = lock(&self.lines);
+        let (Some(path), Some(lines)) = (&self.log.path, lines.as_mut()) else {
+            return Seen::Failed(format!("there is no service `{}`", self.log.service));
+        };
+        match lines.find(path, &self.text) {
+            Ok(Some(line)) => Seen::True {
+                value: line.clone(),
+                seen: line,
+            },
+            Ok(None) => Seen::NotYet(match lines.count {
+                0 => format!("no line in {}", path.display()),
+                1 => format!("one line in {}: {}", path.display(), lines.last),
+                count => format!(
+                    "{count} lines in {}, none with `{}`, the last: {}",
+                    path.display(),
+                    self.text,
+                    lines.last
+                ),
+            }),
+            Err(error) => Seen::Failed(format!("{} cannot be read: {error}", path.display())),
+        }
+    }
+}
