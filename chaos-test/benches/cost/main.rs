@@ -10,6 +10,7 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
+mod abort;
 mod empty_test;
 mod journal;
 mod link_fault;
@@ -97,6 +98,7 @@ fn measure_all() -> Result<()> {
     link_fault::measure(folder.path(), &mut table)?;
     rollback::measure(folder.path(), &mut table)?;
     recovery::measure(&mut table)?;
+    abort::measure(&mut table)?;
     journal::measure(folder.path(), &mut table)?;
     println!("{}\n\n{table}", machine::described(folder.path()));
     Ok(())
