@@ -345,6 +345,23 @@ fn neighbours_that_are_alike_count_as_fewer_and_that_is_said() {
 }
 
 #[test]
+fn a_window_that_saw_no_stall_counts_as_if_it_could_have_had_some() {
+    let stalls = |usual: f64| {
+        window((0..250).map(|number| Some(if number / 10 % 9 == 4 { 50.0 } else { usual })))
+    };
+    let judge = |before: Summary, now: Summary| {
+        let tolerance = latency(P95).rises_at_most(ms(20));
+        tolerance.from(&Before(before)).judge(&now).met
+    };
+    let none = || constant(250, 10.0);
+    assert_eq!(judge(none(), none()), Met::Yes);
+    assert_eq!(judge(stalls(10.0), none()), Met::NoData);
+    // The baseline's p95 may be in a stall, too, for all that is known.
+    assert_eq!(judge(none(), constant(250, 40.0)), Met::No);
+    assert_eq!(judge(none(), stalls(40.0)), Met::NoData);
+}
+
+#[test]
 fn more_confidence_asks_for_more() {
     let judge = |level: f64| {
         let tolerance = latency(P95)
