@@ -11,6 +11,7 @@ use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitInt, LitStr, Path, Token};
 
+use crate::claim::Claim;
 use crate::condition::Condition;
 use crate::mistakes::{Mistakes, suggestion};
 
@@ -19,6 +20,7 @@ use crate::mistakes::{Mistakes, suggestion};
 pub(crate) struct TestArguments {
     pub(crate) hypothesis: Option<LitStr>,
     pub(crate) breaks: Option<Vec<Ident>>,
+    pub(crate) expects: Vec<Claim>,
     pub(crate) abort_if: Vec<Condition>,
     pub(crate) known_gap: Option<LitStr>,
     pub(crate) must_fail_when: Vec<ControlArgument>,
@@ -53,6 +55,7 @@ pub(crate) struct ControlArgument {
 
 const HYPOTHESIS: &str = r#"hypothesis = "orders keep flowing""#;
 const BREAKS: &str = "breaks(cache, database)";
+const EXPECTS: &str = "expects(error_rate <= 1%, recovery <= 5s)";
 const ABORT_IF: &str = "abort_if(checkout.error_rate > 5% for 10s, availability < 95%)";
 const KNOWN_GAP: &str = r#"known_gap = "SHOP-12""#;
 const MUST_FAIL_WHEN: &str = r#"must_fail_when(env("RETRY" = "off") => "error rate")"#;
@@ -67,6 +70,7 @@ const SCOPE: &str = r#"scope = "test""#;
 const TEST_NAMES: &[&str] = &[
     "hypothesis",
     "breaks",
+    "expects",
     "abort_if",
     "known_gap",
     "must_fail_when",
@@ -79,7 +83,7 @@ const TEST_NAMES: &[&str] = &[
     "crate",
 ];
 const FIXTURE_NAMES: &[&str] = &["scope", "crate"];
-const RESERVED: &[&str] = &["expects", "environment", "runtime"];
+const RESERVED: &[&str] = &["environment", "runtime"];
 
 impl TestArguments {
     pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Self {
@@ -88,7 +92,8 @@ impl TestArguments {
             match argument.name.to_string().as_str() {
                 "hypothesis" => parsed.hypothesis = argument.assigned(HYPOTHESIS, mistakes),
                 "breaks" => parsed.breaks = argument.list(BREAKS, mistakes),
-                "abort_if" => parsed.abort_if = argument.conditions(mistakes),
+                "abort_if" => parsed.abort_if = argument.told(ABORT_IF, mistakes),
+                "expects" => parsed.expects = argument.told(EXPECTS, mistakes),
                 "known_gap" => parsed.known_gap = argument.assigned(KNOWN_GAP, mistakes),
                 "must_fail_when" => {
                     parsed.must_fail_when =
@@ -190,18 +195,18 @@ impl Argument {
         }
     }
 
-    /// The entries of `abort_if(condition, condition)`, or what is wrong in the first that has
-    /// something wrong in it.
-    fn conditions(&self, mistakes: &mut Mistakes) -> Vec<Condition> {
+    /// The entries of `name(entry, entry)`, at least one, or what is wrong in the first that has
+    /// something wrong in it: entries that tell that themselves.
+    fn told<T: Parse>(&self, usage: &str, mistakes: &mut Mistakes) -> Vec<T> {
         let Value::List(group) = &self.value else {
-            self.misshapen(ABORT_IF, mistakes);
+            self.misshapen(usage, mistakes);
             return Vec::new();
         };
-        let parser = Punctuated::<Condition, Token![,]>::parse_terminated;
+        let parser = Punctuated::<T, Token![,]>::parse_terminated;
         match parser.parse2(group.stream()) {
-            Ok(conditions) if !conditions.is_empty() => conditions.into_iter().collect(),
+            Ok(entries) if !entries.is_empty() => entries.into_iter().collect(),
             Ok(_) => {
-                mistakes.at(group, self.usage(ABORT_IF));
+                mistakes.at(group, self.usage(usage));
                 Vec::new()
             }
             Err(error) => {

@@ -180,7 +180,7 @@ fn known(word: &str, input: ParseStream<'_>) -> Result<Option<Metric>> {
 }
 
 /// `p99`
-fn percentile(word: &str) -> Option<f64> {
+pub(crate) fn percentile(word: &str) -> Option<f64> {
     let digits = word.strip_prefix('p')?;
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok())?
@@ -243,7 +243,7 @@ fn limit(input: ParseStream<'_>, metric: Metric) -> Result<f64> {
     }
 }
 
-fn number(input: ParseStream<'_>, expected: &str) -> Result<(f64, String, Span)> {
+pub(crate) fn number(input: ParseStream<'_>, expected: &str) -> Result<(f64, String, Span)> {
     let wrong = |span| Error::new(span, expected);
     let literal: Lit = input.parse().map_err(|error: Error| wrong(error.span()))?;
     let span = literal.span();
@@ -260,7 +260,7 @@ fn split(float: &LitFloat) -> (String, String) {
     (float.base10_digits().to_owned(), float.suffix().to_owned())
 }
 
-fn duration(input: ParseStream<'_>, expected: &str) -> Result<Duration> {
+pub(crate) fn duration(input: ParseStream<'_>, expected: &str) -> Result<Duration> {
     let (number, unit, span) = number(input, expected)?;
     let seconds = match unit.as_str() {
         "us" => 1e-6,

@@ -236,6 +236,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
         .abort_if
         .iter()
         .map(|condition| condition.value(private));
+    let expects = test.expects.iter().map(|claim| claim.value(private));
     let known_gap = optional(test.known_gap.map(|gap| quote_spanned!(glue=> #gap)));
     let must_fail_when = test.must_fail_when.iter().map(|control| {
         let (variable, value) = (&control.variable, &control.value);
@@ -285,6 +286,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
             leases: &[#(#leases),*],
             exclusive: #exclusive,
             abort_if: &[#(#abort_if),*],
+            expects: &[#(#expects),*],
             known_gap: #known_gap,
             must_fail_when: &[#(#must_fail_when),*],
             timeout: #timeout,

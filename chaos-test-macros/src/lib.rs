@@ -6,6 +6,7 @@
 //! hidden module `__private` and the type `Fixture`.
 
 mod args;
+mod claim;
 mod condition;
 mod expand;
 mod fixture;
@@ -61,6 +62,7 @@ use proc_macro::TokenStream;
 /// |---|---|
 /// | `hypothesis = "..."` | What the test claims, in every report. Without it, the doc comment. |
 /// | `breaks(cache, database)` | The only fixtures that the test may break. Each is a parameter of the function. `breaks()` means none; without the argument the test may break whatever its context made. |
+/// | `expects(error_rate <= 1%, recovery <= 5s)` | The measurable half of the hypothesis; see below. |
 /// | `abort_if(checkout.error_rate > 5% for 10s)` | Ends the test at once when a condition comes true; see below. |
 /// | `known_gap = "SHOP-12"` | The hypothesis is known not to hold. A deviation is reported as a known gap and does not fail; once it holds, the test fails, so that the argument goes. Anything else fails as ever. |
 /// | `must_fail_when(env("RETRY" = "off") => "error rate")` | Negative controls; see below. |
@@ -72,8 +74,30 @@ use proc_macro::TokenStream;
 /// | `seed = 0x5eed` | The seed of everything drawn by chance: an unsigned 64-bit integer. |
 /// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
 ///
-/// `expects`, `environment`, `runtime`, and `#[case]`
+/// `environment`, `runtime`, and `#[case]`
 /// and `#[values]`, are reserved: they are errors in this version.
+///
+/// # Claims
+///
+/// `expects` says in the head of the test what its body shows. Each claim is held against all that
+/// the body judged of that metric with a limit to the same side, and the worst of it must keep to the
+/// claim. One that the body never judged fails the test.
+///
+/// ```no_run
+/// # use chaos_test::prelude::*;
+/// /// Checkout answers from its fallback while the cache is down, and is back within five seconds.
+/// #[chaos_test(expects(error_rate <= 0%, checkout.p95 <= 250ms, recovery <= 5s, lost <= 1%))]
+/// async fn checkout_survives_a_cache_outage(chaos: &ChaosContext) -> chaos_test::Result {
+///     // ... `.expect(error_rate().at_most(..))`, `recovers_to(..)`, `consistency(..)` ...
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+///
+/// A claim is `[source.]metric`, `<=` or `>=`, and a limit: `error_rate` and `availability` with a share;
+/// `p50`, `p99.9`, `max` and `recovery` with a duration; `throughput` and `value` with a number; `lost`,
+/// `duplicated`, `changed`, `out_of_order` and `unexpected` records with a number or a share. The source is a
+/// monitor, the service that it asks, or the name of records.
 ///
 /// # Abort conditions
 ///

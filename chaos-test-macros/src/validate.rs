@@ -8,6 +8,7 @@ use std::time::Duration;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaNameValue, Path, Signature};
 
 use crate::args::{ControlArgument, RequirementArgument, TestArguments};
+use crate::claim::Claim;
 use crate::condition::Condition;
 use crate::function::{Function, is_case_attribute, is_named, is_test_attribute, written};
 use crate::mistakes::{Mistakes, listed, suggestion};
@@ -19,6 +20,7 @@ pub(crate) struct Test<'a> {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) hypothesis: String,
     pub(crate) breaks: Option<&'a [Ident]>,
+    pub(crate) expects: &'a [Claim],
     pub(crate) abort_if: &'a [Condition],
     pub(crate) known_gap: Option<&'a LitStr>,
     pub(crate) must_fail_when: &'a [ControlArgument],
@@ -83,6 +85,7 @@ pub(crate) fn test<'a>(
             None => documentation(&function.attributes),
         },
         breaks: arguments.breaks.as_deref(),
+        expects: &arguments.expects,
         abort_if: &arguments.abort_if,
         known_gap: arguments.known_gap.as_ref(),
         must_fail_when: &arguments.must_fail_when,

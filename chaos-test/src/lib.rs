@@ -133,6 +133,7 @@ pub use model::condition::AbortCondition;
 pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
+pub use model::measure::Measure;
 pub use model::outcome::{Control, Leftover, Outcome, Restoration, RunStatus, Verdict};
 pub use model::sample::{Reading, Sample, Window};
 pub use model::target::{Breakable, Target};
@@ -269,7 +270,7 @@ pub mod __private {
     pub use inventory;
 
     pub use crate::model::condition::{AbortCondition, Beyond, Measured};
-    pub use crate::model::spec::{MustFailWhen, Requirement, ShouldPanic, TestSpec};
+    pub use crate::model::spec::{Claim, MustFailWhen, Requirement, ShouldPanic, TestSpec};
     pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
     pub use crate::system::registry::Registration;
 

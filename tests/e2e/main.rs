@@ -5,6 +5,7 @@
 
 mod aborting;
 mod bad_input;
+mod claims;
 mod consistency;
 mod containers;
 mod containers_bad_input;

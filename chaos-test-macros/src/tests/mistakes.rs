@@ -48,6 +48,7 @@ fn arguments_that_are_right() {
         r#"hypothesis = "a", breaks(cache, shop), timeout = "1min 30s", requires(docker, netadmin, root, program("a"), env("B")), leases("orders-db", "https://a b/Ä"), exclusive, tags("a", "b-c.d_E9"), seed = 1_000u64, crate = "a::b","#,
         "breaks()",
         "breaks(cache,)",
+        "expects(error_rate <= 0%, shop.p99.9 <= 250ms, recovery <= 5s, orders.lost <= 1%,)",
         "abort_if(shop.error_rate > 50% for 2s, availability < 95%, lost > 0,)",
         r#"known_gap = "SHOP-12""#,
         r#"must_fail_when(env("RETRY" = "off"), env("FALLBACK" = "") => "error rate")"#,
@@ -70,23 +71,12 @@ fn argument_lists() {
         "frobnicate",
         TEST,
         &[
-            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `abort_if`, `known_gap`, `must_fail_when`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
+            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `expects`, `abort_if`, `known_gap`, `must_fail_when`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
         ],
     );
     check("seed = 1, seed = 2", TEST, &["`seed` is given twice"]);
     check(", seed = 1", TEST, &["expected the name of an argument"]);
     check("\"seed\"", TEST, &["expected the name of an argument"]);
-    for reserved in [
-        "expects(error_rate <= 0%, recovery <= 5s)",
-        "expects",
-        "expects = 3",
-    ] {
-        check(
-            reserved,
-            TEST,
-            &["`expects` is not there yet in this version of chaos-test; remove it for now"],
-        );
-    }
     check(
         r#"environment = "staging", runtime(threads = 2)"#,
         TEST,
@@ -132,6 +122,14 @@ fn shapes_of_arguments() {
         (
             r#"must_fail_when(RETRY = "off")"#,
             r#"`must_fail_when` is written `must_fail_when(env("RETRY" = "off") => "error rate")`"#,
+        ),
+        (
+            "expects",
+            "`expects` is written `expects(error_rate <= 1%, recovery <= 5s)`",
+        ),
+        (
+            "expects = 3",
+            "`expects` is written `expects(error_rate <= 1%, recovery <= 5s)`",
         ),
         (
             "abort_if",

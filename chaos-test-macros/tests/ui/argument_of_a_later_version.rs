@@ -5,7 +5,6 @@ use chaos_test_macros::chaos_test;
 struct ChaosContext;
 
 #[chaos_test(
-    expects(error_rate <= 0%, recovery <= 5s),
     environment = "staging",
     runtime(threads = 2),
     timeout = "60s",

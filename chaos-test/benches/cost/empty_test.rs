@@ -40,6 +40,7 @@ static SPEC: TestSpec = TestSpec {
     leases: &[],
     exclusive: false,
     abort_if: &[],
+    expects: &[],
     known_gap: None,
     must_fail_when: &[],
     timeout: None,

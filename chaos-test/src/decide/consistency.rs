@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 
 use crate::model::event::Met;
+use crate::model::measure::Measure;
 use crate::model::units::Percent;
 
 use super::tolerance::Judgement;
@@ -386,6 +387,28 @@ impl RecordTolerance {
                 (None, true) => Met::Yes,
                 (None, false) => Met::No,
             },
+            measured: match no_data {
+                Some(_) => Vec::new(),
+                None => [("", count as f64), ("%", share)]
+                    .map(|(unit, number)| Measure {
+                        of: vec![name.to_owned()],
+                        ..Measure::new(format!("{}{unit}", anomaly.key()), number, true)
+                    })
+                    .into(),
+            },
+        }
+    }
+}
+
+impl Anomaly {
+    /// As `expects(..)` calls it.
+    fn key(self) -> &'static str {
+        match self.0 {
+            Kind::Lost => "lost",
+            Kind::Duplicated => "duplicated",
+            Kind::Changed => "changed",
+            Kind::OutOfOrder => "out_of_order",
+            Kind::Unexpected => "unexpected",
         }
     }
 }

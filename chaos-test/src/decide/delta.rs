@@ -9,7 +9,7 @@ use crate::model::units::{Percent, human, trimmed};
 use super::comparison::{Allowed, By, Comparison, Direction, Interval};
 use super::metric::{Metric, last_failure};
 use super::statistics::Summary;
-use super::tolerance::{BaselineSummary, Judgement, Tolerance};
+use super::tolerance::{BaselineSummary, Judgement, Tolerance, measured};
 
 /// A tolerance that still needs the baseline it is relative to.
 ///
@@ -115,6 +115,11 @@ impl Delta {
             expected: self.expected(&from),
             actual: actual + &last_failure(window),
             met,
+            measured: measured(
+                self.metric,
+                self.metric.read(window),
+                matches!(self.allowed.direction, Direction::Rises),
+            ),
         }
     }
 

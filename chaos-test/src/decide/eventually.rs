@@ -86,6 +86,7 @@ impl Looked {
             } else {
                 Met::No
             },
+            measured: Vec::new(),
         }
     }
 }
@@ -102,6 +103,7 @@ pub fn came_true(what: &str, limit: Duration, took: Duration, seen: &str) -> Jud
         expected: within(limit),
         actual: format!("after {}{seen}", human(took)),
         met: Met::Yes,
+        measured: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::units::{Percent, human, trimmed};
 
 use super::interval::Estimate;
-use super::statistics::{Latency, Percentile, Summary};
+use super::statistics::{Latency, MAX, Percentile, Summary};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Metric {
@@ -24,6 +24,18 @@ impl Metric {
             Self::Latency(at) => format!("{at} latency"),
             Self::Throughput => "throughput".to_owned(),
             Self::Value(at) => format!("{at} value"),
+        }
+    }
+
+    /// As `expects(..)` and `abort_if(..)` call it.
+    pub(super) fn key(self) -> String {
+        match self {
+            Self::ErrorRate => "error_rate".to_owned(),
+            Self::Availability => "availability".to_owned(),
+            Self::Latency(at) if at == MAX => "max".to_owned(),
+            Self::Latency(at) => at.to_string(),
+            Self::Throughput => "throughput".to_owned(),
+            Self::Value(_) => "value".to_owned(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod abort;
 mod binomial;
+pub mod claims;
 mod comparison;
 pub mod consistency;
 pub mod delta;

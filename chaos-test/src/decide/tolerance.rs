@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::model::event::Met;
+use crate::model::measure::Measure;
 
 use super::delta::Delta;
 use super::metric::{Metric, last_failure};
@@ -33,7 +34,7 @@ pub(super) enum Bound {
 }
 
 /// What a tolerance came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     /// What was judged, for example `p95 latency`.
     pub what: String,
@@ -43,6 +44,8 @@ pub struct Judgement {
     pub actual: String,
     /// Whether it is as expected.
     pub met: Met,
+    /// The numbers that it was made of.
+    pub measured: Vec<Measure>,
 }
 
 /// Something that holds the summary of a baseline.
@@ -97,7 +100,14 @@ fn absolute(metric: Metric, bound: Bound, window: &Summary) -> Judgement {
             Some(false) => Met::No,
             None => Met::NoData,
         },
+        measured: measured(metric, seen, matches!(bound, Bound::AtMost(_))),
     }
+}
+
+/// The number that was seen, for whoever declared something about it.
+pub(super) fn measured(metric: Metric, seen: Option<f64>, at_most: bool) -> Vec<Measure> {
+    let measure = seen.map(|seen| Measure::new(metric.key(), seen, at_most));
+    measure.into_iter().collect()
 }
 
 /// What there is to say of samples that were due and not sent.

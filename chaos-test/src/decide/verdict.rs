@@ -109,6 +109,7 @@ fn judged(records: &[Record], wanted: Met) -> impl Iterator<Item = String> {
                 actual,
                 met,
                 at,
+                ..
             } if *met == wanted => {
                 let at = if at.is_empty() {
                     String::new()
@@ -322,6 +323,7 @@ mod tests {
             actual: "12 %".into(),
             met,
             at: "tests/a.rs:1".into(),
+            measured: vec![],
         }
     }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::identity::ProcessIdentity;
+use super::measure::Measure;
 use super::outcome::{Control, Outcome};
 use super::sample::{Sample, Window};
 use super::target::Target;
@@ -219,6 +220,9 @@ pub enum Event {
         met: Met,
         /// Where in the source it was judged.
         at: String,
+        /// The numbers that it was made of.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        measured: Vec<Measure>,
     },
     /// A named instant that measurements refer to.
     Recovered {

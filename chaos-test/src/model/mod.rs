@@ -7,6 +7,7 @@ pub mod event;
 pub mod identity;
 pub mod journal;
 pub mod listed;
+pub mod measure;
 pub mod outcome;
 pub mod sample;
 pub mod spec;

@@ -38,6 +38,8 @@ pub struct TestSpec {
     pub exclusive: bool,
     /// Under which conditions it is aborted.
     pub abort_if: &'static [AbortCondition],
+    /// What its body has to judge, and what has to come of it.
+    pub expects: &'static [Claim],
     /// The gap because of which it is expected to deviate.
     pub known_gap: Option<&'static str>,
     /// What weakens that which it tests: then it must deviate.
@@ -70,6 +72,30 @@ impl TestSpec {
             Some((_, modules)) => format!("{modules}::{}", self.name),
             None => self.name.to_owned(),
         }
+    }
+}
+
+/// The measurable half of what a test claims.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Claim {
+    /// The monitor, service or records that it is about; any.
+    pub source: Option<&'static str>,
+    /// What is measured.
+    pub metric: &'static str,
+    /// Whether the limit is an upper one.
+    pub at_most: bool,
+    /// The limit: a share from 0 to 1, seconds, or a plain number.
+    pub limit: f64,
+    /// As it was written.
+    pub text: &'static str,
+}
+
+impl Claim {
+    /// Whether it is about a length of time.
+    #[must_use]
+    pub fn is_duration(&self) -> bool {
+        let percentile = self.metric.strip_prefix('p').unwrap_or_default();
+        matches!(self.metric, "recovery" | "max") || percentile.parse::<f64>().is_ok()
     }
 }
 

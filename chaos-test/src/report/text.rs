@@ -153,6 +153,7 @@ fn reasons(page: &mut Page, records: &[Record], outcome: &Outcome) {
                 actual,
                 met,
                 at,
+                ..
             } = &record.event
             else {
                 continue;

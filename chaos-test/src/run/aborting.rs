@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use crate::decide::abort::{Waiting, Watch};
 use crate::model::condition::{AbortCondition, Measured};
-use crate::model::event::{BodyEnd, Event, Met};
+use crate::model::event::{Event, Met};
 use crate::model::sample::Sample;
 use crate::system::Ledger;
 use crate::system::lock::lock;
 
 use super::engine;
-use super::finish::Ending;
 use super::inner::{Inner, Stop};
 use super::monitor::Watcher;
 use super::stop;
@@ -115,20 +114,7 @@ fn failed_services(inner: &Inner, condition: &AbortCondition) -> usize {
 
 /// A condition that never had anything to look at has watched over nothing: that must not be
 /// green.
-pub(super) fn judge_unwatched(inner: &Inner, ending: &Ending) {
-    let ended_by_itself = matches!(
-        ending,
-        Ending::Finished
-            | Ending::Body(
-                BodyEnd::Returned
-                    | BodyEnd::Failed(_)
-                    | BodyEnd::Panicked(_)
-                    | BodyEnd::PanickedAsExpected(_)
-            )
-    );
-    if !ended_by_itself {
-        return;
-    }
+pub(super) fn judge_unwatched(inner: &Inner) {
     let names: Vec<String> = {
         let monitors = lock(&inner.monitors);
         let names = monitors.iter().map(|watcher| format!("`{}`", watcher.name));
@@ -156,6 +142,7 @@ pub(super) fn judge_unwatched(inner: &Inner, ending: &Ending) {
             actual,
             met: Met::NoData,
             at: String::new(),
+            measured: Vec::new(),
         });
     }
 }

@@ -83,6 +83,7 @@ pub(super) fn run_all(inner: &Arc<Inner>, spec: &'static TestSpec) -> Result<(),
             actual,
             met,
             at: format!("{}:{}", spec.file, spec.line),
+            measured: Vec::new(),
         });
     }
     Ok(())

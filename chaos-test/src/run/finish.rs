@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::recovery::Progress;
-use crate::decide::verdict;
+use crate::decide::{claims, verdict};
 use crate::error::{Error, Kind};
 use crate::model::event::{BodyEnd, Event, Met, Record};
 use crate::model::outcome::{Outcome, Restoration, RunStatus, Verdict};
@@ -18,7 +18,7 @@ use crate::system::service::last_lines;
 
 use super::injecting::lifting;
 use super::inner::{Inner, Stop};
-use super::{aborting, engine, keep, process_run, rollback};
+use super::{aborting, engine, judging, keep, process_run, rollback};
 
 /// How long calls that are still under way may take to end.
 const CALLS_LIMIT: Duration = Duration::from_secs(120);
@@ -63,7 +63,10 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
             | Ending::Stopped(Stop::Interrupted(_))
             | Ending::Body(BodyEnd::Skipped(_) | BodyEnd::Interrupted(_))
     );
-    aborting::judge_unwatched(inner, &ending);
+    if ended_by_itself(&ending) {
+        aborting::judge_unwatched(inner);
+        judge_claims(inner, &ending);
+    }
     inner.recorder.record(Event::BodyEnded {
         how: match ending {
             Ending::Body(how) => how,
@@ -120,6 +123,35 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
     process_run::forget(inner);
     inner.outcome.send_replace(Some(outcome.clone()));
     outcome
+}
+
+/// Whether a body, or whoever calls `finish`, has done all that it would.
+fn ended_by_itself(ending: &Ending) -> bool {
+    matches!(
+        ending,
+        Ending::Finished
+            | Ending::Body(
+                BodyEnd::Returned
+                    | BodyEnd::Failed(_)
+                    | BodyEnd::Panicked(_)
+                    | BodyEnd::PanickedAsExpected(_)
+            )
+    )
+}
+
+/// Holds what the test declares against what its body judged.
+fn judge_claims(inner: &Inner, ending: &Ending) {
+    let went_wrong = !matches!(ending, Ending::Finished | Ending::Body(BodyEnd::Returned))
+        || inner
+            .recorder
+            .any(|event| matches!(event, Event::Judged { met, .. } if *met != Met::Yes));
+    for claim in claims::judge(inner.identity.claims, &inner.recorder.records()) {
+        // A body that went wrong may not have come to it, and what went wrong says more.
+        if went_wrong && claim.met == Met::NoData {
+            continue;
+        }
+        judging::record(inner, &claim, "");
+    }
 }
 
 /// Runs one stage of the end. A panic in it is recorded and never stops the next stage.
@@ -214,6 +246,7 @@ async fn settle(inner: &Arc<Inner>) {
             actual,
             met,
             at: String::new(),
+            measured: Vec::new(),
         });
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn unjudged(judgement: Judgement, help: &str) -> Judgement {
     Judgement {
         actual: format!("was never judged: {help}"),
         met: Met::NoData,
+        measured: Vec::new(),
         ..judgement
     }
 }
@@ -79,6 +80,7 @@ pub(super) fn record(inner: &Inner, judgement: &Judgement, at: &str) {
         actual: judgement.actual.clone(),
         met: judgement.met,
         at: at.to_owned(),
+        measured: judgement.measured.clone(),
     });
 }
 

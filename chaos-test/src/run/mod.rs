@@ -400,6 +400,7 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
                 actual: "it returned".to_owned(),
                 met: crate::model::event::Met::No,
                 at: format!("{}:{}", spec.file, spec.line),
+                measured: Vec::new(),
             });
             None
         }

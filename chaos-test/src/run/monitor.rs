@@ -111,6 +111,7 @@ impl Monitor {
             let (samples, unsent) = monitor.watcher.answered(window, &monitor.inner).await?;
             Ok(Samples {
                 monitor: monitor.watcher.name.clone(),
+                names: monitor.watcher.names(),
                 under,
                 window,
                 samples,
@@ -300,6 +301,12 @@ impl Watcher {
     /// Whether it is what a condition means: by its own name, or by that of its service.
     pub(super) fn is_called(&self, name: &str) -> bool {
         self.name == name || self.pace.probe.service() == Some(name)
+    }
+
+    /// Its own name, and that of its service.
+    pub(super) fn names(&self) -> Vec<String> {
+        let service = self.pace.probe.service().map(str::to_owned);
+        std::iter::once(self.name.clone()).chain(service).collect()
     }
 
     /// How many of its samples were due before an instant, since the context started, and

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::error::{Error, Kind};
 use crate::model::event::{Event, JOURNAL_VERSION, Started};
 use crate::model::outcome::Control;
-use crate::model::spec::{MustFailWhen, TestSpec};
+use crate::model::spec::{Claim, MustFailWhen, TestSpec};
 use crate::model::test_report::{TestEnd, TestReport};
 use crate::model::trace::TraceId;
 use crate::system::place;
@@ -32,6 +32,8 @@ pub(crate) struct TestIdentity {
     pub(super) names_breakables: bool,
     /// The gap because of which it is expected to deviate.
     known_gap: Option<String>,
+    /// What its body has to judge.
+    pub(super) claims: &'static [Claim],
     /// Set where it runs as its own negative control.
     control: Option<Control>,
     /// How long its body may take.
@@ -60,6 +62,7 @@ impl TestIdentity {
         identity.control = control;
         identity.package = spec.package.to_owned();
         identity.hypothesis = spec.hypothesis.to_owned();
+        identity.claims = spec.expects;
         identity.known_gap = spec.known_gap.map(str::to_owned);
         identity.tags = spec.tags.iter().map(|&tag| tag.to_owned()).collect();
         identity.names_breakables = spec.breaks.is_some();
@@ -117,6 +120,7 @@ impl TestIdentity {
             seed,
             names_breakables: false,
             known_gap: None,
+            claims: &[],
             control: None,
             body_limit: PLAIN_LIMIT,
             keeps_failed: false,

@@ -11,6 +11,7 @@ use crate::decide::statistics::{Latency, P50, P95, Summary};
 use crate::decide::tolerance::{BaselineSummary, Judgement, Tolerance, unsent};
 use crate::error::{Error, Kind};
 use crate::model::event::{Event, Met};
+use crate::model::measure::Measure;
 use crate::model::sample::{Sample, Window};
 use crate::model::units::{human, trimmed};
 use crate::system::Ledger;
@@ -65,6 +66,8 @@ impl std::fmt::Display for Baseline {
 #[derive(Clone)]
 pub struct Samples {
     pub(super) monitor: String,
+    /// Its name, and that of the service that it asks.
+    pub(super) names: Vec<String>,
     /// The faults that were in force when the window was asked for.
     pub(super) under: Vec<String>,
     pub(super) window: Window,
@@ -145,6 +148,9 @@ impl Expectations {
             faults => format!(" under \"{}\"", faults.join("\", \"")),
         };
         let mut judgement = tolerance.judge(&self.samples.summary());
+        for measure in &mut judgement.measured {
+            measure.of.clone_from(&self.samples.names);
+        }
         judgement.what = format!(
             "{} of {} over {}{under}",
             judgement.what,
@@ -231,6 +237,8 @@ impl Recovers {
         };
         let mut judgement = self.judgement(String::new(), Met::No);
         let mut recovery = None;
+        let mut measure = Measure::new("recovery", f64::INFINITY, true);
+        measure.of = watcher.names();
         match progress {
             Progress::Recovered {
                 at,
@@ -258,6 +266,7 @@ impl Recovers {
                     judgement.met = Met::NoData;
                     judgement.actual += &unsent(missing);
                 }
+                measure.number = Some(took.as_secs_f64());
                 recovery = Some(Recovery { took, degraded });
             }
             Progress::NotYet {
@@ -282,6 +291,7 @@ impl Recovers {
                 }
             }
         }
+        judgement.measured = vec![measure];
         conclude(&inner, &[judgement], &self.at)?;
         recovery.ok_or_else(|| Error::new(Kind::NoData, "there was no recovery to measure"))
     }
@@ -298,6 +308,7 @@ impl Recovers {
             ),
             actual,
             met,
+            measured: Vec::new(),
         }
     }
 }

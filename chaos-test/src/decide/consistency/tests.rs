@@ -88,6 +88,7 @@ fn a_message_has_counts_a_share_and_the_first_keys() {
             expected,
             actual,
             met,
+            ..
         } = judgement;
         (format!("{what}: {actual}, expected {expected}"), met)
     };

@@ -106,6 +106,7 @@ pub(super) fn judged(met: Met, what: &str, expected: &str, actual: &str) -> Even
         actual: actual.into(),
         met,
         at: "tests/chaos.rs:31".into(),
+        measured: vec![],
     }
 }
 
