@@ -3,7 +3,7 @@
 //! Each sample is looked at twice: when it is answered and when it leaves the window. So a
 //! judgement costs the same however long the window is.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::model::condition::{AbortCondition, Measured};
@@ -19,14 +19,23 @@ pub struct Watch {
     failed: usize,
     /// How many are above the limit, of a latency.
     slow: usize,
-    /// Since when it has looked; a window that is not over yet says nothing.
-    since: Duration,
-    /// Since when each number has been beyond the limit.
-    beyond_since: Option<Duration>,
-    last_number: Option<f64>,
+    /// Since when there is something to look at; a window that is not over yet says nothing.
+    since: Option<Duration>,
+    /// The latest sample that was due and not sent: what it would have seen is not known.
+    unsent: Option<Duration>,
+    /// The numbers that are beyond the limit, by who returned them.
+    beyond: BTreeMap<String, Streak>,
     last_error: Option<String>,
-    /// Whether there was anything to look at.
-    looked: bool,
+    /// Whether a whole window was judged.
+    judged: bool,
+}
+
+/// Numbers beyond the limit without a break.
+#[derive(Debug, Clone, Copy)]
+struct Streak {
+    since: Duration,
+    until: Duration,
+    last: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,19 +53,19 @@ pub struct Waiting {
 }
 
 impl Watch {
-    /// From an instant on.
+    /// Before there is anything to look at.
     #[must_use]
-    pub fn new(condition: AbortCondition, since: Duration) -> Self {
+    pub fn new(condition: AbortCondition) -> Self {
         Self {
             condition,
             seen: VecDeque::new(),
             failed: 0,
             slow: 0,
-            since,
-            beyond_since: None,
-            last_number: None,
+            since: None,
+            unsent: None,
+            beyond: BTreeMap::new(),
             last_error: None,
-            looked: false,
+            judged: false,
         }
     }
 
@@ -68,7 +77,13 @@ impl Watch {
     /// Whether there was anything to look at so far.
     #[must_use]
     pub fn has_looked(&self) -> bool {
-        self.looked
+        self.since.is_some()
+    }
+
+    /// Whether it was judged at all: its window was full once.
+    #[must_use]
+    pub fn was_judged(&self) -> bool {
+        self.judged
     }
 
     /// How long a sample may wait before it counts as slow.
@@ -77,21 +92,27 @@ impl Watch {
         let is_upwards = self.condition.bound.is_upwards();
         let limit = self.condition.bound.limit();
         (matches!(self.condition.metric, Measured::Latency(_)) && is_upwards)
-            .then(|| Duration::from_secs_f64(limit.max(0.0)))
+            .then(|| Duration::try_from_secs_f64(limit.max(0.0)).unwrap_or(Duration::MAX))
     }
 
-    /// One more sample was answered, at this time.
-    pub fn sample(&mut self, sample: &Sample, answered: Duration) {
-        self.looked = true;
+    /// One more sample of a monitor was answered, at this time.
+    pub fn sample(&mut self, monitor: &str, sample: &Sample, answered: Duration) {
         if let Reading::Bad(why) = &sample.reading {
             self.last_error = Some(why.clone());
         }
         if self.condition.is_instant() {
-            if let Reading::Good(Some(number)) = sample.reading {
-                self.number(number, answered);
+            match sample.reading {
+                Reading::Good(Some(number)) => self.number(monitor, number, answered),
+                Reading::Good(None) => {}
+                // Nobody knows what it is now.
+                Reading::Bad(_) if !self.condition.length().is_zero() => {
+                    self.beyond.remove(monitor);
+                }
+                Reading::Bad(_) => {}
             }
             return;
         }
+        self.since.get_or_insert(answered);
         let failed = !sample.reading.is_good();
         let seen = Seen {
             answered,
@@ -104,38 +125,58 @@ impl Watch {
         self.seen.push_back(seen);
     }
 
-    /// A number was seen, at this time.
-    pub fn number(&mut self, number: f64, at: Duration) {
-        self.looked = true;
-        // A single one decides, whatever comes after it.
-        if self.condition.length().is_zero() && self.beyond_since.is_some() {
-            return;
-        }
-        self.last_number = Some(number);
+    /// Somebody it watches has begun to be asked, at this time.
+    pub fn begins(&mut self, at: Duration) {
+        self.since.get_or_insert(at);
+    }
+
+    /// A sample was due at this time and could not be sent.
+    pub fn unsent(&mut self, at: Duration) {
+        self.unsent = self.unsent.max(Some(at));
+    }
+
+    /// Somebody returned a number, at this time.
+    pub fn number(&mut self, of: &str, number: f64, at: Duration) {
+        self.since.get_or_insert(at);
+        self.judged = true;
         if self.condition.bound.holds(number) {
-            self.beyond_since.get_or_insert(at);
-        } else {
-            self.beyond_since = None;
+            let streak = self.beyond.entry(of.to_owned()).or_insert(Streak {
+                since: at,
+                until: at,
+                last: number,
+            });
+            (streak.until, streak.last) = (at, number);
+        } else if !self.condition.length().is_zero() {
+            self.beyond.remove(of);
         }
+        // Where a single one decides, it does so whatever comes after it.
     }
 
     /// Whether it is true now: then what was seen.
     pub fn judge(&mut self, now: Duration, waiting: Waiting) -> Option<String> {
         let length = self.condition.length();
         if self.condition.is_instant() {
-            let since = self.beyond_since?;
-            let number = self.last_number?;
-            let lasted = now.saturating_sub(since);
-            let number = self.condition.metric.number(number);
-            return (lasted >= length).then(|| match length {
+            let lasted = |streak: &Streak| streak.until.saturating_sub(streak.since);
+            let streak = self
+                .beyond
+                .values()
+                .find(|streak| lasted(streak) >= length)?;
+            let number = self.condition.metric.number(streak.last);
+            return Some(match length {
                 Duration::ZERO => format!("it was {number}"),
-                _ => format!("it was {number}, and has been beyond for {}", human(lasted)),
+                _ => format!(
+                    "it was {number}, and has been beyond for {}",
+                    human(lasted(streak))
+                ),
             });
         }
-        self.forget_until(now.checked_sub(length)?);
-        if now.saturating_sub(self.since) < length {
+        let begin = now.checked_sub(length)?;
+        self.forget_until(begin);
+        // A gap is never judged.
+        if self.since? > begin || self.unsent.is_some_and(|unsent| unsent > begin) {
             return None;
         }
+        self.judged = true;
         let metric = self.condition.metric;
         let (count, holds, number) = match metric {
             Measured::Latency(at) => {
@@ -181,7 +222,7 @@ impl Watch {
                 (count, self.condition.bound.holds(rate), number)
             }
         };
-        if count == 0 || !holds || !self.looked {
+        if count == 0 || !holds {
             return None;
         }
         let why = match &self.last_error {
@@ -210,7 +251,7 @@ mod tests {
     use crate::model::units::{ms, secs};
 
     fn watch(metric: Measured, bound: Beyond, window: Option<Duration>) -> Watch {
-        Watch::new(AbortCondition::new(None, metric, bound, window), secs(0))
+        Watch::new(AbortCondition::new(None, metric, bound, window))
     }
 
     fn answered(latency: u64, good: bool) -> Sample {
@@ -232,7 +273,7 @@ mod tests {
             let now = index as u64 * 10;
             if kind != '_' {
                 let sample = answered(if kind == 's' { 80 } else { 1 }, kind != 'x');
-                watch.sample(&sample, ms(now));
+                watch.sample("shop", &sample, ms(now));
             }
             if let Some(why) = watch.judge(ms(now), Waiting::default()) {
                 return Some((now, why));
@@ -291,9 +332,10 @@ mod tests {
     #[test]
     fn who_still_waits_is_slow_already() {
         let mut slow = watch(Measured::Latency(50.0), Beyond::Above(1.0), None);
+        slow.begins(ms(0));
         assert_eq!(slow.slow_after(), Some(secs(1)));
         for index in 0..10 {
-            slow.sample(&answered(1, true), ms(index * 10));
+            slow.sample("shop", &answered(1, true), ms(index * 10));
         }
         assert_eq!(slow.judge(ms(1_001), Waiting { slow: 9 }), None);
         assert!(slow.judge(ms(1_001), Waiting { slow: 10 }).is_some());
@@ -302,23 +344,65 @@ mod tests {
     #[test]
     fn numbers_are_judged_as_they_come_or_have_to_stay() {
         let mut lost = watch(Measured::Value, Beyond::Above(0.0), None);
-        lost.number(0.0, ms(1));
+        lost.number("lost", 0.0, ms(1));
         assert_eq!(lost.judge(ms(1), Waiting::default()), None);
-        lost.number(3.0, ms(2));
-        lost.number(0.0, ms(3));
+        lost.number("lost", 3.0, ms(2));
+        lost.number("lost", 0.0, ms(3));
         assert_eq!(
             lost.judge(ms(3), Waiting::default()).as_deref(),
             Some("it was 3")
         );
         let mut down = watch(Measured::FailedServices, Beyond::Above(2.0), Some(secs(1)));
-        down.number(3.0, ms(0));
+        down.number("services", 3.0, ms(0));
         assert_eq!(down.judge(ms(999), Waiting::default()), None);
-        down.number(2.0, ms(999));
+        down.number("services", 2.0, ms(999));
         assert_eq!(down.judge(secs(5), Waiting::default()), None);
-        down.number(4.0, secs(6));
+        down.number("services", 4.0, secs(6));
+        // It must have been seen again.
+        assert_eq!(down.judge(secs(7), Waiting::default()), None);
+        down.number("services", 4.0, secs(7));
         assert_eq!(
             down.judge(secs(7), Waiting::default()).as_deref(),
             Some("it was 4, and has been beyond for 1 s")
         );
+    }
+
+    #[test]
+    fn numbers_of_one_monitor_do_not_excuse_those_of_another() {
+        let mut long = watch(Measured::Value, Beyond::Above(2.0), Some(ms(200)));
+        for index in 0..=20 {
+            long.number("queue", 5.0, ms(index * 10));
+            long.number("lost", 0.0, ms(index * 10));
+        }
+        assert!(long.judge(ms(200), Waiting::default()).is_some());
+        // Nobody knows what it is while it cannot be asked.
+        long.sample("queue", &answered(1, false), ms(210));
+        assert_eq!(long.judge(ms(400), Waiting::default()), None);
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_nothing_to_look_at() {
+        let mut value = watch(Measured::Value, Beyond::Above(2.0), None);
+        value.sample("shop", &answered(1, true), ms(1));
+        assert!(!value.has_looked());
+    }
+
+    #[test]
+    fn a_gap_is_never_judged() {
+        let mut slow = watch(Measured::Throughput, Beyond::Below(50.0), Some(ms(100)));
+        slow.begins(ms(0));
+        slow.unsent(ms(150));
+        assert_eq!(slow.judge(ms(200), Waiting::default()), None);
+        assert!(slow.judge(ms(251), Waiting::default()).is_some());
+    }
+
+    #[test]
+    fn a_window_begins_with_what_it_watches() {
+        let mut slow = watch(Measured::Throughput, Beyond::Below(20.0), None);
+        assert_eq!(slow.judge(secs(5), Waiting::default()), None);
+        slow.sample("late", &answered(1, true), secs(5));
+        assert_eq!(slow.judge(ms(5_500), Waiting::default()), None);
+        assert!(!slow.was_judged());
+        assert!(slow.judge(ms(6_001), Waiting::default()).is_some());
     }
 }

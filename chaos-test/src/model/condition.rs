@@ -49,8 +49,7 @@ pub enum Measured {
     Throughput,
     /// The numbers that a probe returns.
     Value,
-    /// How many services have died, or do not answer their ready check, while no fault
-    /// keeps them so.
+    /// How many services have died, though neither a fault nor the test asked them to.
     FailedServices,
 }
 

@@ -156,11 +156,11 @@ impl Answer {
 /// `failure` where the system under test is to blame, `error` where the harness is.
 fn classify(outcome: &Outcome) -> (&'static str, &'static str) {
     match (&outcome.status, &outcome.verdict) {
+        (RunStatus::Aborted(_), _) => (FAILURE, "aborted"),
         (_, Verdict::Deviated(_)) => (FAILURE, "hypothesis deviated"),
         (RunStatus::Errored(_), _) => (ERROR, "harness"),
         (RunStatus::Interrupted(_), _) => (ERROR, "interrupted"),
         (RunStatus::TimedOut(_), _) => (FAILURE, "timed out"),
-        (RunStatus::Aborted(_), _) => (FAILURE, "aborted"),
         (RunStatus::Completed, Verdict::Unknown(_)) => (FAILURE, "unknown"),
         (RunStatus::Completed, Verdict::Held)
             if matches!(outcome.restoration, Restoration::Restored { .. }) =>

@@ -9,6 +9,7 @@ use crate::decide::abort::{Waiting, Watch};
 use crate::model::condition::{AbortCondition, Measured};
 use crate::model::event::{Event, Met};
 use crate::model::sample::Sample;
+use crate::model::units::human;
 use crate::system::Ledger;
 use crate::system::lock::lock;
 
@@ -37,10 +38,18 @@ impl Aborts {
 
 /// Watches for a condition from now on.
 pub(super) fn watch(inner: &Arc<Inner>, condition: AbortCondition) {
-    let since = inner.recorder.now();
-    lock(&inner.aborts.watches).push(Watch::new(condition, since));
+    lock(&inner.aborts.watches).push(Watch::new(condition));
     if !inner.aborts.there.swap(true, Ordering::SeqCst) {
-        engine::own().spawn(keep_watch(Arc::downgrade(inner)));
+        let keeps_watch = engine::own().spawn(keep_watch(Arc::downgrade(inner)));
+        let inner = Arc::downgrade(inner);
+        engine::own().spawn(async move {
+            // Nothing watches any more: that must not be green.
+            if let (Err(panic), Some(inner)) = (keeps_watch.await, inner.upgrade()) {
+                inner.recorder.record(Event::HarnessFailed {
+                    why: format!("watching the abort conditions: {panic}"),
+                });
+            }
+        });
     }
 }
 
@@ -53,7 +62,10 @@ async fn keep_watch(inner: Weak<Inner>) {
         if inner.refuse_if_ended().is_err() {
             return;
         }
-        judge(&inner);
+        if let Some(stop) = breached(&inner) {
+            stop::end_at_once(&inner, stop);
+            return;
+        }
     }
 }
 
@@ -61,54 +73,76 @@ async fn keep_watch(inner: Weak<Inner>) {
 pub(super) fn sample_answered(inner: &Inner, watcher: &Watcher, sample: &Sample) {
     let now = inner.recorder.now();
     for watch in &mut *lock(&inner.aborts.watches) {
-        if means(watch.condition(), watcher) && watch.condition().metric != Measured::FailedServices
-        {
-            watch.sample(sample, now);
+        if means(watch.condition(), watcher) {
+            watch.sample(&watcher.name, sample, now);
+        }
+    }
+}
+
+/// A sample was due just now and could not be sent.
+pub(super) fn sample_unsent(inner: &Inner, watcher: &Watcher) {
+    let now = inner.recorder.now();
+    for watch in &mut *lock(&inner.aborts.watches) {
+        if means(watch.condition(), watcher) {
+            watch.unsent(now);
         }
     }
 }
 
 fn means(condition: &AbortCondition, watcher: &Watcher) -> bool {
     let source = condition.source.as_deref();
-    source.is_none_or(|source| watcher.is_called(source))
+    condition.metric != Measured::FailedServices
+        && source.is_none_or(|source| watcher.is_called(source))
 }
 
-fn judge(inner: &Arc<Inner>) {
-    let breached = {
-        let mut watches = lock(&inner.aborts.watches);
-        watches.iter_mut().find_map(|watch| {
-            let now = inner.recorder.now();
-            if watch.condition().metric == Measured::FailedServices {
-                watch.number(failed_services(inner, watch.condition()) as f64, now);
+/// Why the context is to end, if a condition has come true.
+pub(super) fn breached(inner: &Inner) -> Option<Stop> {
+    let monitors = lock(&inner.monitors).clone();
+    let mut watches = lock(&inner.aborts.watches);
+    watches.iter_mut().find_map(|watch| {
+        let now = inner.recorder.now();
+        let meant = monitors
+            .iter()
+            .filter(|watcher| means(watch.condition(), watcher));
+        let mut waiting = Waiting::default();
+        match (watch.condition().metric, watch.slow_after()) {
+            (Measured::FailedServices, _) => {
+                if let Some(failed) = failed_services(inner, watch.condition()) {
+                    watch.number("services", failed as f64, now);
+                }
             }
-            let waiting = match watch.slow_after() {
-                Some(limit) => waiting(inner, watch.condition(), now.saturating_sub(limit)),
-                None => Waiting::default(),
-            };
-            let seen = watch.judge(now, waiting)?;
-            Some(format!("{}: {seen}", watch.condition()))
-        })
-    };
-    if let Some(why) = breached {
-        stop::end_at_once(inner, Stop::Aborted(why));
-    }
+            (Measured::Value, _) => {}
+            (_, slow_after) => {
+                let (mut begins, mut slow) = (None, 0);
+                for watcher in meant {
+                    begins = begins.or(Some(watcher.first()));
+                    if let Some(limit) = slow_after {
+                        slow += watcher.waiting_since(now.saturating_sub(limit));
+                    }
+                }
+                waiting.slow = slow;
+                if let Some(begins) = begins {
+                    watch.begins(begins);
+                }
+            }
+        }
+        let seen = watch.judge(now, waiting)?;
+        Some(Stop::Aborted(format!("{}: {seen}", watch.condition())))
+    })
 }
 
-fn waiting(inner: &Inner, condition: &AbortCondition, before: Duration) -> Waiting {
-    let monitors = lock(&inner.monitors);
-    let meant = monitors.iter().filter(|watcher| means(condition, watcher));
-    Waiting {
-        slow: meant.map(|watcher| watcher.waiting_since(before)).sum(),
-    }
-}
-
-/// How many services have died, though nobody asked for it, and were not started again.
-fn failed_services(inner: &Inner, condition: &AbortCondition) -> usize {
+/// How many services have died, though nobody asked for it, and were not started again; none
+/// where there is none that is meant.
+fn failed_services(inner: &Inner, condition: &AbortCondition) -> Option<usize> {
+    let services = inner.world.services();
     let failed = inner.recorder.failed_services();
-    let mut failed = failed.iter();
     match condition.source.as_deref() {
-        Some(source) => usize::from(failed.any(|service| service == source)),
-        None => failed.count(),
+        Some(source) => {
+            let is_there = services.iter().any(|service| service.name() == source);
+            is_there.then(|| usize::from(failed.contains(source)))
+        }
+        None if services.is_empty() => None,
+        None => Some(failed.len()),
     }
 }
 
@@ -121,16 +155,33 @@ pub(super) fn judge_unwatched(inner: &Inner) {
         names.collect()
     };
     for watch in &*lock(&inner.aborts.watches) {
+        let condition = watch.condition();
         if watch.has_looked() {
+            if !watch.was_judged() {
+                inner.recorder.record(Event::Note {
+                    text: format!(
+                        "the abort condition `{condition}` was never judged: what it watches was \
+                         there for less than {}",
+                        human(condition.length())
+                    ),
+                });
+            }
             continue;
         }
-        let condition = watch.condition();
         let there = match names.as_slice() {
             [] => "there is no monitor".to_owned(),
             [name] => format!("there is {name}"),
             names => format!("there are {}", names.join(", ")),
         };
         let actual = match (&condition.source, condition.metric) {
+            (Some(source), Measured::FailedServices) => {
+                format!("there is no service called `{source}`")
+            }
+            (None, Measured::FailedServices) => "there is no service".to_owned(),
+            (Some(source), Measured::Value) => {
+                format!("no number came from a monitor or a service called `{source}`; {there}")
+            }
+            (None, Measured::Value) => format!("no number came from any monitor; {there}"),
             (Some(source), _) => {
                 format!("no sample came from a monitor or a service called `{source}`; {there}")
             }

@@ -57,6 +57,7 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
         let ended = outcome.wait_for(Option::is_some).await.expect("it is ours");
         return ended.clone().expect("waited for");
     }
+    let ending = or_stopped(inner, ending);
     let check_steady_state = !matches!(
         ending,
         Ending::ProcessExits(_)
@@ -139,6 +140,18 @@ fn ended_by_itself(ending: &Ending) -> bool {
     )
 }
 
+/// What comes true at the very end has come true, and who was stopped has not ended by itself.
+fn or_stopped(inner: &Inner, ending: Ending) -> Ending {
+    if !ended_by_itself(&ending) {
+        return ending;
+    }
+    let stopped = inner.stopped.borrow().clone();
+    match stopped.or_else(|| aborting::breached(inner)) {
+        Some(stop) => Ending::Stopped(stop),
+        None => ending,
+    }
+}
+
 /// Holds what the test declares against what its body judged.
 fn judge_claims(inner: &Inner, ending: &Ending) {
     let went_wrong = !matches!(ending, Ending::Finished | Ending::Body(BodyEnd::Returned))
@@ -197,10 +210,10 @@ pub(super) fn as_result(inner: &Inner, outcome: Outcome) -> Result<Outcome, Erro
         return Ok(outcome);
     }
     let kind = match (&outcome.status, &outcome.verdict) {
+        (RunStatus::Aborted(_), _) => Kind::Aborted,
         (_, Verdict::Deviated(_)) => Kind::Deviated,
         (RunStatus::TimedOut(_), _) => Kind::TimedOut,
         (RunStatus::Interrupted(_), _) => Kind::Interrupted,
-        (RunStatus::Aborted(_), _) => Kind::Aborted,
         (RunStatus::Completed, Verdict::Unknown(_)) => Kind::NoData,
         _ => Kind::Undo,
     };

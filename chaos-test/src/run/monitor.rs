@@ -1,7 +1,7 @@
 //! Monitors: a probe asked at a steady pace in the background, and what it saw.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -134,11 +134,15 @@ impl Monitor {
 /// What asks, and what it has seen so far.
 pub(super) struct Watcher {
     pub(super) name: String,
+    /// The service that it asks.
+    service: Option<String>,
     pub(super) interval: Duration,
     pace: Pace,
     slots: Mutex<Slots>,
     /// When the first sample was due, since the context started.
     first: Duration,
+    /// All before this number are settled.
+    open: AtomicUsize,
     /// Goes up with each sample that is settled.
     news: watch::Sender<u64>,
     /// Whether it was said that samples are not sent.
@@ -151,6 +155,9 @@ impl Watcher {
     pub(super) fn start(name: String, pace: Pace, inner: &Arc<Inner>) -> Arc<Self> {
         let watcher = Arc::new(Self {
             name,
+            // Asked for once: it is the user's code, and may panic.
+            service: pace.probe.service().map(str::to_owned),
+            open: AtomicUsize::new(0),
             interval: pace.interval,
             pace,
             slots: Mutex::default(),
@@ -274,15 +281,10 @@ impl Watcher {
             reading,
         };
         inner.sample_answered(due);
-        let seen = inner.aborts.are_there().then(|| sample.clone());
-        let settled = self.settle(number, Slot::Answered(sample), inner);
-        if let Some(sample) = seen.filter(|_| settled) {
-            aborting::sample_answered(inner, self, &sample);
-        }
+        self.settle(number, Slot::Answered(sample), inner);
     }
 
-    /// Whether it was not settled before.
-    fn settle(&self, number: u32, slot: Slot, inner: &Inner) -> bool {
+    fn settle(&self, number: u32, slot: Slot, inner: &Inner) {
         if slot == Slot::Unsent && !self.out_of_pace.swap(true, Ordering::Relaxed) {
             inner.recorder.record(Event::Note {
                 text: format!(
@@ -291,29 +293,48 @@ impl Watcher {
                 ),
             });
         }
-        let first = lock(&self.slots).set(number as usize, slot);
-        if first {
-            self.news.send_modify(|count| *count += 1);
+        let watched = inner.aborts.are_there();
+        let seen = match &slot {
+            Slot::Answered(sample) if watched => Some(sample.clone()),
+            _ => None,
+        };
+        let is_gap = watched && slot == Slot::Unsent;
+        if !lock(&self.slots).set(number as usize, slot) {
+            return;
         }
-        first
+        // Before anybody hears of it: a body that goes on because of it is not quicker.
+        if let Some(sample) = seen {
+            aborting::sample_answered(inner, self, &sample);
+        } else if is_gap {
+            aborting::sample_unsent(inner, self);
+        }
+        self.news.send_modify(|count| *count += 1);
     }
 
     /// Whether it is what a condition means: by its own name, or by that of its service.
     pub(super) fn is_called(&self, name: &str) -> bool {
-        self.name == name || self.pace.probe.service() == Some(name)
+        self.name == name || self.service.as_deref() == Some(name)
     }
 
     /// Its own name, and that of its service.
     pub(super) fn names(&self) -> Vec<String> {
-        let service = self.pace.probe.service().map(str::to_owned);
+        let service = self.service.clone();
         std::iter::once(self.name.clone()).chain(service).collect()
+    }
+
+    /// When its first sample was due, since the context started.
+    pub(super) fn first(&self) -> Duration {
+        self.first
     }
 
     /// How many of its samples were due before an instant, since the context started, and
     /// wait for their answers.
     pub(super) fn waiting_since(&self, before: Duration) -> usize {
         let due = self.first_due_at(before);
-        lock(&self.slots).unsettled_before(due)
+        let slots = lock(&self.slots);
+        let open = slots.settled_until(self.open.load(Ordering::Relaxed));
+        self.open.store(open, Ordering::Relaxed);
+        slots.waiting(open..due)
     }
 
     /// The samples due in a window, once the window is over and all are settled; and how

@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use crate::model::sample::Sample;
 
-/// No monitor lets so many samples wait at once.
-const MOST_WAITING: usize = 8192;
-
 /// One sample.
 #[derive(Debug, PartialEq)]
 pub(super) enum Slot {
@@ -61,12 +58,12 @@ impl Slots {
         next + settled.count()
     }
 
-    /// How many below a number are not settled. From the newest on: those that wait are there,
-    /// and never more than a monitor lets wait.
-    pub(super) fn unsettled_before(&self, number: usize) -> usize {
-        let slots = self.0.get(..number.min(self.0.len())).unwrap_or_default();
-        let recent = slots.iter().rev().take(MOST_WAITING);
-        recent.filter(|slot| !slot.is_settled()).count()
+    /// How many of a range were sent and wait for their answers.
+    pub(super) fn waiting(&self, range: Range<usize>) -> usize {
+        let end = range.end.min(self.0.len());
+        let slots = self.0.get(range.start.min(end)..end).unwrap_or_default();
+        let sent = slots.iter().filter(|slot| matches!(slot, Slot::Sent(_)));
+        sent.count()
     }
 
     /// The answered ones of a range, and how many of it were not sent.
