@@ -140,8 +140,9 @@ use proc_macro::TokenStream;
 /// A test that cannot fail proves nothing. `must_fail_when` runs the test once more, before itself
 /// and in a process of its own, with an environment variable that weakens what it tests: a service
 /// of a fixture inherits it. That run must deviate; where a reason follows after `=>`, the message
-/// of the deviation must contain it. If it holds, or deviates for another reason, the test fails.
-/// Several entries are several controls.
+/// of the deviation must contain it. If it holds, or deviates for another reason, or before anything
+/// was broken, the test fails. Being aborted and taking too long count as deviations. Several entries
+/// are several controls.
 ///
 /// ```no_run
 /// # use chaos_test::prelude::*;

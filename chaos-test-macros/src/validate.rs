@@ -241,13 +241,26 @@ fn controls(arguments: &TestArguments, function: &Function, mistakes: &mut Mista
     let Some(first) = arguments.must_fail_when.first() else {
         return;
     };
-    for control in &arguments.must_fail_when {
+    for (position, control) in arguments.must_fail_when.iter().enumerate() {
+        let same = |other: &ControlArgument| {
+            other.variable.value() == control.variable.value()
+                && other.value.value() == control.value.value()
+        };
+        if arguments.must_fail_when[..position].iter().any(same) {
+            mistakes.at(&control.variable, "this control is listed twice");
+        }
         let name = control.variable.value();
         let usable = |c: char| !c.is_control() && c != '=';
         if name.is_empty() || !name.chars().all(usable) {
             mistakes.at(
                 &control.variable,
                 "a variable's name is not empty, and holds no `=`",
+            );
+        }
+        if name.starts_with("CHAOS_") {
+            mistakes.at(
+                &control.variable,
+                "the variables that begin with `CHAOS_` are those of chaos-test: use one of your own",
             );
         }
         if control.value.value().contains('\0') {

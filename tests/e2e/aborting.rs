@@ -108,7 +108,10 @@ async fn without_the_macro() {
 }
 
 /// It watches for what nobody measures.
-#[chaos_test(abort_if(checkout.error_rate > 50%, lost > 0), timeout = "60s")]
+#[chaos_test(
+    abort_if(checkout.error_rate > 50%, inventory > 5, vitcim.failed_services > 0),
+    timeout = "60s"
+)]
 #[ignore = "another test runs it as a child"]
 async fn nothing_to_watch(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
     let requests = watch(chaos, inventory);
@@ -226,8 +229,10 @@ fn a_condition_without_anything_to_watch_is_not_green() {
     for expected in [
         "abort condition `checkout.error_rate > 50 %` expected: something to watch actual: no \
          sample came from a monitor or a service called `checkout`; there is `inventory/stock/42`",
-        "abort condition `lost.value > 0` expected: something to watch actual: no sample came \
-         from a monitor or a service called `lost`; there is `inventory/stock/42`",
+        "abort condition `inventory.value > 5` expected: something to watch actual: no number came \
+         from a monitor or a service called `inventory`; there is `inventory/stock/42`",
+        "abort condition `vitcim.failed_services > 0` expected: something to watch actual: there is \
+         no service called `vitcim`",
     ] {
         assert!(plain.contains(expected), "{expected} in:\n{output}");
     }

@@ -1,11 +1,13 @@
 //! Negative controls: the same test once more, with what it tests weakened, must deviate.
 
+use std::time::{Duration, Instant};
+
 use chaos_test::prelude::*;
 use chaos_test::process;
 use chaos_test_fixtures::rerun::{Ended, Rerun};
 
 use crate::bad_input::nothing_left;
-use crate::victims::{inventory, watch};
+use crate::victims::{inventory, processes_with, watch};
 
 /// Whether something is switched off.
 fn is_off(name: &str) -> bool {
@@ -65,6 +67,48 @@ async fn its_control_crashes(chaos: &ChaosContext, inventory: &Service) -> chaos
         std::process::abort();
     }
     callers_bear_it(chaos, inventory).await
+}
+
+/// Its control fails before anything is broken.
+#[chaos_test(must_fail_when(env("TOLERANCE" = "off")))]
+#[ignore = "another test runs it as a child"]
+async fn its_control_breaks_nothing(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    assert!(!is_off("TOLERANCE"), "a slip in the test itself");
+    callers_bear_it(chaos, inventory).await
+}
+
+/// Its control goes too far, and is aborted for that.
+#[chaos_test(
+    must_fail_when(env("TOLERANCE" = "off") => "lost.value > 0"),
+    abort_if(lost > 0)
+)]
+#[ignore = "another test runs it as a child"]
+async fn its_control_goes_too_far(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
+    let lost = async || Ok::<_, std::io::Error>(0);
+    chaos.monitor(lost.every(ms(10)).named("lost"));
+    let _outage = chaos.inject(process::kill(inventory)).await?;
+    watch(chaos, inventory).over(ms(100)).await?;
+    if is_off("TOLERANCE") {
+        let lost = async || Ok::<_, std::io::Error>(3);
+        chaos.abort_if(value().above(2.0).of("many"));
+        chaos.monitor(lost.every(ms(10)).named("many"));
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+/// Its control waits until somebody ends it.
+#[chaos_test(must_fail_when(env("TOLERANCE" = "off")))]
+#[ignore = "another test runs it as a child"]
+async fn its_control_waits(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
+    let _outage = chaos.inject(process::kill(inventory)).await?;
+    watch(chaos, inventory).over(ms(50)).await?;
+    std::fs::write(std::env::var("CONTROL_IS_READY")?, "")?;
+    std::future::pending::<()>().await;
+    Ok(())
 }
 
 #[track_caller]
@@ -128,6 +172,46 @@ fn a_control_has_to_deviate_for_the_reason_that_is_named() {
         ],
         &["tests=\"2\" failures=\"2\" errors=\"0\""],
     );
+}
+
+#[test]
+fn a_control_may_go_too_far_and_must_have_broken_something() {
+    run(
+        "its_control_breaks_nothing",
+        false,
+        &["no chaos happened: nothing was injected before it deviated: the body panicked: a slip"],
+        &["failures=\"2\""],
+    );
+    run(
+        "its_control_goes_too_far",
+        false,
+        &["deviated, but not because of `lost.value > 0`: many.value > 2: it was 3"],
+        &["tests=\"2\""],
+    );
+}
+
+#[test]
+fn a_control_ends_with_the_test_that_runs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = folder.path().join("ready");
+    let child = Rerun::of("controls::its_control_waits").env("CONTROL_IS_READY", &ready);
+    let child = child.start();
+    let end = Instant::now() + Duration::from_secs(60);
+    while !ready.exists() {
+        assert!(Instant::now() < end, "{}", child.output());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let (ended, _) = child.kill_itself();
+    let state = ended.folder.state();
+    let mark = state.to_string_lossy();
+    while !processes_with(&mark).is_empty() {
+        assert!(Instant::now() < end, "{:?}", processes_with(&mark));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Of the test itself there is a journal without a step: it had done nothing, so nobody watched
+    // over it.
+    let next = Rerun::within("subjects::it_skips_itself", ended.folder);
+    nothing_left(&next.env_remove("CHAOS_REQUIRE").run());
 }
 
 #[test]

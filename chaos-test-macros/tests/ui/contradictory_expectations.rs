@@ -18,4 +18,7 @@ async fn it_has_no_name(chaos: &ChaosContext) {}
 #[chaos_test(must_fail_when(env("A=B" = "off") => ""))]
 async fn it_cannot_be_set(chaos: &ChaosContext) {}
 
+#[chaos_test(must_fail_when(env("RETRY" = "off"), env("RETRY" = "off"), env("CHAOS_SEED" = "1")))]
+async fn it_is_listed_twice(chaos: &ChaosContext) {}
+
 fn main() {}

@@ -13,8 +13,21 @@ pub fn judge(records: &[Record]) -> Outcome {
         Some(Event::Started(started)) => (started.known_gap.clone(), started.control.clone()),
         _ => (None, None),
     };
+    let mut verdict = verdict(records, &status);
+    // Who expects a deviation expects it of chaos.
+    if let (true, Verdict::Deviated(why)) = (known_gap.is_some() || control.is_some(), &verdict)
+        && !injected(records)
+    {
+        verdict = Verdict::Unknown(format!(
+            "no chaos happened: nothing was injected before it deviated: {why}"
+        ));
+    }
+    let control = control.map(|control| Control {
+        deviated: deviation(records, &status, &verdict),
+        ..control
+    });
     Outcome {
-        verdict: verdict(records, &status),
+        verdict,
         restoration: restoration(records),
         status,
         known_gap,
@@ -22,14 +35,45 @@ pub fn judge(records: &[Record]) -> Outcome {
     }
 }
 
+/// Why a weakened test went wrong after something was broken.
+fn deviation(records: &[Record], status: &RunStatus, verdict: &Verdict) -> Option<String> {
+    let why = match (status, verdict) {
+        (RunStatus::Aborted(why) | RunStatus::TimedOut(why), _) => why,
+        (RunStatus::Completed, Verdict::Deviated(why)) => why,
+        _ => return None,
+    };
+    injected(records).then(|| why.clone())
+}
+
+/// Whether a fault was in force that somebody could have met.
+fn injected(records: &[Record]) -> bool {
+    let cancelled = |wanted: u64| {
+        records.iter().any(|record| {
+            matches!(record.event, Event::Lifted { entry, cancelled: true, .. } if entry == wanted)
+        })
+    };
+    records
+        .iter()
+        .any(|record| matches!(record.event, Event::Injected { entry, .. } if !cancelled(entry)))
+}
+
 /// Whether a test whose body has ended has failed already, whatever comes of its rollback. A
 /// skip is no failure, nor is it one to be stopped.
 #[must_use]
 pub fn has_failed(records: &[Record]) -> bool {
-    let status = status(records);
-    match verdict(records, &status) {
-        Verdict::Held => false,
-        Verdict::Deviated(_) => true,
+    let Outcome {
+        status,
+        verdict,
+        known_gap,
+        control,
+        ..
+    } = judge(records);
+    if let Some(control) = control {
+        return !control.is_as_expected();
+    }
+    match verdict {
+        Verdict::Held => known_gap.is_some(),
+        Verdict::Deviated(_) => known_gap.is_none(),
         Verdict::Unknown(_) => !matches!(status, RunStatus::Skipped(_) | RunStatus::Interrupted(_)),
     }
 }
@@ -124,15 +168,7 @@ fn judged(records: &[Record], wanted: Met) -> impl Iterator<Item = String> {
 
 /// Why a run cannot count as chaos, if it cannot.
 fn no_chaos(records: &[Record]) -> Option<String> {
-    let cancelled = |wanted: u64| {
-        records.iter().any(|record| {
-            matches!(record.event, Event::Lifted { entry, cancelled: true, .. } if entry == wanted)
-        })
-    };
-    let injected = records
-        .iter()
-        .any(|record| matches!(record.event, Event::Injected { entry, .. } if !cancelled(entry)));
-    if !injected {
+    if !injected(records) {
         return Some(
             "no chaos happened: nothing was injected\n  help: a chaos test that breaks nothing \
              proves nothing; inject a fault with `chaos.during(..)` or `chaos.inject(..)`, or \
@@ -213,20 +249,21 @@ pub fn headline(outcome: &Outcome) -> String {
         return String::new();
     }
     let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    if let Some(control) = &outcome.control
+        && let (Some(why), Some(reason)) = (&control.deviated, &control.reason)
+        && !control.is_as_expected()
+    {
+        return format!(
+            "the negative control with {} deviated, but not because of `{reason}`: {}",
+            control.changed,
+            first(why)
+        );
+    }
     match (&outcome.status, &outcome.verdict, &outcome.restoration) {
-        (_, Verdict::Deviated(why), _) => match &outcome.control {
-            Some(Control {
-                changed,
-                reason: Some(reason),
-            }) if !why.contains(reason) => format!(
-                "the negative control with {changed} deviated, but not because of `{reason}`: {}",
-                first(why)
-            ),
-            _ => format!("hypothesis deviated: {}", first(why)),
-        },
+        (RunStatus::Aborted(why), ..) => format!("aborted: {}", first(why)),
+        (_, Verdict::Deviated(why), _) => format!("hypothesis deviated: {}", first(why)),
         (RunStatus::Errored(why), ..) => format!("the harness could not go on: {}", first(why)),
         (RunStatus::TimedOut(why), ..) => format!("timed out: {}", first(why)),
-        (RunStatus::Aborted(why), ..) => format!("aborted: {}", first(why)),
         (RunStatus::Interrupted(why), ..) => format!("interrupted: {}", first(why)),
         (RunStatus::Completed, Verdict::Unknown(why), _) => first(why),
         (_, _, Restoration::Unrestored { left }) => format!(

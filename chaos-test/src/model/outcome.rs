@@ -79,6 +79,21 @@ pub struct Control {
     /// What the reason of the deviation must contain, if that matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Why it deviated, after something was broken. Going too far for an abort condition, and
+    /// taking too long, are deviations here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deviated: Option<String>,
+}
+
+impl Control {
+    /// Whether it deviated for the reason that it names.
+    #[must_use]
+    pub fn is_as_expected(&self) -> bool {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        self.deviated
+            .as_deref()
+            .is_some_and(|why| why.contains(reason))
+    }
 }
 
 /// All three answers of one test.
@@ -107,17 +122,15 @@ impl Outcome {
     /// control: that has to deviate, for the reason that it names.
     #[must_use]
     pub fn passed(&self) -> bool {
-        let as_expected = match (&self.verdict, &self.control) {
-            (Verdict::Held, None) => self.known_gap.is_none(),
-            (Verdict::Deviated(why), Some(control)) => {
-                let reason = control.reason.as_deref();
-                reason.is_none_or(|reason| why.contains(reason))
+        let as_expected = match &self.control {
+            Some(control) => control.is_as_expected(),
+            None => {
+                matches!(self.status, RunStatus::Completed)
+                    && matches!(self.verdict, Verdict::Held)
+                    && self.known_gap.is_none()
             }
-            _ => false,
         };
-        matches!(self.status, RunStatus::Completed)
-            && matches!(self.restoration, Restoration::Restored { .. })
-            && as_expected
+        as_expected && matches!(self.restoration, Restoration::Restored { .. })
     }
 
     /// The name of the known gap, where the hypothesis deviated as expected and all else is

@@ -10,7 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::decide::verdict;
 use crate::error::Error;
@@ -18,7 +18,7 @@ use crate::model::event::{Event, Met};
 use crate::model::journal::Journal;
 use crate::model::outcome::{Control, Outcome, RunStatus, Verdict};
 use crate::model::spec::{MustFailWhen, TestSpec};
-use crate::model::units::human;
+use crate::system::terminal::say;
 use crate::system::{Ledger, place};
 
 use super::engine;
@@ -30,16 +30,35 @@ const VARIABLE: &str = "CHAOS_CONTROL";
 /// How often a control may be begun that could not break anything: a weakened system has nothing
 /// against a busy machine, and may fail before the fault. That says nothing, so it goes again.
 const TRIES: usize = 3;
-/// What set-up and rollback of a control may take, beside its body.
-const BESIDE_BODY: Duration = Duration::from_secs(15 * 60);
+/// How long a control may take to put everything back once its test is stopped.
+const END_LIMIT: Duration = Duration::from_secs(60);
+/// From this time on a person is told what is waited for.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
+
+/// Whether this process runs a control, which ends with whoever started it.
+pub(super) fn is_control() -> bool {
+    std::env::var_os(VARIABLE).is_some()
+}
+
+/// Returns once whoever started this control is gone: the other side of its standard input goes
+/// with that.
+pub(super) fn until_test_is_gone() {
+    let mut nothing = [0];
+    while std::io::Read::read(&mut std::io::stdin(), &mut nothing).is_ok_and(|read| read > 0) {}
+}
 
 /// What this process changes for a test, where it runs as a control of it.
 pub(super) fn role(spec: &TestSpec) -> Option<&'static MustFailWhen> {
     let set = std::env::var(VARIABLE).ok()?;
-    let (number, path) = set.split_once(':')?;
-    let meant = path == spec.path();
+    let (number, test) = set.split_once(':')?;
+    let meant = test == full_name(spec);
     let number: usize = meant.then(|| number.parse().ok())??;
     spec.must_fail_when.get(number)
+}
+
+/// A test among those of all binaries.
+fn full_name(spec: &TestSpec) -> String {
+    format!("{}${}", place::binary_id(spec), spec.path())
 }
 
 impl MustFailWhen {
@@ -48,6 +67,7 @@ impl MustFailWhen {
         Control {
             changed: format!("{}={}", self.variable, self.value),
             reason: self.reason.map(str::to_owned),
+            deviated: None,
         }
     }
 }
@@ -91,17 +111,15 @@ pub(super) fn run_all(inner: &Arc<Inner>, spec: &'static TestSpec) -> Result<(),
 
 /// What the end of a control says about its test.
 fn came_of(outcome: &Outcome) -> (Met, String) {
-    let headline = verdict::headline(outcome);
-    if outcome.passed() {
-        let why = match &outcome.verdict {
-            Verdict::Deviated(why) => why.lines().next().unwrap_or_default(),
-            _ => "",
-        };
-        return (Met::Yes, format!("it deviated: {why}"));
-    }
-    match &outcome.status {
-        RunStatus::Completed => (Met::No, headline),
-        _ => (Met::NoData, headline),
+    let first = |why: &str| why.lines().next().unwrap_or_default().to_owned();
+    let control = outcome.control.as_ref();
+    let deviated = control.and_then(|control| control.deviated.as_deref());
+    match (deviated, &outcome.status, &outcome.verdict) {
+        (Some(why), ..) if outcome.passed() => (Met::Yes, format!("it deviated: {}", first(why))),
+        (Some(_), ..) | (None, RunStatus::Completed, Verdict::Held) => {
+            (Met::No, verdict::headline(outcome))
+        }
+        _ => (Met::NoData, verdict::headline(outcome)),
     }
 }
 
@@ -114,10 +132,7 @@ async fn run(
 ) -> Result<Result<Outcome, String>, Error> {
     let mut last = Err("it was never run".to_owned());
     for _ in 0..TRIES {
-        last = tokio::select! {
-            ended = run_once(inner, spec, number, weakened) => ended,
-            stop = inner.until_stopped() => return Err(stop.into()),
-        };
+        last = run_once(inner, spec, number, weakened).await?;
         let says_nothing = match &last {
             Ok(outcome) => matches!(outcome.status, RunStatus::Errored(_)),
             Err(_) => false,
@@ -134,44 +149,66 @@ async fn run_once(
     spec: &'static TestSpec,
     number: usize,
     weakened: &MustFailWhen,
-) -> Result<Outcome, String> {
-    let cannot = |what: &str, error: std::io::Error| format!("{what}: {error}");
-    let run = &inner.identity.run;
-    let log = inner.logs.join(format!("control-{number}.log"));
-    std::fs::create_dir_all(&inner.logs)
-        .map_err(|error| cannot("no folder for its output", error))?;
-    let output =
-        std::fs::File::create(&log).map_err(|error| cannot("no file for its output", error))?;
-    let errors = output
-        .try_clone()
-        .map_err(|error| cannot("no file for its output", error))?;
+) -> Result<Result<Outcome, String>, Error> {
     let journal = journal_of(inner, spec, weakened);
     // That of an earlier try.
     let _ = std::fs::remove_file(&journal);
-    let program =
-        std::env::current_exe().map_err(|error| cannot("this program cannot be found", error))?;
-    let path = spec.path();
-    let mut child = Command::new(program)
-        .args(["--exact", &path, "--include-ignored", "--nocapture"])
+    let log = inner.logs.join(format!("control-{number}.log"));
+    let mut child = match start(inner, spec, number, weakened, &log) {
+        Ok(child) => child,
+        Err(error) => return Ok(Err(format!("it cannot be run: {error}"))),
+    };
+    // Waiting for it would close this.
+    let stdin = child.stdin.take();
+    // Its limits are its own: how long it waits for other tests nobody knows.
+    let told = async {
+        tokio::time::sleep(TOLD_AFTER).await;
+        say(&format!(
+            "chaos-test: {} waits for its negative control with {}, see {}",
+            inner.identity.name,
+            weakened.control().changed,
+            log.display()
+        ));
+        std::future::pending::<()>().await;
+    };
+    let stop = tokio::select! {
+        ended = child.wait() => return Ok(match ended {
+            Ok(status) => outcome_of(&journal, status, &log),
+            Err(error) => Err(format!("it cannot be waited for: {error}")),
+        }),
+        stop = inner.until_stopped() => Error::from(stop),
+        ended = inner.until_ended() => ended,
+        () = told => unreachable!("it waits for ever"),
+    };
+    // It hears of it, and puts everything back.
+    drop(stdin);
+    let _ = tokio::time::timeout(END_LIMIT, child.wait()).await;
+    Err(stop)
+}
+
+fn start(
+    inner: &Inner,
+    spec: &'static TestSpec,
+    number: usize,
+    weakened: &MustFailWhen,
+    log: &Path,
+) -> std::io::Result<Child> {
+    std::fs::create_dir_all(&inner.logs)?;
+    let output = std::fs::File::create(log)?;
+    let run = &inner.identity.run;
+    Command::new(std::env::current_exe()?)
+        .args(["--exact", &spec.path(), "--include-ignored", "--nocapture"])
         .args(["--test-threads", "1"])
-        .env(VARIABLE, format!("{number}:{path}"))
+        .env(VARIABLE, format!("{number}:{}", full_name(spec)))
         .env(weakened.variable, weakened.value)
         .env("CHAOS_RUN_ID", &run.id)
         .env("CHAOS_DIR", run.reports.root())
         .env("CHAOS_SEED", inner.seed.to_string())
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors)
-        // Its watchdog puts back what it has made.
+        .stdin(Stdio::piped())
+        .stdout(output.try_clone()?)
+        .stderr(output)
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| cannot("this program cannot be run again", error))?;
-    let limit = spec.body_limit() + BESIDE_BODY;
-    let status = match tokio::time::timeout(limit, child.wait()).await {
-        Ok(ended) => ended.map_err(|error| cannot("it cannot be waited for", error))?,
-        Err(_) => return Err(format!("it did not end within {}", human(limit))),
-    };
-    outcome_of(&journal, status, &log)
 }
 
 fn journal_of(inner: &Inner, spec: &TestSpec, weakened: &MustFailWhen) -> PathBuf {
@@ -186,10 +223,14 @@ fn journal_of(inner: &Inner, spec: &TestSpec, weakened: &MustFailWhen) -> PathBu
 fn outcome_of(journal: &Path, status: ExitStatus, log: &Path) -> Result<Outcome, String> {
     let text = std::fs::read_to_string(journal).ok();
     let read = text.and_then(|text| Journal::read(&text).ok());
-    let last = read.and_then(|journal| journal.records.into_iter().next_back());
-    match last.map(|record| record.event) {
-        Some(Event::Finished { outcome }) => Ok(outcome),
-        _ => Err(format!(
+    let records = read.into_iter().flat_map(|journal| journal.records);
+    let finished = records.filter_map(|record| match record.event {
+        Event::Finished { outcome } => Some(outcome),
+        _ => None,
+    });
+    match finished.last() {
+        Some(outcome) => Ok(outcome),
+        None => Err(format!(
             "it did not come to an end ({status}), see {}",
             log.display()
         )),

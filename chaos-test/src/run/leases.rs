@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use crate::decide::turns;
 use crate::error::{Error, Kind};
+use crate::model::event::Event;
 use crate::model::spec::TestSpec;
+use crate::system::Ledger;
 use crate::system::lease::{Claim, Lock, Side};
 use crate::system::lock::lock;
 
@@ -243,7 +245,17 @@ pub(super) async fn take_turn(
             let place = machine.wait(inner, || None).await?;
             if side == Side::Alone {
                 // What killed tests left running would disturb it.
-                let _ = undo_what_is_left(inner).await;
+                let nothing_left = tokio::select! {
+                    nothing_left = undo_what_is_left(inner) => nothing_left,
+                    ended = inner.until_ended() => return Err(ended),
+                };
+                if !nothing_left {
+                    inner.recorder.record(Event::Note {
+                        text: "what killed tests left could not all be put back, and may disturb \
+                               this one"
+                            .to_owned(),
+                    });
+                }
             }
             Arc::new(Turn::new(side, place))
         }

@@ -17,6 +17,7 @@ use crate::system::lock::lock;
 use crate::system::signals;
 use crate::system::terminal::say;
 
+use super::control;
 use super::engine;
 use super::exit::wind_up;
 use super::finish::{self, Ending};
@@ -69,6 +70,12 @@ pub(super) fn listen(run: &Arc<ProcessRun>) {
         if let Some(why) = files.found() {
             mark(why);
             return;
+        }
+        if control::is_control() {
+            let _ = std::thread::Builder::new().spawn(|| {
+                control::until_test_is_gone();
+                stop_all("the test that it is a control of is gone");
+            });
         }
         engine::own().spawn(watch_files(files));
         engine::own().spawn(hear_signals());
