@@ -224,11 +224,11 @@ fn outcome_of(journal: &Path, status: ExitStatus, log: &Path) -> Result<Outcome,
     let text = std::fs::read_to_string(journal).ok();
     let read = text.and_then(|text| Journal::read(&text).ok());
     let records = read.into_iter().flat_map(|journal| journal.records);
-    let finished = records.filter_map(|record| match record.event {
+    let mut finished = records.filter_map(|record| match record.event {
         Event::Finished { outcome } => Some(outcome),
         _ => None,
     });
-    match finished.last() {
+    match finished.next_back() {
         Some(outcome) => Ok(outcome),
         None => Err(format!(
             "it did not come to an end ({status}), see {}",
