@@ -364,7 +364,12 @@ async fn nothing_of_it_is_left_when_its_context_ends() {
     assert!(chaos.finish().await.unwrap().passed());
     assert!(is_cut(&mut open).await);
     drop(service);
-    assert_eq!(Arc::strong_count(&held), 1);
+    // Whoever still ends something of the context on the engine lets go of it a moment later.
+    let end = std::time::Instant::now() + secs(10);
+    while Arc::strong_count(&held) > 1 {
+        assert!(std::time::Instant::now() < end, "somebody holds it");
+        tokio::time::sleep(ms(1)).await;
+    }
 }
 
 /// A closure that never returns by its type.
