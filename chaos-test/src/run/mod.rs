@@ -126,7 +126,9 @@ where
     run_test(spec, move |running| {
         let ready = running.ready.clone();
         let inner = Arc::clone(&running.context.inner);
-        let body = body_runtime().block_on(unless_stopped(inner, set_up(running)))?;
+        let set_up = unless_stopped(Arc::clone(&inner), set_up(running));
+        let body = body_runtime().block_on(set_up)?;
+        begin_body(&inner, spec);
         let _ = ready.send(News::Ready);
         body()
     });
@@ -192,12 +194,17 @@ impl Running {
 
     /// Set-up is over: the body's time begins.
     pub fn ready(&self) {
-        self.context.inner.recorder.record(Event::BodyStarted);
-        for condition in self.spec.abort_if {
-            aborting::watch(&self.context.inner, condition.clone());
-        }
+        begin_body(&self.context.inner, self.spec);
         // The other side is gone only where nobody waits any more.
         let _ = self.ready.send(News::Ready);
+    }
+}
+
+/// From here on the test's own conditions are watched.
+fn begin_body(inner: &Arc<Inner>, spec: &TestSpec) {
+    inner.recorder.record(Event::BodyStarted);
+    for condition in spec.abort_if {
+        aborting::watch(inner, condition.clone());
     }
 }
 
