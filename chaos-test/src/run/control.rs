@@ -24,6 +24,7 @@ use crate::system::{Ledger, place};
 use super::engine;
 use super::inner::Inner;
 use super::reports::fragment_name;
+use super::stop;
 
 /// Says which control of which test a process is to run.
 const VARIABLE: &str = "CHAOS_CONTROL";
@@ -35,14 +36,9 @@ const END_LIMIT: Duration = Duration::from_secs(60);
 /// From this time on a person is told what is waited for.
 const TOLD_AFTER: Duration = Duration::from_secs(2);
 
-/// Whether this process runs a control, which ends with whoever started it.
-pub(super) fn is_control() -> bool {
-    std::env::var_os(VARIABLE).is_some()
-}
-
 /// Returns once whoever started this control is gone: the other side of its standard input goes
 /// with that.
-pub(super) fn until_test_is_gone() {
+fn until_test_is_gone() {
     let mut nothing = [0];
     while std::io::Read::read(&mut std::io::stdin(), &mut nothing).is_ok_and(|read| read > 0) {}
 }
@@ -84,6 +80,11 @@ pub(super) fn name(path: &str, control: &Control) -> String {
 /// If the test is stopped meanwhile.
 pub(super) fn run_all(inner: &Arc<Inner>, spec: &'static TestSpec) -> Result<(), Error> {
     if inner.identity.is_control() {
+        // Not by the variable alone, which whatever a control starts inherits.
+        let _ = std::thread::Builder::new().spawn(|| {
+            until_test_is_gone();
+            stop::stop_all("the test that it is a control of is gone");
+        });
         return Ok(());
     }
     for (number, weakened) in spec.must_fail_when.iter().enumerate() {

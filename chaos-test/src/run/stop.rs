@@ -17,7 +17,6 @@ use crate::system::lock::lock;
 use crate::system::signals;
 use crate::system::terminal::say;
 
-use super::control;
 use super::engine;
 use super::exit::wind_up;
 use super::finish::{self, Ending};
@@ -71,12 +70,6 @@ pub(super) fn listen(run: &Arc<ProcessRun>) {
             mark(why);
             return;
         }
-        if control::is_control() {
-            let _ = std::thread::Builder::new().spawn(|| {
-                control::until_test_is_gone();
-                stop_all("the test that it is a control of is gone");
-            });
-        }
         engine::own().spawn(watch_files(files));
         engine::own().spawn(hear_signals());
     });
@@ -103,7 +96,7 @@ pub(super) fn end_at_once(inner: &Arc<Inner>, stop: Stop) {
 }
 
 /// Interrupts everything that goes on, and whatever would begin.
-fn stop_all(why: &str) {
+pub(super) fn stop_all(why: &str) {
     let first = mark(why.to_owned());
     for inner in process_run::live() {
         interrupt(&inner, why.to_owned());
