@@ -1,0 +1,272 @@
+use super::*;
+use crate::model::event::{Kept, Risk};
+use crate::model::undo::Undo;
+
+fn records(events: Vec<Event>) -> Vec<Record> {
+    events
+        .into_iter()
+        .enumerate()
+        .map(|(index, event)| Record {
+            seq: index as u64,
+            at_us: 0,
+            event,
+        })
+        .collect()
+}
+
+fn ended(how: BodyEnd) -> Event {
+    Event::BodyEnded { how }
+}
+
+fn planned(entry: u64) -> Event {
+    Event::Planned {
+        entry,
+        what: "kill cache".into(),
+        undo: Undo::RunService {
+            service: "cache".into(),
+            start_ms: 12_000,
+        },
+        fault: true,
+    }
+}
+
+fn injected() -> Event {
+    Event::Injected {
+        entry: 1,
+        fault: "kill cache".into(),
+        targets: vec![],
+        risk: Risk::Medium,
+        took_us: 1,
+    }
+}
+
+fn lifted(hits: u64, dropped: bool) -> Event {
+    Event::Lifted {
+        entry: 1,
+        fault: "kill cache".into(),
+        lasted_us: 85,
+        hits,
+        dropped,
+        cancelled: false,
+        counts: "0 samples, 0 connections".into(),
+    }
+}
+
+fn undone() -> Event {
+    Event::Undone {
+        entry: 1,
+        what: "kill cache".into(),
+        fault: true,
+    }
+}
+
+fn judged(met: Met) -> Event {
+    Event::Judged {
+        what: "error rate".into(),
+        expected: "at most 0 %".into(),
+        actual: "12 %".into(),
+        met,
+        at: "tests/a.rs:1".into(),
+        measured: vec![],
+    }
+}
+
+/// A whole chaos test around `middle`, that ends with `how`.
+fn test(hits: u64, middle: Vec<Event>, how: BodyEnd) -> Outcome {
+    let mut events = vec![planned(1), injected()];
+    events.extend(middle);
+    events.extend([undone(), lifted(hits, false), ended(how)]);
+    judge(&records(events))
+}
+
+#[test]
+fn it_passes_only_when_completed_held_and_restored() {
+    let outcome = test(3, vec![judged(Met::Yes)], BodyEnd::Returned);
+    assert!(outcome.passed(), "{outcome:?}");
+    assert_eq!(headline(&outcome), "");
+}
+
+#[test]
+fn everything_else_fails_with_a_headline() {
+    for (outcome, expected) in [
+        (
+            test(3, vec![judged(Met::No)], BodyEnd::Returned),
+            "hypothesis deviated: error rate: 12 %, expected at most 0 %",
+        ),
+        (
+            test(3, vec![judged(Met::NoData)], BodyEnd::Returned),
+            "error rate: 12 %, expected at most 0 %",
+        ),
+        (
+            test(3, vec![], BodyEnd::Failed("boom".into())),
+            "hypothesis deviated: the body returned an error: boom",
+        ),
+        (
+            test(3, vec![], BodyEnd::Panicked("boom".into())),
+            "hypothesis deviated: the body panicked: boom",
+        ),
+        (
+            test(3, vec![], BodyEnd::TimedOut("after 1 s".into())),
+            "timed out: after 1 s",
+        ),
+        (
+            test(3, vec![], BodyEnd::Errored("no journal".into())),
+            "the harness could not go on: no journal",
+        ),
+        (
+            test(0, vec![], BodyEnd::Returned),
+            "no chaos happened: kill cache was in effect for 85 µs, and nothing met it (0 \
+             samples, 0 connections)",
+        ),
+        (
+            judge(&records(vec![ended(BodyEnd::Returned)])),
+            "no chaos happened: nothing was injected",
+        ),
+        (
+            judge(&records(vec![injected()])),
+            "the harness could not go on: the test started and never ended",
+        ),
+    ] {
+        assert!(!outcome.passed(), "{outcome:?}");
+        assert_eq!(headline(&outcome), expected);
+    }
+}
+
+#[test]
+fn a_cancelled_injection_need_not_be_met_and_is_no_chaos() {
+    let mut lifted = lifted(0, false);
+    if let Event::Lifted { cancelled, .. } = &mut lifted {
+        *cancelled = true;
+    }
+    let outcome = judge(&records(vec![
+        planned(1),
+        injected(),
+        undone(),
+        lifted,
+        ended(BodyEnd::Returned),
+    ]));
+    assert_eq!(
+        headline(&outcome),
+        "no chaos happened: nothing was injected"
+    );
+}
+
+#[test]
+fn a_dropped_guard_is_explained() {
+    let outcome = judge(&records(vec![
+        planned(1),
+        injected(),
+        undone(),
+        lifted(0, true),
+        ended(BodyEnd::Returned),
+    ]));
+    let Verdict::Unknown(why) = outcome.verdict else {
+        panic!("{outcome:?}");
+    };
+    assert!(why.contains("`let _ = ...` drops at once"), "{why}");
+}
+
+#[test]
+fn a_failed_rollback_neither_hides_a_verdict_nor_hides_behind_one() {
+    let failed = Event::UndoFailed {
+        entry: 1,
+        what: "kill cache".into(),
+        why: "busy".into(),
+        by_hand: "wait".into(),
+    };
+    let events = |met| {
+        records(vec![
+            planned(1),
+            injected(),
+            judged(met),
+            failed.clone(),
+            lifted(1, false),
+            ended(BodyEnd::Returned),
+        ])
+    };
+    let held = judge(&events(Met::Yes));
+    assert_eq!(held.verdict, Verdict::Held);
+    assert!(!held.passed());
+    assert_eq!(
+        headline(&held),
+        "not everything was put back: have `cache` run again (after: kill cache)"
+    );
+    let deviated = judge(&events(Met::No));
+    assert!(matches!(deviated.verdict, Verdict::Deviated(_)));
+    assert!(matches!(
+        deviated.restoration,
+        Restoration::Unrestored { .. }
+    ));
+}
+
+#[test]
+fn a_dropped_context_is_visibly_not_judged_but_hides_no_miss() {
+    let outcome = judge(&records(vec![ended(BodyEnd::Dropped)]));
+    assert!(!outcome.passed());
+    assert!(
+        outcome
+            .skipped()
+            .is_some_and(|why| why.contains("not judged"))
+    );
+    let outcome = judge(&records(vec![judged(Met::No), ended(BodyEnd::Dropped)]));
+    assert_eq!(outcome.skipped(), None);
+    assert!(headline(&outcome).starts_with("hypothesis deviated"));
+}
+
+#[test]
+fn a_skip_is_neither_held_nor_passed() {
+    let outcome = judge(&records(vec![ended(BodyEnd::Skipped("no docker".into()))]));
+    assert!(!outcome.passed());
+    assert_eq!(outcome.skipped(), Some("no docker"));
+}
+
+#[test]
+fn a_test_has_failed_before_its_rollback_unless_it_held_or_was_skipped() {
+    for (hits, middle, how, failed) in [
+        (3, vec![judged(Met::Yes)], BodyEnd::Returned, false),
+        (3, vec![], BodyEnd::PanickedAsExpected("".into()), false),
+        (3, vec![], BodyEnd::Skipped("no docker".into()), false),
+        (3, vec![], BodyEnd::Dropped, false),
+        (3, vec![judged(Met::No)], BodyEnd::Dropped, true),
+        (3, vec![judged(Met::No)], BodyEnd::Returned, true),
+        (3, vec![judged(Met::NoData)], BodyEnd::Returned, true),
+        (3, vec![], BodyEnd::Failed("boom".into()), true),
+        (3, vec![], BodyEnd::Panicked("boom".into()), true),
+        (3, vec![], BodyEnd::TimedOut("after 1 s".into()), true),
+        (3, vec![], BodyEnd::Errored("no journal".into()), true),
+        (0, vec![], BodyEnd::Returned, true),
+    ] {
+        let mut events = vec![planned(1), injected()];
+        events.extend(middle);
+        events.extend([undone(), lifted(hits, false), ended(how.clone())]);
+        assert_eq!(has_failed(&records(events)), failed, "{how:?}");
+    }
+    assert!(has_failed(&records(vec![ended(BodyEnd::Returned)])));
+}
+
+#[test]
+fn what_was_kept_on_purpose_is_restored_and_counted() {
+    let keep = Kept {
+        entry: 2,
+        undo: Undo::Nothing,
+        runs: true,
+        ports: vec![],
+    };
+    let start = Event::Planned {
+        entry: 2,
+        what: "make container".into(),
+        undo: Undo::Nothing,
+        fault: false,
+    };
+    let kept = Event::Kept { kept: vec![keep] };
+    let outcome = test(3, vec![judged(Met::No), start, kept], BodyEnd::Returned);
+    assert!(!outcome.passed());
+    assert_eq!(
+        outcome.restoration,
+        Restoration::Restored {
+            faults: 1,
+            others: 0,
+            kept: 1
+        }
+    );
+}
