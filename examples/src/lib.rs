@@ -7,10 +7,15 @@ pub fn sellable(wanted: u32, stock: Option<u32>) -> u32 {
 }
 
 #[cfg(all(test, feature = "chaos"))]
+#[path = "../tests/proof/mod.rs"]
+mod proof;
+
+#[cfg(all(test, feature = "chaos"))]
 mod tests {
     use chaos_test::prelude::*;
     use chaos_test::{http, process};
 
+    use super::proof::hypothesis;
     use super::sellable;
 
     #[chaos_fixture]
@@ -29,7 +34,7 @@ mod tests {
         // As a real client would: no answer, no stock.
         let asks = move || async move {
             let stock = ask(address).await.ok();
-            Ok::<_, TestError>(sellable(5, stock))
+            Ok::<_, TestError>(victim()(5, stock))
         };
         let sold = chaos.monitor(asks.every(ms(20)).named("sold"));
         let normal = sold.baseline(ms(300)).await?;
@@ -43,6 +48,23 @@ mod tests {
             .await?;
         sold.recovers_to(&normal).since(outage.lifted()).await?;
         Ok(())
+    }
+
+    /// The sound one, or with `COUNTED=off` one that sells whatever is wanted: the hypothesis
+    /// has to notice.
+    fn victim() -> fn(u32, Option<u32>) -> u32 {
+        match std::env::var("COUNTED").as_deref() {
+            Ok("off") => |wanted, _| wanted,
+            _ => sellable,
+        }
+    }
+
+    #[test]
+    fn proof_of_nothing_sold_without_an_inventory() {
+        hypothesis("tests::nothing_is_sold_without_an_inventory")
+            .quick()
+            .fails_without("COUNTED", "value of sold")
+            .holds();
     }
 
     async fn ask(address: std::net::SocketAddr) -> std::io::Result<u32> {

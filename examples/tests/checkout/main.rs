@@ -2,12 +2,12 @@
 //!
 //! `checkout` answers requests by asking `inventory`, with time limits, retries, a circuit
 //! breaker and a fallback. Each of them can be switched off by an environment variable,
-//! and [`negative_control`] shows that the same tests then fail.
+//! and [`proofs`] shows that the same tests then fail.
 
 mod cache;
 mod inventory;
-mod negative_control;
+mod proofs;
 mod services;
 
-#[path = "../weakened/mod.rs"]
-mod weakened;
+#[path = "../proof/mod.rs"]
+mod proof;

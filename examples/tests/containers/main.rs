@@ -9,9 +9,9 @@ mod broker;
 mod cache;
 mod customers;
 mod database;
-mod negative_control;
 mod only_containers;
+mod proofs;
 mod services;
 
-#[path = "../weakened/mod.rs"]
-mod weakened;
+#[path = "../proof/mod.rs"]
+mod proof;

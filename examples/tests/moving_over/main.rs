@@ -7,6 +7,9 @@ mod after;
 mod before;
 mod breaking;
 
+#[path = "../proof/mod.rs"]
+mod proof;
+
 use std::io::Write;
 
 use chaos_test_fixtures::images;
