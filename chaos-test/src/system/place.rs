@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{identity, stem};
+use crate::model::fingerprint::fingerprint;
 use crate::model::spec::TestSpec;
 
 /// The folder for reports: `CHAOS_DIR`, else `chaos` in cargo's target folder.
@@ -92,9 +93,7 @@ pub(crate) fn bare(id: &str) -> String {
         safe
     } else {
         // Two ids that differ only in what was replaced must stay two.
-        let sum = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let sum = fingerprint(id.bytes());
         format!("{safe}-{sum:016x}")
     }
 }

@@ -1,5 +1,7 @@
 //! Names of files and folders, made from names that anybody chose. Pure.
 
+use crate::model::fingerprint::fingerprint;
+
 /// No file name is longer than this, though most file systems take 255 bytes.
 const LONGEST: usize = 200;
 
@@ -14,7 +16,7 @@ pub fn fragment_name(binary: &str, name: &str, attempt: u32, pid: Option<u32>) -
         tail += &format!("-{pid}");
     }
     // Safe characters alone would let `a::b` and `a.b` meet, and so would case on some systems.
-    let hash = hash(&format!("{binary}\0{name}\0{attempt}\0{pid:?}"));
+    let hash = fingerprint(format!("{binary}\0{name}\0{attempt}\0{pid:?}").bytes());
     tail += &format!("-{hash:016x}.json");
     let readable = format!("{binary}.{name}").replace("::", ".");
     safe(&readable, LONGEST - tail.len()) + &tail
@@ -35,7 +37,7 @@ pub(super) fn run_folder(run: &str) -> String {
     }
     let readable = safe(run, 100).replace('.', "-");
     let readable = readable.trim_matches('-');
-    format!("run-{readable}-{:016x}", hash(run))
+    format!("run-{readable}-{:016x}", fingerprint(run.bytes()))
 }
 
 /// Whether a folder of this name may be a run's: no dots, so that it is never a file of
@@ -60,14 +62,6 @@ fn safe(text: &str, longest: usize) -> String {
         .collect()
 }
 
-/// FNV-1a, 64 bits: the same in every version and on every platform, which the standard
-/// library's hasher does not promise.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,8 +83,6 @@ mod tests {
             assert!(key.starts_with(expected), "{key}");
             assert!(is_fragment(&key), "{key}");
         }
-        assert_eq!(hash(""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(hash("foobar"), 0x8594_4171_f739_67e8);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use testcontainers::bollard::models::{
 use super::engine::{Engine, Refusal};
 use super::{advice, remove};
 use crate::error::Error;
+use crate::model::fingerprint::fingerprint;
 
 /// How long the engine may take to make or remove a network.
 pub(super) const NETWORK_LIMIT: Duration = Duration::from_secs(30);
@@ -168,13 +169,7 @@ fn host(range: Ipv4Addr, number: u8) -> Ipv4Addr {
 /// from the network's name, which is different for each context. Docker's own pools are
 /// left alone: they are good for some 30 networks only.
 fn range(name: &str, number: u32) -> Ipv4Addr {
-    // FNV-1a (Fowler, Noll, Vo).
-    let drawn = name
-        .bytes()
-        .chain(number.to_le_bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+    let drawn = fingerprint(name.bytes().chain(number.to_le_bytes()));
     let place = u32::try_from((drawn ^ (drawn >> 32)) % (55 * 256)).unwrap_or_default();
     let [_, _, second, third] = place.to_be_bytes();
     Ipv4Addr::new(10, 200 + second, third, 0)
