@@ -130,6 +130,8 @@ pub use error::{Error, Result, TestError, TestOutcome};
 pub use fault::container;
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
 pub use model::condition::AbortCondition;
+#[cfg(feature = "environments")]
+pub use model::environment::{Environment, Thresholds, Zone};
 pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};

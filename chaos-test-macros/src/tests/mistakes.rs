@@ -71,19 +71,43 @@ fn argument_lists() {
         "frobnicate",
         TEST,
         &[
-            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `expects`, `abort_if`, `known_gap`, `must_fail_when`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
+            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `environment`, `expects`, `abort_if`, `known_gap`, `must_fail_when`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
         ],
     );
     check("seed = 1, seed = 2", TEST, &["`seed` is given twice"]);
     check(", seed = 1", TEST, &["expected the name of an argument"]);
     check("\"seed\"", TEST, &["expected the name of an argument"]);
     check(
-        r#"environment = "staging", runtime(threads = 2)"#,
+        "runtime(threads = 2)",
         TEST,
-        &[
-            "`environment` is not there yet in this version of chaos-test; remove it for now",
-            "`runtime` is not there yet in this version of chaos-test; remove it for now",
-        ],
+        &["`runtime` is not there yet in this version of chaos-test; remove it for now"],
+    );
+}
+
+#[test]
+fn environments() {
+    for arguments in [
+        r#"environment = "staging""#,
+        r#"environment("development", "my-own_2",)"#,
+    ] {
+        check(arguments, TEST, &[]);
+    }
+    let usage = r#"`environment` is written `environment = "staging"` or `environment("development", "staging")`"#;
+    for arguments in [
+        "environment",
+        "environment()",
+        "environment = staging",
+        "environment(staging)",
+        r#"environment("a" "b")"#,
+        r#"environment = ["staging"]"#,
+    ] {
+        check(arguments, TEST, &[usage]);
+    }
+    let name = "an environment's name is one or more of the letters a to z and A to Z, digits, `-` and `_`";
+    check(
+        r#"environment("", "a b", "a/b", "a,b", "staging", "staging")"#,
+        TEST,
+        &[name, name, name, name, "`staging` is listed twice"],
     );
 }
 
