@@ -212,7 +212,10 @@ fn environments(environments: &[LitStr], mistakes: &mut Mistakes) {
                 "an environment's name is one or more of the letters a to z and A to Z, digits, `-` \
                  and `_`",
             );
-        } else if environments[..position].iter().any(|other| other.value() == name) {
+        } else if environments[..position]
+            .iter()
+            .any(|other| other.value() == name)
+        {
             mistakes.at(literal, format!("`{name}` is listed twice"));
         }
     }

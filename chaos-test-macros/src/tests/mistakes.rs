@@ -7,7 +7,8 @@ use crate::expand::chaos_test;
 use crate::fixture::chaos_fixture;
 
 /// A test that takes two fixtures.
-const TEST: &str = "async fn test(chaos: &ChaosContext, cache: &Service, shop: &Shop) {}";
+pub(super) const TEST: &str =
+    "async fn test(chaos: &ChaosContext, cache: &Service, shop: &Shop) {}";
 /// A fixture that takes one.
 const FIXTURE: &str = "async fn shop(chaos: &ChaosContext, cache: &Service) -> Result<Shop> {}";
 
@@ -30,7 +31,7 @@ pub(super) fn errors(expansion: TokenStream) -> Vec<String> {
 }
 
 #[track_caller]
-fn check(arguments: &str, item: &str, expected: &[&str]) {
+pub(super) fn check(arguments: &str, item: &str, expected: &[&str]) {
     let found = errors(chaos_test(tokens(arguments), tokens(item)));
     assert_eq!(found, expected, "#[chaos_test({arguments})] {item}");
 }
@@ -81,33 +82,6 @@ fn argument_lists() {
         "runtime(threads = 2)",
         TEST,
         &["`runtime` is not there yet in this version of chaos-test; remove it for now"],
-    );
-}
-
-#[test]
-fn environments() {
-    for arguments in [
-        r#"environment = "staging""#,
-        r#"environment("development", "my-own_2",)"#,
-    ] {
-        check(arguments, TEST, &[]);
-    }
-    let usage = r#"`environment` is written `environment = "staging"` or `environment("development", "staging")`"#;
-    for arguments in [
-        "environment",
-        "environment()",
-        "environment = staging",
-        "environment(staging)",
-        r#"environment("a" "b")"#,
-        r#"environment = ["staging"]"#,
-    ] {
-        check(arguments, TEST, &[usage]);
-    }
-    let name = "an environment's name is one or more of the letters a to z and A to Z, digits, `-` and `_`";
-    check(
-        r#"environment("", "a b", "a/b", "a,b", "staging", "staging")"#,
-        TEST,
-        &[name, name, name, name, "`staging` is listed twice"],
     );
 }
 

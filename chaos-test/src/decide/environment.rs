@@ -178,7 +178,10 @@ impl Environments {
     ///
     /// The first that there is not.
     pub fn know(&self, names: &[&str]) -> Result<(), String> {
-        match names.iter().find(|name| !self.policies.contains_key(**name)) {
+        match names
+            .iter()
+            .find(|name| !self.policies.contains_key(**name))
+        {
             None => Ok(()),
             Some(name) => Err(format!(
                 "it is for the environment `{name}`, which nobody has defined{}",

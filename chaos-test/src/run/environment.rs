@@ -40,11 +40,6 @@ impl Here {
     pub(super) fn environment(&self) -> &Environment {
         &self.policy.environment
     }
-
-    #[cfg(feature = "cli")]
-    pub(super) fn chosen_by(&self) -> &str {
-        &self.chosen_by
-    }
 }
 
 /// Reads the configuration and the variables, for a test of a package.
@@ -87,6 +82,21 @@ pub(super) fn read(manifest_dir: Option<&str>, meant: &[&str]) -> Result<Here, E
 /// If any of it makes no sense.
 pub(super) fn read_plain() -> Result<Here, Error> {
     read(None, &[])
+}
+
+/// The environment that tests of the package here would be in, for `cargo chaos doctor`.
+///
+/// # Errors
+///
+/// If that cannot be told.
+#[cfg(feature = "cli")]
+pub(super) fn found() -> Result<crate::model::survey::EnvironmentFound, String> {
+    let here = read_plain().map_err(|error| error.to_string())?;
+    Ok(crate::model::survey::EnvironmentFound {
+        name: here.environment().name().to_owned(),
+        chosen_by: here.chosen_by,
+        file: here.file,
+    })
 }
 
 /// A context is in an environment from now on.

@@ -24,7 +24,9 @@ pub(super) fn is_known(word: &str) -> bool {
 pub(super) enum Demanded {
     Nothing,
     /// All that a machine can have, and whether also that no test is for another environment.
-    All { environment: bool },
+    All {
+        environment: bool,
+    },
     These(Vec<String>),
 }
 

@@ -47,10 +47,16 @@ pub(crate) fn file(manifest_dir: Option<&str>) -> Result<Option<PathBuf>, String
         .and_then(|path| folder(path.into()))
         .or_else(|| folder(std::env::var_os("CARGO_MANIFEST_DIR")?.into()))
         .or_else(|| std::env::current_dir().ok());
-    let Some(package) = package else {
-        return Ok(None);
-    };
-    let root = place::outermost_with(&package.join("x"), "Cargo.lock").unwrap_or(package);
+    match package {
+        Some(package) => beside(&package),
+        None => Ok(None),
+    }
+}
+
+/// The one beside the outermost `Cargo.lock` above a package.
+fn beside(package: &Path) -> Result<Option<PathBuf>, String> {
+    let root = place::outermost_with(&package.join("x"), "Cargo.lock");
+    let root = root.unwrap_or_else(|| package.to_owned());
     let mut found = Vec::new();
     for place in PLACES {
         let path = root.join(place);
@@ -75,7 +81,10 @@ fn is_there(path: &Path) -> Result<bool, String> {
         Ok(_) => Ok(true),
         Err(error) => match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(false),
-            _ => Err(format!("nobody can tell whether there is {}: {error}", path.display())),
+            _ => Err(format!(
+                "nobody can tell whether there is {}: {error}",
+                path.display()
+            )),
         },
     }
 }
@@ -127,17 +136,23 @@ pub(crate) fn now() -> jiff::Timestamp {
 /// If there is none of that name.
 #[cfg(feature = "environments")]
 pub(crate) fn zone(name: &str) -> Result<Option<jiff::tz::TimeZone>, String> {
+    zone_in(jiff::tz::db(), name)
+}
+
+#[cfg(feature = "environments")]
+fn zone_in(
+    database: &jiff::tz::TimeZoneDatabase,
+    name: &str,
+) -> Result<Option<jiff::tz::TimeZone>, String> {
     use jiff::tz::TimeZone;
     if name == "UTC" {
         return Ok(Some(TimeZone::UTC));
     }
     if name.starts_with(['+', '-']) {
-        let offset = offset(name).ok_or_else(|| {
-            format!("`{name}` is no offset: write one such as `+01:00`")
-        })?;
+        let offset = offset(name)
+            .ok_or_else(|| format!("`{name}` is no offset: write one such as `+01:00`"))?;
         return Ok(Some(TimeZone::fixed(offset)));
     }
-    let database = jiff::tz::db();
     match database.get(name) {
         Ok(zone) => Ok(Some(zone)),
         Err(_) if database.available().next().is_none() => Ok(None),
@@ -173,6 +188,50 @@ fn offset(text: &str) -> Option<jiff::tz::Offset> {
 #[cfg(all(test, feature = "environments"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zones_are_those_of_the_machine_where_it_has_any() {
+        let none = jiff::tz::TimeZoneDatabase::none();
+        for name in ["UTC", "+01:00", "-08:30"] {
+            assert!(zone_in(&none, name).unwrap().is_some(), "{name}");
+        }
+        assert!(zone_in(&none, "Europe/Berlin").unwrap().is_none());
+        assert!(zone_in(&none, "+1").is_err());
+        // The machines that test this have zones.
+        let winter = "2026-12-01T12:00:00Z".parse().unwrap();
+        let berlin = zone("Europe/Berlin").unwrap().unwrap();
+        assert_eq!(berlin.to_offset(winter).seconds(), 3600);
+        let why = zone("Europe/Berlim").unwrap_err();
+        assert!(why.contains("did you mean `Europe/Berlin`?"), "{why}");
+        for name in ["", "../UTC", "/etc/passwd", "Europe"] {
+            assert!(zone(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_file_lies_beside_the_outermost_lock_file() {
+        let root = tempfile::tempdir().unwrap();
+        let package = root.path().join("crates/shop");
+        std::fs::create_dir_all(&package).unwrap();
+        let at = |path: &str| root.path().join(path);
+        let found = || beside(&package);
+        assert_eq!(found(), Ok(None));
+        // Without any lock file it is the package's own.
+        std::fs::write(package.join(PLACES[0]), "").unwrap();
+        assert_eq!(found(), Ok(Some(package.join(PLACES[0]))));
+        std::fs::write(package.join("Cargo.lock"), "").unwrap();
+        std::fs::write(at("Cargo.lock"), "").unwrap();
+        assert_eq!(found(), Ok(None));
+        std::fs::create_dir(at(".config")).unwrap();
+        std::fs::write(at(PLACES[1]), "").unwrap();
+        assert_eq!(found(), Ok(Some(at(PLACES[1]))));
+        // One that leads nowhere is there, too.
+        std::os::unix::fs::symlink("nowhere", at(PLACES[0])).unwrap();
+        let why = found().unwrap_err();
+        assert!(why.contains("there are two configurations"), "{why}");
+        std::fs::remove_file(at(PLACES[1])).unwrap();
+        assert_eq!(found(), Ok(Some(at(PLACES[0]))));
+    }
 
     #[test]
     fn offsets_are_hours_and_minutes() {
@@ -215,14 +274,21 @@ mod tests {
             ("pipe", "not a regular file"),
         ] {
             let why = read(&path(name)).unwrap_err();
-            assert!(why.contains(expected) && why.contains(name), "{name}: {why}");
+            assert!(
+                why.contains(expected) && why.contains(name),
+                "{name}: {why}"
+            );
             assert!(is_there(&path(name)).unwrap(), "{name}");
         }
         // The superuser may read everything.
         if !rustix::process::geteuid().is_root() {
-            let mode = std::fs::Permissions::from_mode(0);
+            let mode = std::fs::Permissions::from_mode(0o000);
             std::fs::set_permissions(path("sound"), mode).unwrap();
-            assert!(read(&path("link")).unwrap_err().contains("Permission denied"));
+            assert!(
+                read(&path("link"))
+                    .unwrap_err()
+                    .contains("Permission denied")
+            );
         } else {
             assert_eq!(read(&path("link")).unwrap(), "default = 'staging'");
         }

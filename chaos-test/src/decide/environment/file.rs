@@ -95,7 +95,11 @@ impl Reader<'_> {
     /// The rule that a key at some place is.
     fn by(&self, at: Range<usize>) -> By {
         let before = self.text.get(..at.start).unwrap_or(self.text);
-        By::Line(format!("{}:{}", self.path, before.matches('\n').count() + 1))
+        By::Line(format!(
+            "{}:{}",
+            self.path,
+            before.matches('\n').count() + 1
+        ))
     }
 
     fn unknown_keys(&mut self, table: &Table<'_>, known: &[&str], of: &str) {
@@ -130,7 +134,10 @@ impl Reader<'_> {
             let names = environments.names();
             if !names.contains(&name.as_str()) {
                 let suggestion = suggestion(&name, &names);
-                self.mistake(value.span(), format!("there is no environment `{name}`{suggestion}"));
+                self.mistake(
+                    value.span(),
+                    format!("there is no environment `{name}`{suggestion}"),
+                );
             }
             let by = self.by(key.span());
             environments.default = Some(Ruled { is: name, by });
@@ -165,9 +172,8 @@ impl Reader<'_> {
                 }
                 "attest" => rule(&mut policy.attest, by, self.attest(value, key)),
                 "windows" => {
-                    let windows = self.list(value, key, &mut |zones, text| {
-                        Window::parse(text, zones)
-                    });
+                    let windows =
+                        self.list(value, key, &mut |zones, text| Window::parse(text, zones));
                     if windows.as_ref().is_some_and(Vec::is_empty) {
                         let why = "no window is ever open: leave `windows` out for any time";
                         self.mistake(value.span(), why);
@@ -175,9 +181,8 @@ impl Reader<'_> {
                     rule(&mut policy.windows, by, windows);
                 }
                 "blackout" => {
-                    let days = self.list(value, key, &mut |zones, text| {
-                        Blackout::parse(text, zones)
-                    });
+                    let days =
+                        self.list(value, key, &mut |zones, text| Blackout::parse(text, zones));
                     rule(&mut policy.blackouts, by, days);
                 }
                 "zones" => self.zones(&mut policy, value, &format!("{of}.zones")),
@@ -213,9 +218,7 @@ impl Reader<'_> {
             let of = format!("{of}.{name}");
             self.unknown_keys(table, ZONE, &format!(" in [{of}]"));
             let targets = match table.get("targets") {
-                Some(value) => {
-                    self.list(value, "targets", &mut |_, text| Pattern::parse(text))
-                }
+                Some(value) => self.list(value, "targets", &mut |_, text| Pattern::parse(text)),
                 None => {
                     self.mistake(at, format!("[{of}] has no `targets`"));
                     None
@@ -224,7 +227,10 @@ impl Reader<'_> {
             let targets = targets.unwrap_or_default();
             policy.environment.zones.push(Zone {
                 name: name.to_owned(),
-                targets: targets.iter().map(|target| target.text().to_owned()).collect(),
+                targets: targets
+                    .iter()
+                    .map(|target| target.text().to_owned())
+                    .collect(),
             });
             policy.zones.push((name.to_owned(), targets));
         }
@@ -274,7 +280,10 @@ impl Reader<'_> {
             "integer" => "an integer".to_owned(),
             other => format!("a {other}"),
         };
-        self.mistake(value.span(), format!("`{key}` is {is}, where {wanted} belongs"));
+        self.mistake(
+            value.span(),
+            format!("`{key}` is {is}, where {wanted} belongs"),
+        );
     }
 
     fn table<'v, 'i>(&mut self, value: &'v Value<'i>, key: &str) -> Option<&'v Table<'i>> {
@@ -310,7 +319,10 @@ impl Reader<'_> {
         let count = digits.and_then(|digits| digits.parse().ok());
         let count = count.filter(|count: &usize| *count > 0);
         if count.is_none() {
-            let why = format!("`{key}` is {}, where a number from 1 up belongs", integer.as_str());
+            let why = format!(
+                "`{key}` is {}, where a number from 1 up belongs",
+                integer.as_str()
+            );
             self.mistake(value.span(), why);
         }
         count
@@ -336,7 +348,8 @@ impl Reader<'_> {
         let parsed = text.parse::<SignedDuration>().ok();
         let duration = parsed.and_then(|duration| Duration::try_from(duration).ok());
         if duration.is_none() {
-            let why = format!("`{key}` is `{text}`: write a duration such as `500ms`, `30s` or `2m`");
+            let why =
+                format!("`{key}` is `{text}`: write a duration such as `500ms`, `30s` or `2m`");
             self.mistake(value.span(), why);
         }
         duration
@@ -345,7 +358,10 @@ impl Reader<'_> {
     fn share(&mut self, value: &Value<'_>, key: &str) -> Option<Percent> {
         let text = self.string(value, key, "a share such as `\"99.5%\"`")?;
         let number = text.strip_suffix('%').map(str::trim_end);
-        let plain = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let plain = |text: &&str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.')
+        };
         let number: Option<f64> = number.filter(plain).and_then(|number| number.parse().ok());
         let share = number.filter(|share| (0.0..=100.0).contains(share));
         if share.is_none() {

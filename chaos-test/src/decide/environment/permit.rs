@@ -104,7 +104,11 @@ impl Policy {
         let mut forbidden = Vec::new();
         for target in asked.targets {
             let own = asked.made.iter().any(|made| made.covers(target));
-            let named = self.may_break.is.iter().any(|pattern| pattern.names(target));
+            let named = self
+                .may_break
+                .is
+                .iter()
+                .any(|pattern| pattern.names(target));
             if named || (own && self.made_by_test.is) {
                 continue;
             }
@@ -172,12 +176,17 @@ impl Policy {
         match closed {
             Closed::NoWindow(shown) => {
                 let windows = self.windows.is.iter();
-                let windows: Vec<_> = windows.map(|window| format!("`{}`", window.text())).collect();
+                let windows: Vec<_> = windows
+                    .map(|window| format!("`{}`", window.text()))
+                    .collect();
                 let by = &self.windows.by;
                 format!("{shown}, and its windows ({by}) are {}", windows.join(", "))
             }
             Closed::Blackout(days) => {
-                format!("nothing may be broken on days in `blackout` ({}): {days}", self.blackouts.by)
+                format!(
+                    "nothing may be broken on days in `blackout` ({}): {days}",
+                    self.blackouts.by
+                )
             }
         }
     }
@@ -193,7 +202,10 @@ impl Policy {
         if unsaid.is_empty() {
             return Ok(said);
         }
-        let write: Vec<_> = unsaid.iter().map(|what| format!("{what}=WHO WHEN")).collect();
+        let write: Vec<_> = unsaid
+            .iter()
+            .map(|what| format!("{what}=WHO WHEN"))
+            .collect();
         Err(format!(
             "nobody attests {} (`attest`, {}): set CHAOS_ATTEST=\"{}\"",
             Listed(&unsaid),

@@ -121,7 +121,9 @@ fn what_is_built_in_refuses_by_default() {
             "service `cache` is made by the test (`made_by_test` is false, built in) and not in \
              `may_break` (built in), which names nothing",
             "its risk is medium, and `max_risk` is low (built in)",
-            &format!("nobody confirms it (`confirm`, built in): set CHAOS_CONFIRM=\"{name}/cache\""),
+            &format!(
+                "nobody confirms it (`confirm`, built in): set CHAOS_CONFIRM=\"{name}/cache\""
+            ),
         ]);
     }
 }
@@ -138,7 +140,10 @@ fn the_readme_s_example_is_read_as_it_says() {
     assert_eq!(thresholds.mttr, Some(secs(30)));
     assert_eq!(thresholds.error_rate, Some(percent(1)));
     assert_eq!(thresholds.availability, Some(percent(99)));
-    assert_eq!(thresholds.latency_degradation, Some(Duration::from_millis(500)));
+    assert_eq!(
+        thresholds.latency_degradation,
+        Some(Duration::from_millis(500))
+    );
     assert_eq!(thresholds.recovery_time, Some(secs(10)));
     assert_eq!(thresholds.recovery_rate, Some(percent(95)));
     assert_eq!(thresholds.consistency, Some(percent(100)));
@@ -160,7 +165,10 @@ fn the_readme_s_example_is_read_as_it_says() {
     };
     let permit = sound("orders-db").permit().unwrap();
     assert_eq!(permit.confirmed, ["production/orders-db"]);
-    assert_eq!(permit.attested, ["reviewed=alice 2026-11-20", "backup-taken=bob"]);
+    assert_eq!(
+        permit.attested,
+        ["reviewed=alice 2026-11-20", "backup-taken=bob"]
+    );
     assert_eq!(
         permit.window.as_deref(),
         Some("Mon-Thu 09:00-16:00 Europe/Berlin")
@@ -200,7 +208,8 @@ fn all_that_forbids_a_fault_is_told_at_once() {
 
 #[test]
 fn every_target_is_confirmed_and_allowed() {
-    let text = "[environment.production]\nmay_break = ['a', 'file:/srv', 'other:*']\nmax_risk = 'high'";
+    let text =
+        "[environment.production]\nmay_break = ['a', 'file:/srv', 'other:*']\nmax_risk = 'high'";
     let production = policy(text, "production");
     let mut several = Try::of(&production, "a");
     several.targets = vec![
@@ -241,7 +250,9 @@ fn a_fault_that_lasts_beyond_its_window_is_refused() {
     ]);
     assert_eq!(staging.closed(MONDAY.parse().unwrap()), None);
     assert_eq!(
-        staging.closed("2026-11-23T12:00:00Z".parse().unwrap()).as_deref(),
+        staging
+            .closed("2026-11-23T12:00:00Z".parse().unwrap())
+            .as_deref(),
         Some(
             "it is Mon 2026-11-23 13:00 in Europe/Berlin, and its windows (c.toml:2) are `Mon \
              11:00-13:00 Europe/Berlin`"
@@ -253,14 +264,20 @@ fn a_fault_that_lasts_beyond_its_window_is_refused() {
     long.length = Some(secs(13 * 3600));
     long.forbidden_by(&[]);
     long.length = Some(Duration::MAX);
-    assert!(long.permit().unwrap_err()[0].contains("nothing may be broken any more in 780 min (c.toml:2)"));
+    assert!(
+        long.permit().unwrap_err()[0]
+            .contains("nothing may be broken any more in 780 min (c.toml:2)")
+    );
 }
 
 #[test]
 fn mistakes_are_told_with_their_places_and_all_at_once() {
     for (text, expected) in [
         ("x = ", &["c.toml:1:5: "][..]),
-        ("default = 'staging'\ndefault = 'x'", &["c.toml:2:1: duplicate key"]),
+        (
+            "default = 'staging'\ndefault = 'x'",
+            &["c.toml:2:1: duplicate key"],
+        ),
         (
             "defualt = 'staging'",
             &["c.toml:1:1: unknown key `defualt`, did you mean `default`?"],
@@ -354,5 +371,8 @@ fn an_environment_that_nobody_knows_is_an_error() {
     let why = environments.know(&["qa", "stagin"]).unwrap_err();
     assert!(why.contains("did you mean `staging`?"), "{why}");
     let (policy, by) = environments.active("").unwrap();
-    assert_eq!((policy.environment.name(), by.as_str()), ("development", "the default"));
+    assert_eq!(
+        (policy.environment.name(), by.as_str()),
+        ("development", "the default")
+    );
 }

@@ -277,8 +277,13 @@ impl<'a> Calendar<'a> {
         }
         let blackouts = self.blackouts.iter().map(|blackout| &blackout.clock);
         let clocks = self.windows.iter().map(|window| &window.clock);
-        for zone in clocks.chain(blackouts).filter_map(|clock| clock.zone.as_ref()) {
-            let set = zone.following(from).map(|transition| transition.timestamp());
+        for zone in clocks
+            .chain(blackouts)
+            .filter_map(|clock| clock.zone.as_ref())
+        {
+            let set = zone
+                .following(from)
+                .map(|transition| transition.timestamp());
             edges.extend(set.take_while(|at| *at < until));
         }
         edges

@@ -25,6 +25,7 @@ impl ChaosContext {
     #[must_use]
     pub fn environment(&self) -> &Environment {
         let here = self.inner.environment.get();
-        here.expect("it is known before anybody has the context").environment()
+        here.expect("it is known before anybody has the context")
+            .environment()
     }
 }

@@ -20,7 +20,12 @@ fn time(text: &str) -> Timestamp {
 #[track_caller]
 fn check(window: &str, at: &str, expected: bool) {
     let window = Window::parse(window, &find).unwrap();
-    assert_eq!(window.is_open(time(at)), expected, "{} at {at}", window.text);
+    assert_eq!(
+        window.is_open(time(at)),
+        expected,
+        "{} at {at}",
+        window.text
+    );
 }
 
 #[test]
@@ -52,9 +57,21 @@ fn a_window_is_open_from_its_first_minute_to_before_its_last() {
         ("Mon 23:00-00:00 UTC", "2026-11-23T23:59:59Z", true),
         ("Mon 23:00-00:00 UTC", "2026-11-24T00:00:00Z", false),
         // Elsewhere it is another time, and another day.
-        ("Mon 09:00-10:00 Europe/Berlin", "2026-11-23T08:30:00Z", true),
-        ("Mon 09:00-10:00 Europe/Berlin", "2026-11-23T09:30:00Z", false),
-        ("Mon 09:00-10:00 Europe/Berlin", "2026-07-06T07:30:00Z", true),
+        (
+            "Mon 09:00-10:00 Europe/Berlin",
+            "2026-11-23T08:30:00Z",
+            true,
+        ),
+        (
+            "Mon 09:00-10:00 Europe/Berlin",
+            "2026-11-23T09:30:00Z",
+            false,
+        ),
+        (
+            "Mon 09:00-10:00 Europe/Berlin",
+            "2026-07-06T07:30:00Z",
+            true,
+        ),
         ("Tue 00:00-01:00 +05:30", "2026-11-23T18:30:00Z", true),
         ("Mon 09:00-10:00 Nowhere", "2026-11-23T09:30:00Z", false),
     ] {
@@ -66,14 +83,46 @@ fn a_window_is_open_from_its_first_minute_to_before_its_last() {
 fn a_window_follows_the_clock_where_that_is_set() {
     // The 28th of March 2027, 2:00 CET is 3:00 CEST; the 31st of October, 3:00 CEST is 2:00 CET.
     for (window, at, expected) in [
-        ("Sun 02:00-03:00 Europe/Berlin", "2027-03-28T00:59:59Z", false),
-        ("Sun 02:00-03:00 Europe/Berlin", "2027-03-28T01:00:00Z", false),
-        ("Sun 02:30-03:30 Europe/Berlin", "2027-03-28T01:00:00Z", true),
-        ("Sun 02:30-03:30 Europe/Berlin", "2027-03-28T01:29:59Z", true),
-        ("Sun 02:30-03:30 Europe/Berlin", "2027-03-28T01:30:00Z", false),
-        ("Sun 02:00-03:00 Europe/Berlin", "2027-10-31T00:30:00Z", true),
-        ("Sun 02:00-03:00 Europe/Berlin", "2027-10-31T01:30:00Z", true),
-        ("Sun 02:00-03:00 Europe/Berlin", "2027-10-31T02:00:00Z", false),
+        (
+            "Sun 02:00-03:00 Europe/Berlin",
+            "2027-03-28T00:59:59Z",
+            false,
+        ),
+        (
+            "Sun 02:00-03:00 Europe/Berlin",
+            "2027-03-28T01:00:00Z",
+            false,
+        ),
+        (
+            "Sun 02:30-03:30 Europe/Berlin",
+            "2027-03-28T01:00:00Z",
+            true,
+        ),
+        (
+            "Sun 02:30-03:30 Europe/Berlin",
+            "2027-03-28T01:29:59Z",
+            true,
+        ),
+        (
+            "Sun 02:30-03:30 Europe/Berlin",
+            "2027-03-28T01:30:00Z",
+            false,
+        ),
+        (
+            "Sun 02:00-03:00 Europe/Berlin",
+            "2027-10-31T00:30:00Z",
+            true,
+        ),
+        (
+            "Sun 02:00-03:00 Europe/Berlin",
+            "2027-10-31T01:30:00Z",
+            true,
+        ),
+        (
+            "Sun 02:00-03:00 Europe/Berlin",
+            "2027-10-31T02:00:00Z",
+            false,
+        ),
     ] {
         check(window, at, expected);
     }
@@ -130,7 +179,13 @@ fn how_long_it_stays_open() {
     closes(&[night], &[], "2027-03-28T00:00:00Z", 5, end);
     let end = Some("2027-10-31T00:30:00Z");
     closes(&[night], &[], "2027-10-30T23:30:00Z", 5, end);
-    closes(&[night], &[], "2027-10-31T01:10:00Z", 5, Some("2027-10-31T01:30:00Z"));
+    closes(
+        &[night],
+        &[],
+        "2027-10-31T01:10:00Z",
+        5,
+        Some("2027-10-31T01:30:00Z"),
+    );
 }
 
 #[test]
@@ -156,7 +211,9 @@ fn all_that_is_closed_is_told() {
     assert_eq!(
         closed,
         [
-            Closed::NoWindow(format!("it is Sun 2026-11-22 13:00 in Europe/Berlin, {unknown}")),
+            Closed::NoWindow(format!(
+                "it is Sun 2026-11-22 13:00 in Europe/Berlin, {unknown}"
+            )),
             Closed::Blackout("`2026-11-22 UTC`".to_owned()),
             Closed::Blackout(format!("`2020-01-01 Nowhere`: {unknown}")),
         ]
