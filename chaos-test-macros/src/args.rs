@@ -20,6 +20,7 @@ use crate::mistakes::{Mistakes, suggestion};
 pub(crate) struct TestArguments {
     pub(crate) hypothesis: Option<LitStr>,
     pub(crate) breaks: Option<Vec<Ident>>,
+    pub(crate) environments: Vec<LitStr>,
     pub(crate) expects: Vec<Claim>,
     pub(crate) abort_if: Vec<Condition>,
     pub(crate) known_gap: Option<LitStr>,
@@ -55,6 +56,7 @@ pub(crate) struct ControlArgument {
 
 const HYPOTHESIS: &str = r#"hypothesis = "orders keep flowing""#;
 const BREAKS: &str = "breaks(cache, database)";
+const ENVIRONMENT: &str = r#"environment = "staging"` or `environment("development", "staging")"#;
 const EXPECTS: &str = "expects(error_rate <= 1%, recovery <= 5s)";
 const ABORT_IF: &str = "abort_if(checkout.error_rate > 5% for 10s, availability < 95%)";
 const KNOWN_GAP: &str = r#"known_gap = "SHOP-12""#;
@@ -70,6 +72,7 @@ const SCOPE: &str = r#"scope = "test""#;
 const TEST_NAMES: &[&str] = &[
     "hypothesis",
     "breaks",
+    "environment",
     "expects",
     "abort_if",
     "known_gap",
@@ -83,7 +86,7 @@ const TEST_NAMES: &[&str] = &[
     "crate",
 ];
 const FIXTURE_NAMES: &[&str] = &["scope", "crate"];
-const RESERVED: &[&str] = &["environment", "runtime"];
+const RESERVED: &[&str] = &["runtime"];
 
 impl TestArguments {
     pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Self {
@@ -92,6 +95,7 @@ impl TestArguments {
             match argument.name.to_string().as_str() {
                 "hypothesis" => parsed.hypothesis = argument.assigned(HYPOTHESIS, mistakes),
                 "breaks" => parsed.breaks = argument.list(BREAKS, mistakes),
+                "environment" => parsed.environments = argument.one_or_more(ENVIRONMENT, mistakes),
                 "abort_if" => parsed.abort_if = argument.told(ABORT_IF, mistakes),
                 "expects" => parsed.expects = argument.told(EXPECTS, mistakes),
                 "known_gap" => parsed.known_gap = argument.assigned(KNOWN_GAP, mistakes),
@@ -192,6 +196,18 @@ impl Argument {
                 mistakes.at_span(error.span(), self.usage(usage));
                 None
             }
+        }
+    }
+
+    /// The value of `name = value`, or the entries of `name(entry, entry)`, at least one.
+    fn one_or_more<T: Parse>(&self, usage: &str, mistakes: &mut Mistakes) -> Vec<T> {
+        match &self.value {
+            Value::List(group) if group.stream().is_empty() => {
+                mistakes.at(group, self.usage(usage));
+                Vec::new()
+            }
+            Value::List(_) => self.list(usage, mistakes).unwrap_or_default(),
+            _ => self.assigned(usage, mistakes).into_iter().collect(),
         }
     }
 

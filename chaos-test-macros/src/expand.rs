@@ -223,6 +223,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
     // As `cargo test` prints it, with the mark of a raw identifier.
     let name = signature.ident.to_string();
     let hypothesis = &test.hypothesis;
+    let environments = test.environments;
     let (leases, exclusive) = (test.leases, test.exclusive);
     let tags = test.tags;
     let ignored = test.ignored;
@@ -281,6 +282,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
             target_tmpdir: ::core::option_env!("CARGO_TARGET_TMPDIR"),
             hypothesis: #hypothesis,
             breaks: #breaks,
+            environments: &[#(#environments),*],
             tags: &[#(#tags),*],
             requires: &[#(#requires),*],
             leases: &[#(#leases),*],

@@ -62,6 +62,7 @@ use proc_macro::TokenStream;
 /// |---|---|
 /// | `hypothesis = "..."` | What the test claims, in every report. Without it, the doc comment. |
 /// | `breaks(cache, database)` | The only fixtures that the test may break. Each is a parameter of the function. `breaks()` means none; without the argument the test may break whatever its context made. |
+/// | `environment = "staging"`, `environment("development", "staging")` | The environments that it is for. In a run for another one (`CHAOS_ENVIRONMENT`) it is skipped, visibly. Without the argument it runs in any, and what that forbids is refused. |
 /// | `expects(error_rate <= 1%, recovery <= 5s)` | The measurable half of the hypothesis; see below. |
 /// | `abort_if(checkout.error_rate > 5% for 10s)` | Ends the test at once when a condition comes true; see below. |
 /// | `known_gap = "SHOP-12"` | The hypothesis is known not to hold. A deviation is reported as a known gap and does not fail; once it holds, the test fails, so that the argument goes. Anything else fails as ever. |
@@ -74,7 +75,7 @@ use proc_macro::TokenStream;
 /// | `seed = 0x5eed` | The seed of everything drawn by chance: an unsigned 64-bit integer. |
 /// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
 ///
-/// `environment`, `runtime`, and `#[case]`
+/// `runtime`, and `#[case]`
 /// and `#[values]`, are reserved: they are errors in this version.
 ///
 /// # Claims

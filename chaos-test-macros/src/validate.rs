@@ -20,6 +20,7 @@ pub(crate) struct Test<'a> {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) hypothesis: String,
     pub(crate) breaks: Option<&'a [Ident]>,
+    pub(crate) environments: &'a [LitStr],
     pub(crate) expects: &'a [Claim],
     pub(crate) abort_if: &'a [Condition],
     pub(crate) known_gap: Option<&'a LitStr>,
@@ -72,6 +73,7 @@ pub(crate) fn test<'a>(
     if let Some(breaks) = &arguments.breaks {
         broken_fixtures(breaks, &parameters, mistakes);
     }
+    environments(&arguments.environments, mistakes);
     leases(&arguments.leases, mistakes);
     tags(&arguments.tags, mistakes);
     if let Some(gap) = &arguments.known_gap {
@@ -85,6 +87,7 @@ pub(crate) fn test<'a>(
             None => documentation(&function.attributes),
         },
         breaks: arguments.breaks.as_deref(),
+        environments: &arguments.environments,
         expects: &arguments.expects,
         abort_if: &arguments.abort_if,
         known_gap: arguments.known_gap.as_ref(),
@@ -194,6 +197,26 @@ fn broken_fixtures(breaks: &[Ident], parameters: &[Parameter], mistakes: &mut Mi
                 name,
                 format!("`{name}` is not a fixture of this test: use {available}"),
             );
+        }
+    }
+}
+
+/// Which there are is known only where a test runs; what can be the name of one is known here.
+fn environments(environments: &[LitStr], mistakes: &mut Mistakes) {
+    for (position, literal) in environments.iter().enumerate() {
+        let name = literal.value();
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if name.is_empty() || !name.chars().all(allowed) {
+            mistakes.at(
+                literal,
+                "an environment's name is one or more of the letters a to z and A to Z, digits, `-` \
+                 and `_`",
+            );
+        } else if environments[..position]
+            .iter()
+            .any(|other| other.value() == name)
+        {
+            mistakes.at(literal, format!("`{name}` is listed twice"));
         }
     }
 }

@@ -73,7 +73,10 @@
 //!
 //! | variable | means |
 //! |---|---|
-//! | `CHAOS_REQUIRE` | what may not be skipped: `all`, or a comma list of `docker`, `netadmin`, `root`, `program:NAME`, `env:NAME` |
+//! | `CHAOS_REQUIRE` | what may not be skipped: `all`, or a comma list of `docker`, `netadmin`, `root`, `program:NAME`, `env:NAME`; and `environment` |
+//! | `CHAOS_ENVIRONMENT` | the environment that the run is for, `development` by default; see `ChaosContext::environment` |
+//! | `CHAOS_CONFIG` | the configuration of environments; else `chaos-test.toml` or `.config/chaos-test.toml` beside the outermost `Cargo.lock` |
+//! | `CHAOS_CONFIRM`, `CHAOS_ATTEST` | what an environment demands to be confirmed or attested |
 //! | `CHAOS_SEED` | the seed of everything drawn by chance, as in the report: `42` or `0x5eed` |
 //! | `CHAOS_DIR` | where reports go; else `chaos` in cargo's target folder |
 //! | `CHAOS_STATE_DIR` | where undo journals and the locks of leases are; else `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>` |
@@ -85,6 +88,7 @@
 //! |---|---|---|
 //! | `http` | yes | HTTP probes and ready checks, HTTP undo steps (reqwest) |
 //! | `cli` | no | the program `cargo-chaos`: `doctor`, `recover`, `list` |
+//! | `environments` | yes | environments from a configuration, with time windows (toml, jiff) |
 //! | `containers` | yes | services in containers (testcontainers) |
 //!
 //! It runs on Linux.
@@ -130,6 +134,8 @@ pub use error::{Error, Result, TestError, TestOutcome};
 pub use fault::container;
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
 pub use model::condition::AbortCondition;
+#[cfg(feature = "environments")]
+pub use model::environment::{Environment, Thresholds, Zone};
 pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
@@ -223,7 +229,7 @@ pub fn registered() -> Vec<Registered> {
 
 /// The README's examples are compiled like any other.
 #[cfg(doctest)]
-#[cfg(feature = "http")]
+#[cfg(all(feature = "environments", feature = "http"))]
 #[doc = include_str!("../../README.md")]
 mod readme {}
 

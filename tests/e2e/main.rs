@@ -15,6 +15,7 @@ mod controls;
 mod death;
 mod engine;
 mod engine_restarts;
+mod environments;
 mod eventually;
 mod fixtures;
 mod forked;

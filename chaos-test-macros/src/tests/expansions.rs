@@ -31,7 +31,7 @@ fn expansion_of_the_smallest_test() {
 
 #[test]
 fn expansion_of_a_test_with_everything() {
-    let arguments = r#"timeout = "1min 500ms", breaks(cache), seed = 0x5eed, tags("a", "b"),
+    let arguments = r#"timeout = "1min 500ms", breaks(cache), environment("staging", "qa"), seed = 0x5eed, tags("a", "b"),
         abort_if(shop.error_rate > 5% for 10s, lost > 0), expects(shop.p95 <= 250ms, lost <= 1%),
         leases("orders-db", "broker"), exclusive, requires(docker, netadmin, root, program("redis-server"), env("NAME")), crate = "other""#;
     let item = r#"

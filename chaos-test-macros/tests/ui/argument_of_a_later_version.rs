@@ -5,7 +5,6 @@ use chaos_test_macros::chaos_test;
 struct ChaosContext;
 
 #[chaos_test(
-    environment = "staging",
     runtime(threads = 2),
     timeout = "60s",
 )]

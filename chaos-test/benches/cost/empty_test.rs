@@ -35,6 +35,7 @@ static SPEC: TestSpec = TestSpec {
     target_tmpdir: None,
     hypothesis: "",
     breaks: None,
+    environments: &[],
     tags: &[],
     requires: &[],
     leases: &[],

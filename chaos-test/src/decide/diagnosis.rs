@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::model::survey::{
-    Demand, EngineFound, Feature, Folder, FolderIs, Journals, Presence, Survey, Variable,
-    VariableIs,
+    Demand, EngineFound, EnvironmentFound, Feature, Folder, FolderIs, Journals, Presence, Survey,
+    Variable, VariableIs,
 };
 
 /// Fewer open files than this are soon used up: each connection through a link needs two.
@@ -61,6 +61,7 @@ impl Finding {
 }
 
 const NEEDED: &str = "every chaos test needs";
+const BROKEN_IN: &str = "tests are for";
 const CONTAINERS: &str = "services in containers need";
 const PRIVILEGES: &str = "tests may require";
 const LATER: &str = "faults to come may use (none of today's does)";
@@ -92,6 +93,7 @@ pub fn diagnose(survey: &Survey, demands: &[Demand]) -> Vec<Finding> {
             Finding::new(NEEDED, "reports", Sign::Works, found)
         }
     });
+    findings.extend(environment(&survey.environment));
     findings.extend(engine(&survey.engine));
     findings.extend(survey.features.iter().map(|(what, is)| feature(*what, is)));
     let programs = survey.programs.iter();
@@ -146,6 +148,33 @@ fn journals(journals: &Journals) -> Option<Finding> {
     } else {
         finding
     })
+}
+
+fn environment(environment: &Result<EnvironmentFound, String>) -> Vec<Finding> {
+    let EnvironmentFound {
+        name,
+        chosen_by,
+        file,
+    } = match environment {
+        Ok(found) => found,
+        Err(why) => {
+            let finding = Finding::new(BROKEN_IN, "environment", Sign::Wrong, why);
+            return vec![finding.remedy("every test fails before it touches anything")];
+        }
+    };
+    let found = match file {
+        Some(file) => file.display().to_string(),
+        None => "there is none: what is built in holds".to_owned(),
+    };
+    vec![
+        Finding::new(
+            BROKEN_IN,
+            "environment",
+            Sign::Works,
+            format!("{name} ({chosen_by})"),
+        ),
+        Finding::new(BROKEN_IN, "configuration", Sign::Works, found),
+    ]
 }
 
 fn engine(engine: &Result<EngineFound, String>) -> Vec<Finding> {

@@ -8,6 +8,8 @@ pub mod consistency;
 pub mod delta;
 #[cfg(feature = "cli")]
 pub mod diagnosis;
+#[cfg(feature = "environments")]
+pub mod environment;
 pub mod eventually;
 mod interval;
 pub mod limits;

@@ -199,6 +199,32 @@ pub enum Event {
         /// What stays, newest first.
         kept: Vec<Kept>,
     },
+    /// The environment that the test is in; left out where nobody speaks of one.
+    Environment {
+        /// Its name.
+        name: String,
+        /// Who says that it is this one, in words.
+        chosen_by: String,
+        /// The configuration.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<PathBuf>,
+    },
+    /// The environment permits a fault on somebody's word, or for a time; nothing is touched yet.
+    Permitted {
+        /// What is to be injected.
+        fault: String,
+        /// The environment's name.
+        environment: String,
+        /// The confirmations that it took, as `production/orders-db`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        confirmed: Vec<String>,
+        /// What was attested and by whom, as `reviewed=alice 2026-11-20`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attested: Vec<String>,
+        /// The window that is open, as the configuration has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        window: Option<String>,
+    },
     /// A baseline was taken.
     Baseline {
         /// The monitor's name.

@@ -3,6 +3,8 @@
 //! Nothing here has a clock, randomness, asynchronous code or input and output of its own.
 
 pub mod condition;
+#[cfg(feature = "environments")]
+pub mod environment;
 pub mod event;
 pub(crate) mod fingerprint;
 pub mod identity;

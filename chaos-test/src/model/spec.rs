@@ -28,6 +28,8 @@ pub struct TestSpec {
     pub hypothesis: &'static str,
     /// The fixtures that it may break; `None`: anything that its context made.
     pub breaks: Option<&'static [&'static str]>,
+    /// The environments that it is for; none: all of them.
+    pub environments: &'static [&'static str],
     /// Words to select it by.
     pub tags: &'static [&'static str],
     /// What the machine must have.

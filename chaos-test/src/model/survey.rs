@@ -11,6 +11,8 @@ pub struct Survey {
     pub proc: Result<(), String>,
     /// The state directory.
     pub state: Folder,
+    /// The environment that tests would be in, or why that cannot be told.
+    pub environment: Result<EnvironmentFound, String>,
     /// What killed runs left in it; nothing where it cannot be used.
     pub journals: Journals,
     /// Where reports go; `None`: there is no package here whose they would be.
@@ -75,6 +77,17 @@ pub struct EngineFound {
     pub rootless: bool,
     /// Why containers cannot reach links of a test; `None` where they can.
     pub why_unreachable: Option<String>,
+}
+
+/// The environment that tests would be in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentFound {
+    /// Its name.
+    pub name: String,
+    /// Who says that it is this one, in words.
+    pub chosen_by: String,
+    /// The configuration, if there is one.
+    pub file: Option<PathBuf>,
 }
 
 /// Something that a kernel has, or that a user may do.

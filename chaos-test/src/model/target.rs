@@ -61,6 +61,32 @@ impl Target {
     }
 }
 
+/// How configurations and confirmations name targets.
+#[cfg(feature = "environments")]
+impl Target {
+    /// The kinds of targets, as configurations write them before a colon.
+    pub(crate) const KINDS: &[&str] = &["service", "link", "file", "other"];
+
+    /// Its kind, one of [`KINDS`](Self::KINDS).
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Service(_) => "service",
+            Self::Link { .. } => "link",
+            Self::File(_) => "file",
+            Self::Other(_) => "other",
+        }
+    }
+
+    /// Its name among those of its kind.
+    pub(crate) fn bare_name(&self) -> String {
+        match self {
+            Self::Service(name) | Self::Other(name) => name.clone(),
+            Self::Link { link, .. } => link.clone(),
+            Self::File(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
 /// Whether a path is absolute and leads where it reads. Looked at as bytes, because
 /// `components` leaves parts out.
 fn is_plain(path: &Path) -> bool {

@@ -10,7 +10,7 @@ use crate::system::state_dir::StateDir;
 use crate::system::{capability, place, survey};
 
 use super::requirements::{self, Demanded};
-use super::{engine, keep, process_run, recovering, test_identity};
+use super::{engine, environment, keep, process_run, recovering, test_identity};
 
 /// Programs that tests and faults commonly need.
 const PROGRAMS: [&str; 6] = [
@@ -30,6 +30,7 @@ pub fn survey() -> Survey {
         kernel: survey::kernel(),
         proc: survey::proc(),
         state,
+        environment: environment::found(),
         journals,
         reports: place::reports_of_here().map(survey::folder),
         engine: engine::own().block_on(container_engine()),
@@ -124,6 +125,14 @@ fn judge(name: &str, value: &str) -> VariableIs {
             ),
             Err(error) => VariableIs::Wrong(said(error)),
         },
+        // The line of the environment says what is wrong with them.
+        "CHAOS_ENVIRONMENT" | "CHAOS_CONFIRM" | "CHAOS_ATTEST" => VariableIs::Sound,
+        "CHAOS_CONFIG" if value.is_empty() || PathBuf::from(value).is_absolute() => {
+            VariableIs::Sound
+        }
+        "CHAOS_CONFIG" => VariableIs::Doubtful(
+            "it is relative, so each package has one of its own: write an absolute path".to_owned(),
+        ),
         "CHAOS_STOP" if matches!(value, "" | "0") => VariableIs::Sound,
         "CHAOS_STOP" => VariableIs::Wrong("it stops every test: unset it".to_owned()),
         "CHAOS_STOP_FILE" if PathBuf::from(value).symlink_metadata().is_ok() => {

@@ -18,6 +18,9 @@ mod consistency;
 
 mod faults;
 
+#[cfg(feature = "environments")]
+mod environment;
+
 mod at_rollback;
 
 use std::future::Future;

@@ -55,6 +55,8 @@ async fn try_inject(
         (fault.targets(), fault.risk(), fault.duration())
     })?;
     within_limits(inner, &targets, what)?;
+    #[cfg(feature = "environments")]
+    let _under_way = super::environment::permit(inner, what, &targets, risk, length)?;
     let entry = inner.recorder.next_entry();
     let undo = call(fault, "prepare", VERIFY_LIMIT, Some(inner), {
         let system = read_only(inner, entry, &targets);

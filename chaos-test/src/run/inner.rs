@@ -81,6 +81,9 @@ pub(crate) struct Inner {
     pub(super) outcome: watch::Sender<Option<Outcome>>,
     /// The last lines of its services, taken before they were ended.
     pub(super) tails: Mutex<Vec<LogTail>>,
+    /// The environment that it is in, known before anybody has the context.
+    #[cfg(feature = "environments")]
+    pub(super) environment: std::sync::OnceLock<super::environment::Here>,
     calls: Arc<RwLock<()>>,
 }
 impl Inner {
@@ -114,6 +117,8 @@ impl Inner {
             aborts: Aborts::default(),
             outcome: watch::Sender::new(None),
             tails: Mutex::default(),
+            #[cfg(feature = "environments")]
+            environment: std::sync::OnceLock::new(),
             calls: Arc::default(),
         }
     }
@@ -224,6 +229,15 @@ impl Inner {
         let injected = lock(&self.injected);
         let in_force = injected.values().filter(|fault| fault.in_force());
         in_force.map(|fault| fault.what.clone()).collect()
+    }
+
+    /// What may be broken now: by faults that are being applied, are in force, or could not be
+    /// undone.
+    #[cfg(feature = "environments")]
+    pub(super) fn broken_targets(&self) -> Vec<crate::model::target::Target> {
+        let injected = lock(&self.injected);
+        let broken = injected.values().filter(|fault| fault.may_be_broken());
+        broken.flat_map(|fault| fault.targets.clone()).collect()
     }
 
     /// A monitor sends a sample: it meets every fault that is in force.

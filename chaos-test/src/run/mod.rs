@@ -13,6 +13,11 @@ mod container;
 mod context;
 mod control;
 mod engine;
+#[cfg(feature = "environments")]
+mod environment;
+#[cfg(not(feature = "environments"))]
+#[path = "environment_refused.rs"]
+mod environment;
 mod eventually;
 mod exit;
 mod finish;
@@ -225,7 +230,8 @@ where
         return conclude(spec, &context, BodyEnd::Interrupted(why));
     }
     // Nobody waits for a test that will be skipped.
-    let ready = check_requirements(spec)
+    let ready = environment::enter_test(&context.inner, spec)
+        .and_then(|()| check_requirements(spec))
         .and_then(|()| control::run_all(&context.inner, spec))
         .and_then(|()| leases::take_all(&context.inner, spec));
     let how = match ready {

@@ -8,6 +8,10 @@ use crate::system::capability;
 /// What can be demanded.
 pub(super) const WORDS: &str = "all, docker, netadmin, root, program:NAME, env:NAME";
 
+/// What `CHAOS_REQUIRE` says where a test must not be skipped because it is for another
+/// environment.
+pub(super) const ENVIRONMENT: &str = "environment";
+
 /// Whether a word is one of those.
 pub(super) fn is_known(word: &str) -> bool {
     matches!(word, "all" | "docker" | "netadmin" | "root")
@@ -19,7 +23,10 @@ pub(super) fn is_known(word: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Demanded {
     Nothing,
-    All,
+    /// All that a machine can have, and whether also that no test is for another environment.
+    All {
+        environment: bool,
+    },
     These(Vec<String>),
 }
 
@@ -34,16 +41,19 @@ impl Demanded {
             .map(str::trim)
             .filter(|word| !word.is_empty())
             .collect();
-        if let Some(word) = words.iter().find(|word| !is_known(word)) {
+        let known = |word: &str| word == ENVIRONMENT || is_known(word);
+        if let Some(word) = words.iter().find(|word| !known(word)) {
             return Err(Error::new(
                 Kind::Usage,
                 format!("CHAOS_REQUIRE names `{word}`, which is nothing that a test can need"),
             )
-            .help(format!("it is a comma list of {WORDS}")));
+            .help(format!("it is a comma list of {WORDS}, {ENVIRONMENT}")));
         }
         Ok(match words.as_slice() {
             [] => Self::Nothing,
-            words if words.contains(&"all") => Self::All,
+            words if words.contains(&"all") => Self::All {
+                environment: words.contains(&ENVIRONMENT),
+            },
             words => Self::These(words.iter().map(|&word| word.to_owned()).collect()),
         })
     }
@@ -53,7 +63,8 @@ impl Demanded {
     pub(super) fn forbids_skip(&self, capability: Option<&str>) -> bool {
         match self {
             Self::Nothing => false,
-            Self::All => true,
+            // A run is for one environment only, so a test for another one lacks nothing.
+            Self::All { environment } => *environment || capability != Some(ENVIRONMENT),
             Self::These(names) => {
                 capability.is_some_and(|capability| names.iter().any(|name| name == capability))
             }
@@ -89,6 +100,18 @@ mod tests {
         assert!(docker.forbids_skip(Some("program:redis-server")));
         assert!(!docker.forbids_skip(Some("root")));
         assert!(!docker.forbids_skip(None));
+        for (text, forbidden) in [
+            ("", false),
+            ("docker", false),
+            ("all", false),
+            ("environment", true),
+            ("environment,docker", true),
+            ("all,environment", true),
+        ] {
+            let forbids = parse(text).forbids_skip(Some(ENVIRONMENT));
+            assert_eq!(forbids, forbidden, "{text}");
+        }
+        assert!(parse("all,environment").forbids_skip(None));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod at_exit;
 pub(crate) mod capability;
 #[cfg(feature = "containers")]
 pub(crate) mod container;
+pub(crate) mod environment;
 pub(crate) mod gate;
 mod hook;
 pub(crate) mod identity;

@@ -44,7 +44,7 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-fn outermost_with(path: &Path, file: &str) -> Option<PathBuf> {
+pub(super) fn outermost_with(path: &Path, file: &str) -> Option<PathBuf> {
     path.ancestors()
         .skip(1)
         .filter(|folder| folder.join(file).is_file())

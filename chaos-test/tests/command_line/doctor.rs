@@ -132,3 +132,40 @@ fn colours_are_for_terminals_and_for_those_who_ask() {
     both.env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1");
     assert!(!Said::by(both.arg("doctor")).out.contains('\u{1b}'));
 }
+
+#[test]
+fn the_environment_and_its_file_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chaos-test.toml");
+    let doctor = |text: &str, environment: &str| {
+        std::fs::write(&file, text).unwrap();
+        let room = Room::new();
+        let mut command = room.cargo_chaos();
+        let command = command
+            .env("DOCKER_HOST", "unix:///no/such.sock")
+            .env("CHAOS_CONFIG", &file)
+            .env("CHAOS_ENVIRONMENT", environment);
+        Said::by(command.arg("doctor"))
+    };
+    let path = file.to_string_lossy();
+    doctor("default = 'staging'", "").expect(
+        0,
+        &[
+            "ok environment",
+            "staging (`default`, ",
+            "ok configuration",
+            &path,
+        ],
+    );
+    doctor("", "production").expect(0, &["ok environment", "production (CHAOS_ENVIRONMENT)"]);
+    doctor("", "prodution").expect(1, &["!! environment", "did you mean `production`?"]);
+    doctor("\ndefualt = 1", "").expect(
+        1,
+        &[
+            "!! environment",
+            "chaos-test.toml:2:1: unknown key `defualt`, did you mean `default`?",
+            "every test fails before it touches anything",
+            "wrong: environment",
+        ],
+    );
+}

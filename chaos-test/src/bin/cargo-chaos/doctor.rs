@@ -147,8 +147,8 @@ fn sign(sign: Sign, paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use chaos_test::__cli::survey::{
-        Demand, EngineFound, Feature, Folder, FolderIs, Journals, Presence, Survey, Variable,
-        VariableIs,
+        Demand, EngineFound, EnvironmentFound, Feature, Folder, FolderIs, Journals, Presence,
+        Survey, Variable, VariableIs,
     };
 
     use super::*;
@@ -165,6 +165,11 @@ mod tests {
             kernel: "Linux 6.1.0".into(),
             proc: Ok(()),
             state: folder("/home/ann/.local/state/chaos-test", FolderIs::Ready(0o700)),
+            environment: Ok(EnvironmentFound {
+                name: "development".into(),
+                chosen_by: "the default".into(),
+                file: None,
+            }),
             journals: Journals::default(),
             reports: Some(folder("/home/ann/shop/target/chaos", FolderIs::NotYet)),
             engine: Ok(EngineFound {
@@ -195,6 +200,9 @@ mod tests {
                 dead: 2,
                 left_alone: 1,
             },
+            environment: Err(
+                "the configuration makes no sense:\nc.toml:1:1: unknown key `x`".into(),
+            ),
             reports: None,
             engine: Err("no container engine answers (there is no socket)".into()),
             containers: Err("CHAOS_MAX_CONTAINERS is `0`".into()),
@@ -230,6 +238,10 @@ mod tests {
           ok /proc                    tells processes apart
           ok state directory          /home/ann/.local/state/chaos-test (mode 700)
           ok reports                  /home/ann/shop/target/chaos is not there yet; the first test makes it
+
+        tests are for:
+          ok environment              development (the default)
+          ok configuration            there is none: what is built in holds
 
         services in containers need:
           ok docker                   Docker 28.2.2 (API 1.50) at unix:///run/user/1000/docker.sock, on this machine, rootless
@@ -268,6 +280,11 @@ mod tests {
                                       -> `cargo chaos recover --dry-run` shows what is left, without it undoes it
           ok reports                  they go to cargo's target folder; there is no package here
 
+        tests are for:
+          !! environment              the configuration makes no sense:
+                                      c.toml:1:1: unknown key `x`
+                                      -> every test fails before it touches anything
+
         services in containers need:
           -- docker                   no container engine answers (there is no socket)
                                       -> services that are processes need none; for containers install Docker, or Podman with DOCKER_HOST naming its socket
@@ -301,7 +318,7 @@ mod tests {
         --require:
           !! docker                   no container engine answers
 
-        wrong: /proc, state directory, CHAOS_SEED, docker
+        wrong: /proc, state directory, environment, CHAOS_SEED, docker
         "#);
     }
 
@@ -309,6 +326,7 @@ mod tests {
     fn only_what_tests_cannot_do_without_is_wrong() {
         let missing = Survey {
             state: good().state,
+            environment: good().environment,
             proc: Ok(()),
             variables: Vec::new(),
             ..bad()

@@ -139,6 +139,22 @@ fn rows(records: &[Record]) -> Vec<Row> {
 fn text(event: &Event) -> Option<String> {
     let micros = |us: &u64| human(Duration::from_micros(*us));
     Some(match event {
+        Event::Environment {
+            name, chosen_by, ..
+        } => format!("environment {name} ({chosen_by})"),
+        Event::Permitted {
+            fault,
+            environment,
+            confirmed,
+            attested,
+            window,
+        } => {
+            let mut by = Vec::new();
+            by.extend(confirmed.iter().map(|token| format!("confirmed {token}")));
+            by.extend(attested.iter().map(|said| format!("attested {said}")));
+            by.extend(window.iter().map(|window| format!("window {window}")));
+            format!("{fault} permitted in {environment}: {}", by.join(", "))
+        }
         Event::Waiting { lease, held } => format!("waits for {}: {held}", turn(lease)),
         Event::Waited { lease, took_us } => {
             format!("waited {} for {}", micros(took_us), turn(lease))

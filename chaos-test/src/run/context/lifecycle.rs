@@ -7,6 +7,7 @@ use crate::error::{Error, Kind};
 use crate::model::event::BodyEnd;
 use crate::model::outcome::Outcome;
 use crate::run::engine;
+use crate::run::environment;
 use crate::run::finish::{self, Ending};
 use crate::run::leases::{self, Turn};
 use crate::run::stop;
@@ -63,7 +64,9 @@ impl ChaosContext {
         let identity = TestIdentity::plain(name)?;
         stop::listen(&identity.run);
         stop::refuse_if_stopped()?;
+        let environment = environment::read_plain()?;
         let opened = Self::open(identity)?;
+        environment::enter(&opened.inner, environment);
         leases::take_turn_at_once(&opened.inner, outer);
         Ok(opened)
     }

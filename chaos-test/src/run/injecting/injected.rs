@@ -27,7 +27,7 @@ pub(in crate::run) struct Injected {
     /// Whether its `apply` took too long and still runs.
     pub(super) stuck: AtomicBool,
     pub(super) fault: Arc<dyn ErasedFault>,
-    pub(super) targets: Vec<Target>,
+    pub(in crate::run) targets: Vec<Target>,
     /// What had passed through the links of its targets when it was injected.
     used_before: LinkUse,
     samples: AtomicU64,
@@ -75,6 +75,12 @@ impl Injected {
 
     pub(in crate::run) fn in_force(&self) -> bool {
         self.injected_at.get().is_some() && self.lifted.borrow().is_none()
+    }
+
+    /// Whether its targets may be broken: also while it is applied, and where its undo failed.
+    #[cfg(feature = "environments")]
+    pub(in crate::run) fn may_be_broken(&self) -> bool {
+        !matches!(*self.lifted.borrow(), Some(Ok(_)))
     }
 
     /// The caller has its guard.

@@ -1,0 +1,101 @@
+//! Windows that are open, closed, and end while something is broken.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use chaos_test::prelude::*;
+use chaos_test::{RunStatus, process};
+
+use super::{Child, says};
+use crate::bad_input::outcome;
+use crate::subjects::say;
+use crate::victims::{inventory, watch};
+
+/// It breaks something for as long as somebody says, or for good.
+#[chaos_test]
+#[ignore = "another test runs it as a child"]
+async fn breaks_for_long(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
+    let requests = watch(chaos, inventory);
+    let first = chaos.inject(process::stop(inventory)).await?;
+    requests.over(ms(50)).await?;
+    first.lift().await?;
+    if let Ok(length) = std::env::var("LASTING") {
+        let fault = process::stop(inventory).lasting(secs(length.parse()?));
+        let _long = chaos.inject(fault).await?;
+        requests.over(ms(50)).await?;
+        return Ok(());
+    }
+    let _good = chaos.inject(process::stop(inventory)).await?;
+    say("it is broken");
+    std::future::pending::<()>().await;
+    Ok(())
+}
+
+fn child(window: &str) -> Child {
+    let config = format!("default = 'staging'\n[environment.staging]\nwindows = ['{window}']");
+    Child::of("time::breaks_for_long").config(&config)
+}
+
+/// Seconds since midnight, in UTC.
+fn second_of_day() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_secs() % 86400
+}
+
+/// A minute of the day as a configuration has it.
+fn minute(minute: u64) -> String {
+    let minute = minute % 1440;
+    format!("{:02}:{:02}", minute / 60, minute % 60)
+}
+
+#[test]
+fn outside_of_its_windows_nothing_may_be_broken() {
+    let now = second_of_day() / 60;
+    // It begins in an hour, and has been over for an hour.
+    let window = format!("daily {}-{} UTC", minute(now + 60), minute(now + 1380));
+    let ended = child(&window).env("LASTING", "1").run(false);
+    says(
+        &ended,
+        &[
+            "stop inventory was refused, nothing was touched: the environment `staging` forbids it: \
+             - it is ",
+            &format!("chaos-test.toml:3) are `{window}`"),
+        ],
+    );
+}
+
+#[test]
+fn a_fault_must_end_within_its_window() {
+    let now = second_of_day() / 60;
+    let window = format!("daily {}-{} UTC", minute(now + 1380), minute(now + 60));
+    child(&window).env("LASTING", "60").run(true);
+    let ended = child(&window).env("LASTING", "7200").run(false);
+    says(
+        &ended,
+        &["it lasts 120 min, and nothing may be broken any more in"],
+    );
+}
+
+#[test]
+fn a_window_that_ends_while_something_is_broken_aborts_the_test() {
+    // Long enough to begin, however busy the machine is, and no longer.
+    let now = second_of_day();
+    let end = (now + 20).div_ceil(60);
+    let window = format!("daily {}-{} UTC", minute(now / 60 + 1380), minute(end));
+    let Child { folder, rerun } = child(&window);
+    let mut started = rerun.start();
+    started.until_printed("it is broken");
+    let ended = started.wait();
+    drop(folder);
+    let late = second_of_day().wrapping_sub(end * 60 % 86400) % 86400;
+    assert!(
+        Duration::from_secs(late) < Duration::from_secs(60),
+        "{late}"
+    );
+    crate::bad_input::nothing_left(&ended);
+    let RunStatus::Aborted(why) = outcome(&ended).status else {
+        panic!("{}", ended.output());
+    };
+    let expected = "nothing may be broken any more in the environment `staging`: it is ";
+    assert!(why.starts_with(expected), "{why}");
+    assert!(!ended.status.success());
+}
