@@ -12,6 +12,7 @@ use crate::args::TestArguments;
 use crate::function::Function;
 use crate::mistakes::Mistakes;
 use crate::parameters::{Parameter, Role, blamed, text};
+use crate::radius;
 use crate::validate::{self, Requirement, ShouldPanic, Test};
 
 /// The whole of `#[chaos_test]`: parse, validate, expand.
@@ -232,6 +233,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
         let names = names.iter().map(text);
         quote_spanned!(glue=> &[#(#names),*])
     }));
+    let blast_radius = radius::value(test.blast_radius, private);
     let abort_if = test
         .abort_if
         .iter()
@@ -281,6 +283,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
             target_tmpdir: ::core::option_env!("CARGO_TARGET_TMPDIR"),
             hypothesis: #hypothesis,
             breaks: #breaks,
+            blast_radius: #blast_radius,
             tags: &[#(#tags),*],
             requires: &[#(#requires),*],
             leases: &[#(#leases),*],

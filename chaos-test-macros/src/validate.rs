@@ -13,6 +13,7 @@ use crate::condition::Condition;
 use crate::function::{Function, is_case_attribute, is_named, is_test_attribute, written};
 use crate::mistakes::{Mistakes, listed, suggestion};
 use crate::parameters::{Parameter, Role, is_context, parameters};
+use crate::radius::{self, Limit};
 
 /// A chaos test without mistakes.
 pub(crate) struct Test<'a> {
@@ -20,6 +21,7 @@ pub(crate) struct Test<'a> {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) hypothesis: String,
     pub(crate) breaks: Option<&'a [Ident]>,
+    pub(crate) blast_radius: &'a [Limit],
     pub(crate) expects: &'a [Claim],
     pub(crate) abort_if: &'a [Condition],
     pub(crate) known_gap: Option<&'a LitStr>,
@@ -72,6 +74,11 @@ pub(crate) fn test<'a>(
     if let Some(breaks) = &arguments.breaks {
         broken_fixtures(breaks, &parameters, mistakes);
     }
+    radius::validate(
+        &arguments.blast_radius,
+        arguments.breaks.as_deref(),
+        mistakes,
+    );
     leases(&arguments.leases, mistakes);
     tags(&arguments.tags, mistakes);
     if let Some(gap) = &arguments.known_gap {
@@ -85,6 +92,7 @@ pub(crate) fn test<'a>(
             None => documentation(&function.attributes),
         },
         breaks: arguments.breaks.as_deref(),
+        blast_radius: &arguments.blast_radius,
         expects: &arguments.expects,
         abort_if: &arguments.abort_if,
         known_gap: arguments.known_gap.as_ref(),

@@ -129,8 +129,11 @@ pub use error::{Error, Result, TestError, TestOutcome};
 #[cfg(feature = "containers")]
 pub use fault::container;
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
+pub use model::blast_radius::BlastRadius;
 pub use model::condition::AbortCondition;
-pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
+pub use model::event::{
+    BodyEnd, Event, JOURNAL_VERSION, Kept, Met, PreflightItem, Record, Risk, Started,
+};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
 pub use model::measure::Measure;
@@ -148,7 +151,7 @@ pub use probe::{
 };
 pub use run::{
     Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
-    Fixture, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
+    Fixture, Group, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
     RecordExpectations, Recovers, Recovery, Reserved, Samples, Served, Service, ServiceLog, Slot,
 };
 #[cfg(feature = "containers")]
@@ -269,7 +272,9 @@ pub mod __cli {
 pub mod __private {
     pub use inventory;
 
+    pub use crate::model::blast_radius::BlastRadius;
     pub use crate::model::condition::{AbortCondition, Beyond, Measured};
+    pub use crate::model::event::Risk;
     pub use crate::model::spec::{Claim, MustFailWhen, Requirement, ShouldPanic, TestSpec};
     pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
     pub use crate::system::registry::Registration;

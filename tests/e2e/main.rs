@@ -5,6 +5,7 @@
 
 mod aborting;
 mod bad_input;
+mod blast_radius;
 mod claims;
 mod consistency;
 mod containers;
@@ -31,6 +32,7 @@ mod measuring;
 mod ordinary;
 mod overwrite;
 mod plain;
+mod preflight;
 mod programs;
 mod reserved;
 mod stopping;

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use chaos_test::__private::{Running, ShouldPanic, TestSpec, run_async_test};
 use chaos_test::{
-    ChaosContext, Effect, Error, Fault, ReadOnlySystem, System, Target, TestError, Undo, ms,
+    BlastRadius, ChaosContext, Effect, Error, Fault, ReadOnlySystem, System, Target, TestError,
+    Undo, ms,
 };
 
 use crate::measure::Times;
@@ -35,6 +36,7 @@ static SPEC: TestSpec = TestSpec {
     target_tmpdir: None,
     hypothesis: "",
     breaks: None,
+    blast_radius: BlastRadius::new(),
     tags: &[],
     requires: &[],
     leases: &[],

@@ -14,6 +14,11 @@ pub fn judge(records: &[Record]) -> Outcome {
         _ => (None, None),
     };
     let mut verdict = verdict(records, &status);
+    let status = match status {
+        // Whatever the body makes of it, it is no skip.
+        RunStatus::Skipped(_) if spoiled(records).is_some() => RunStatus::Completed,
+        status => status,
+    };
     // Who expects a deviation expects it of chaos.
     if let (true, Verdict::Deviated(why)) = (known_gap.is_some() || control.is_some(), &verdict)
         && !injected(records)
@@ -116,7 +121,40 @@ fn status(records: &[Record]) -> RunStatus {
     }
 }
 
+/// Why the experiment did not go as it was meant to go, if so, and how many records there were
+/// before.
+#[must_use]
+pub fn spoiled(records: &[Record]) -> Option<(usize, String)> {
+    records.iter().enumerate().find_map(|(index, record)| {
+        let why = match &record.event {
+            Event::LimitReached {
+                fault, limit_us, ..
+            } => format!(
+                "blast radius: `{fault}` was in force for {}, the most that is allowed; it was \
+                 lifted\n  help: have it end sooner, with `lift` or `.lasting(..)`, or allow more \
+                 in `blast_radius(duration <= ..)`",
+                human(std::time::Duration::from_micros(*limit_us))
+            ),
+            Event::Preflight { fault, items } => {
+                let item = items.iter().find(|item| item.is_not_steady())?;
+                format!(
+                    "not tested: the steady state does not hold before `{fault}`: {}",
+                    item.detail
+                )
+            }
+            _ => return None,
+        };
+        Some((index, why))
+    })
+}
+
 fn verdict(records: &[Record], status: &RunStatus) -> Verdict {
+    // What was seen before stands; what came afterwards was seen of something else.
+    if let Some((before, why)) = spoiled(records)
+        && judged(&records[..before], Met::No).next().is_none()
+    {
+        return Verdict::Unknown(why);
+    }
     // What was seen stands, however the body ended afterwards.
     let missed: Vec<String> = judged(records, Met::No).collect();
     if !missed.is_empty() {

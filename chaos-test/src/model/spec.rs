@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::blast_radius::BlastRadius;
 use super::condition::AbortCondition;
 
 /// One `#[chaos_test]`, as the macro saw it.
@@ -28,6 +29,8 @@ pub struct TestSpec {
     pub hypothesis: &'static str,
     /// The fixtures that it may break; `None`: anything that its context made.
     pub breaks: Option<&'static [&'static str]>,
+    /// How much may be broken at once, and for how long.
+    pub blast_radius: BlastRadius,
     /// Words to select it by.
     pub tags: &'static [&'static str],
     /// What the machine must have.

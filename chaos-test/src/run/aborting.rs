@@ -30,6 +30,13 @@ pub(super) struct Aborts {
 }
 
 impl Aborts {
+    /// All of them, in words.
+    pub(super) fn in_words(&self) -> Vec<String> {
+        let watches = lock(&self.watches);
+        let watches = watches.iter().map(|watch| watch.condition().to_string());
+        watches.collect()
+    }
+
     /// Whether there are any. Most contexts have none, and pay for none.
     pub(super) fn are_there(&self) -> bool {
         self.there.load(Ordering::Relaxed)

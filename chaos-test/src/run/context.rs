@@ -18,6 +18,8 @@ mod consistency;
 
 mod faults;
 
+mod limits;
+
 mod at_rollback;
 
 use std::future::Future;

@@ -135,7 +135,12 @@ async fn run(
     for _ in 0..TRIES {
         last = run_once(inner, spec, number, weakened).await?;
         let says_nothing = match &last {
-            Ok(outcome) => matches!(outcome.status, RunStatus::Errored(_)),
+            Ok(outcome) => {
+                let not_tested = matches!(
+                    &outcome.verdict, Verdict::Unknown(why) if why.starts_with("not tested")
+                );
+                not_tested || matches!(outcome.status, RunStatus::Errored(_))
+            }
             Err(_) => false,
         };
         if !says_nothing {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 
-use crate::decide::limits::BlastRadius;
+use crate::decide::limits::Allowed;
 use crate::error::{Error, Kind};
 use crate::model::event::{BodyEnd, Event};
 use crate::model::outcome::Outcome;
@@ -27,6 +27,7 @@ use super::fixtures::FixtureCache;
 use super::injecting::injected::Injected;
 use super::leases::Leases;
 use super::monitor::Watcher;
+use super::radius::Taken;
 use super::recorder::Recorder;
 use super::rollback::Closure;
 use super::test_identity::TestIdentity;
@@ -67,7 +68,9 @@ pub(crate) struct Inner {
     /// What its samples are in the traces of the system under test.
     pub(super) trace: Arc<Trace>,
     pub(super) logs: PathBuf,
-    pub(super) radius: Mutex<BlastRadius>,
+    pub(super) radius: Mutex<Allowed>,
+    /// How much of that may be broken at once, and what is in force.
+    pub(super) taken: Arc<Taken>,
     pub(super) injected: Mutex<BTreeMap<u64, Arc<Injected>>>,
     pub(super) closures: Mutex<Vec<Closure>>,
     pub(super) monitors: Mutex<Vec<Arc<Watcher>>>,
@@ -91,10 +94,11 @@ impl Inner {
         logs: PathBuf,
     ) -> Self {
         let radius = if identity.names_breakables {
-            BlastRadius::Named(Vec::new())
+            Allowed::Named(Vec::new())
         } else {
-            BlastRadius::Isolated
+            Allowed::Isolated
         };
+        let taken = Arc::new(Taken::new(identity.blast_radius));
         let ledger: Arc<dyn Ledger> = recorder.clone();
         Self {
             seed: identity.seed,
@@ -104,6 +108,7 @@ impl Inner {
             world,
             logs,
             radius: Mutex::new(radius),
+            taken,
             injected: Mutex::default(),
             closures: Mutex::default(),
             monitors: Mutex::default(),

@@ -17,6 +17,7 @@ mod eventually;
 mod exit;
 mod finish;
 mod fixtures;
+mod group;
 mod guard;
 mod in_process;
 mod injecting;
@@ -26,8 +27,10 @@ mod keep;
 mod leases;
 mod moment;
 mod monitor;
+mod preflight;
 mod process_run;
 mod program;
+mod radius;
 mod recorder;
 #[cfg(feature = "cli")]
 pub mod recovering;
@@ -57,7 +60,7 @@ use std::time::{Duration, Instant};
 
 use crate::decide::verdict;
 use crate::error::{Error, Kind, TestError};
-use crate::model::event::{BodyEnd, Event};
+use crate::model::event::{BodyEnd, Event, PreflightItem};
 use crate::model::spec::{ShouldPanic, TestSpec};
 use crate::model::target::Breakable;
 use crate::model::units::human;
@@ -69,6 +72,7 @@ pub use container::{Container, IntoContainer};
 pub use context::ChaosContext;
 pub use eventually::Eventually;
 pub use fixtures::{Fixture, FixtureRun};
+pub use group::Group;
 pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
 pub use moment::Moment;
@@ -203,6 +207,10 @@ impl Running {
 /// From here on the test's own conditions are watched.
 fn begin_body(inner: &Arc<Inner>, spec: &TestSpec) {
     inner.recorder.record(Event::BodyStarted);
+    let radius = inner.taken.radius();
+    if radius.is_set() {
+        inner.recorder.record(Event::BlastRadius { radius });
+    }
     for condition in spec.abort_if {
         aborting::watch(inner, condition.clone());
     }
@@ -350,6 +358,8 @@ fn ended_with(inner: &Inner, error: TestError) -> BodyEnd {
         // Judged already, with more detail than the error has; unless it is the error of
         // another context.
         Kind::Deviated | Kind::NoData if has_missed(inner) => BodyEnd::Returned,
+        // Its pre-flight is in the journal, and judged with that.
+        Kind::NotSteady if was_not_steady(inner) => BodyEnd::Returned,
         Kind::Deviated | Kind::NoData => BodyEnd::Failed(message),
         Kind::Skip { capability } => {
             let forbidden = Demanded::from_environment()
@@ -369,6 +379,12 @@ fn ended_with(inner: &Inner, error: TestError) -> BodyEnd {
 fn has_missed(inner: &Inner) -> bool {
     inner.recorder.any(
         |event| matches!(event, Event::Judged { met, .. } if *met != crate::model::event::Met::Yes),
+    )
+}
+
+fn was_not_steady(inner: &Inner) -> bool {
+    inner.recorder.any(
+        |event| matches!(event, Event::Preflight { items, .. } if items.iter().any(PreflightItem::is_not_steady)),
     )
 }
 

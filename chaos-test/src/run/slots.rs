@@ -74,6 +74,20 @@ impl Slots {
         (samples, unsent.count())
     }
 
+    /// The latest that are settled, so many; nothing where there are fewer, or one of them was
+    /// not sent.
+    pub(super) fn latest(&self, count: usize) -> Option<Vec<&Sample>> {
+        let settled = self.0.iter().rev().filter(|slot| slot.is_settled());
+        let latest: Vec<&Sample> = settled
+            .take(count)
+            .map_while(|slot| match slot {
+                Slot::Answered(sample) => Some(sample),
+                _ => None,
+            })
+            .collect();
+        (latest.len() == count).then_some(latest)
+    }
+
     /// All that are answered.
     pub(super) fn all(&self) -> Vec<Sample> {
         answered(&self.0).cloned().collect()

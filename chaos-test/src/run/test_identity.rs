@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Kind};
+use crate::model::blast_radius::BlastRadius;
 use crate::model::event::{Event, JOURNAL_VERSION, Started};
 use crate::model::outcome::Control;
-use crate::model::spec::{Claim, MustFailWhen, TestSpec};
+use crate::model::spec::{Claim, MustFailWhen, Requirement, TestSpec};
 use crate::model::test_report::{TestEnd, TestReport};
 use crate::model::trace::TraceId;
 use crate::system::place;
@@ -30,6 +31,9 @@ pub(crate) struct TestIdentity {
     pub(super) tags: Vec<String>,
     pub(super) seed: u64,
     pub(super) names_breakables: bool,
+    pub(super) blast_radius: BlastRadius,
+    /// What the machine must have.
+    pub(super) requires: &'static [Requirement],
     /// The gap because of which it is expected to deviate.
     known_gap: Option<String>,
     /// What its body has to judge.
@@ -66,6 +70,8 @@ impl TestIdentity {
         identity.known_gap = spec.known_gap.map(str::to_owned);
         identity.tags = spec.tags.iter().map(|&tag| tag.to_owned()).collect();
         identity.names_breakables = spec.breaks.is_some();
+        identity.blast_radius = spec.blast_radius;
+        identity.requires = spec.requires;
         identity.keeps_failed = keeps_failed;
         identity.body_limit = spec.body_limit();
         Ok(identity)
@@ -119,6 +125,8 @@ impl TestIdentity {
             tags: Vec::new(),
             seed,
             names_breakables: false,
+            blast_radius: BlastRadius::new(),
+            requires: &[],
             known_gap: None,
             claims: &[],
             control: None,

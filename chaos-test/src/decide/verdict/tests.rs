@@ -270,3 +270,45 @@ fn what_was_kept_on_purpose_is_restored_and_counted() {
         }
     );
 }
+
+fn limit_reached() -> Event {
+    Event::LimitReached {
+        entry: 1,
+        fault: "kill cache".into(),
+        limit_us: 30_000_000,
+    }
+}
+
+#[test]
+fn a_limit_that_was_reached_is_no_verdict_on_what_came_afterwards() {
+    const REACHED: &str = "blast radius: `kill cache` was in force for 30 s, the most that is \
+                           allowed; it was lifted";
+    let deviated = "hypothesis deviated: error rate: 12 %, expected at most 0 %";
+    for (middle, how, expected) in [
+        (vec![limit_reached()], BodyEnd::Returned, REACHED),
+        (
+            vec![limit_reached(), judged(Met::No)],
+            BodyEnd::Failed("boom".into()),
+            REACHED,
+        ),
+        (
+            vec![limit_reached()],
+            BodyEnd::Panicked("boom".into()),
+            REACHED,
+        ),
+        (
+            vec![limit_reached()],
+            BodyEnd::Skipped("late".into()),
+            REACHED,
+        ),
+        (
+            vec![judged(Met::No), limit_reached()],
+            BodyEnd::Returned,
+            deviated,
+        ),
+    ] {
+        let outcome = test(3, middle.clone(), how.clone());
+        assert_eq!(headline(&outcome), expected, "{middle:?} {how:?}");
+        assert_eq!(outcome.skipped(), None);
+    }
+}

@@ -50,6 +50,10 @@ impl Fault for Down {
         Risk::Low
     }
 
+    fn instances(&self) -> Vec<Target> {
+        Vec::new()
+    }
+
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         self.links.prepare(system)
     }

@@ -82,6 +82,10 @@ impl Fault for Latency {
         Risk::Low
     }
 
+    fn instances(&self) -> Vec<Target> {
+        Vec::new()
+    }
+
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         if self.delay.is_zero() && self.jitter.is_zero() {
             return Err(Error::msg("a latency of zero has no effect"));

@@ -75,6 +75,10 @@ impl Fault for Reset {
         Risk::Low
     }
 
+    fn instances(&self) -> Vec<Target> {
+        Vec::new()
+    }
+
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         self.links.prepare(system)
     }

@@ -1,7 +1,7 @@
 //! One fault that was injected: whether it is in force, and what has met it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,7 +11,9 @@ use crate::fault::{Effect, ErasedFault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::run::inner::Inner;
+use crate::run::radius::Place;
 use crate::system::LinkUse;
+use crate::system::lock::lock;
 
 use super::calling::{VERIFY_LIMIT, call, guarded, read_only};
 
@@ -28,6 +30,8 @@ pub(in crate::run) struct Injected {
     pub(super) stuck: AtomicBool,
     pub(super) fault: Arc<dyn ErasedFault>,
     pub(super) targets: Vec<Target>,
+    /// What it takes of the blast radius, as long as something is broken.
+    place: Mutex<Option<Place>>,
     /// What had passed through the links of its targets when it was injected.
     used_before: LinkUse,
     samples: AtomicU64,
@@ -59,6 +63,7 @@ impl Injected {
             stuck: AtomicBool::new(false),
             fault,
             targets,
+            place: Mutex::new(None),
             used_before,
             samples: AtomicU64::new(0),
             early_samples: AtomicU64::new(0),
@@ -77,6 +82,16 @@ impl Injected {
         self.injected_at.get().is_some() && self.lifted.borrow().is_none()
     }
 
+    pub(super) fn take(&self, place: Place) {
+        *lock(&self.place) = Some(place);
+    }
+
+    /// Nothing of it is broken any more.
+    pub(super) fn leave_place(&self) {
+        let place = lock(&self.place).take();
+        drop(place);
+    }
+
     /// The caller has its guard.
     pub(in crate::run) fn hand_out(&self) {
         self.handed_out.send_replace(true);
@@ -84,6 +99,7 @@ impl Injected {
 
     /// Nothing is left of it, and it never was in force.
     pub(in crate::run) fn give_up(&self) {
+        self.leave_place();
         self.lifted.send_replace(Some(Ok(Duration::ZERO)));
     }
 
