@@ -14,6 +14,7 @@ mod containers_death;
 mod contract;
 mod controls;
 mod death;
+mod dry_run;
 mod engine;
 mod engine_restarts;
 mod eventually;

@@ -9,6 +9,7 @@ use crate::model::units::human;
 #[must_use]
 pub fn judge(records: &[Record]) -> Outcome {
     let status = status(records);
+    let status = dry_run(records).unwrap_or(status);
     let (known_gap, control) = match records.first().map(|record| &record.event) {
         Some(Event::Started(started)) => (started.known_gap.clone(), started.control.clone()),
         _ => (None, None),
@@ -118,6 +119,54 @@ fn status(records: &[Record]) -> RunStatus {
             "not judged: its context was dropped without `finish`, which only puts things back"
                 .to_owned(),
         ),
+    }
+}
+
+/// What a dry run comes to: a skip, unless something was wrong before it would have broken
+/// anything, or somebody stopped it. What goes wrong afterwards may do so because nothing broke.
+fn dry_run(records: &[Record]) -> Option<RunStatus> {
+    let events = || records.iter().map(|record| &record.event);
+    let is_dry = events().any(|event| matches!(event, Event::DryRun));
+    let failed = events().any(|event| {
+        matches!(
+            event,
+            Event::HarnessFailed { .. }
+                | Event::Judged {
+                    met: Met::No | Met::NoData,
+                    ..
+                }
+        )
+    });
+    if !is_dry || failed || spoiled(records).is_some() {
+        return None;
+    }
+    let faults: Vec<&str> = events()
+        .filter_map(|event| match event {
+            Event::WouldInject { fault, .. } => Some(fault.as_str()),
+            _ => None,
+        })
+        .collect();
+    let plan = match faults.len() {
+        0 => "nothing would have been injected".to_owned(),
+        1 => format!("would have injected 1 fault: {}", faults[0]),
+        count => format!("would have injected {count} faults: {}", faults.join(", ")),
+    };
+    match body_end(records)? {
+        BodyEnd::Returned | BodyEnd::None | BodyEnd::PanickedAsExpected(_) => {
+            Some(RunStatus::Skipped(format!("dry run: {plan}")))
+        }
+        BodyEnd::Failed(why)
+        | BodyEnd::Errored(why)
+        | BodyEnd::Panicked(why)
+        | BodyEnd::TimedOut(why)
+            if !faults.is_empty() =>
+        {
+            let why = why.lines().next().unwrap_or_default();
+            Some(RunStatus::Skipped(format!(
+                "dry run: {plan}; then the body went wrong: {why}"
+            )))
+        }
+        _ => None,
     }
 }
 

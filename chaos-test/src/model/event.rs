@@ -149,6 +149,24 @@ pub enum Event {
         /// From the call until it was verified to be in effect, in microseconds.
         took_us: u64,
     },
+    /// This is a dry run (`CHAOS_DRY_RUN`): nothing is broken.
+    DryRun,
+    /// A fault that would be in effect now, if this were no dry run.
+    WouldInject {
+        /// Its number.
+        entry: u64,
+        /// The fault, in words.
+        fault: String,
+        /// What it would touch.
+        targets: Vec<Target>,
+        /// Its risk class.
+        risk: Risk,
+        /// How it would be undone, in words.
+        undo: String,
+        /// When it would have ended by itself, in microseconds, if it would.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lasts_us: Option<u64>,
+    },
     /// What was looked at before a fault, while nothing else was in force.
     Preflight {
         /// The fault, in words.
@@ -370,6 +388,8 @@ pub enum Met {
     No,
     /// There was not enough data to tell.
     NoData,
+    /// It was not judged: this is a dry run, and nothing was broken.
+    NotJudged,
 }
 
 /// How a body ended.

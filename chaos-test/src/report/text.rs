@@ -7,12 +7,14 @@
 mod charts;
 mod kept;
 mod plain;
+mod plan;
 mod timeline;
 
 use std::path::PathBuf;
 
 pub use kept::kept_lines;
 pub use plain::plain;
+pub use plan::plan;
 
 use crate::model::event::{BodyEnd, Event, Met, Record, Started};
 use crate::model::journal;

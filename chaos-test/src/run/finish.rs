@@ -19,7 +19,7 @@ use crate::system::service::last_lines;
 use super::injecting::lifting;
 use super::inner::{Inner, Stop};
 use super::monitor::Watcher;
-use super::{aborting, engine, judging, keep, process_run, rollback};
+use super::{aborting, dry, engine, judging, keep, process_run, rollback, summary};
 
 /// How long calls that are still under way may take to end.
 const CALLS_LIMIT: Duration = Duration::from_secs(120);
@@ -160,6 +160,10 @@ fn judge_claims(inner: &Inner, ending: &Ending) {
             .recorder
             .any(|event| matches!(event, Event::Judged { met, .. } if *met != Met::Yes));
     for claim in claims::judge(inner.identity.claims, &inner.recorder.records()) {
+        if inner.identity.dry_run {
+            dry::not_judged(inner, &claim, "");
+            continue;
+        }
         // A body that went wrong may not have come to it, and what went wrong says more.
         if went_wrong && claim.met == Met::NoData {
             continue;
@@ -210,6 +214,13 @@ pub(super) fn as_result(inner: &Inner, outcome: Outcome) -> Result<Outcome, Erro
     if outcome.passed() {
         return Ok(outcome);
     }
+    if let Some(why) = outcome.skipped()
+        && inner.identity.dry_run
+    {
+        // Whoever looks at it sees that it is no pass.
+        summary::skipped(&inner.identity.name, why);
+        return Ok(outcome);
+    }
     let kind = match (&outcome.status, &outcome.verdict) {
         (RunStatus::Aborted(_), _) => Kind::Aborted,
         (_, Verdict::Deviated(_)) => Kind::Deviated,
@@ -228,6 +239,13 @@ pub(super) fn as_result(inner: &Inner, outcome: Outcome) -> Result<Outcome, Erro
 /// must be back.
 async fn settle(inner: &Arc<Inner>) {
     let watchers = lock(&inner.monitors).clone();
+    if inner.is_hypothetical_now() {
+        let has_baseline = |watcher: &&Arc<Watcher>| lock(&watcher.baseline).is_some();
+        let names = watchers.iter().filter(has_baseline);
+        let names = names.map(|watcher| watcher.name.clone()).collect();
+        let expected = format!("back within {}", human(SETTLE_LIMIT));
+        return dry::steady_states_not_judged(inner, names, &expected);
+    }
     let since = inner.recorder.now();
     for watcher in watchers {
         let baseline = lock(&watcher.baseline).clone();
@@ -358,6 +376,9 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
             inner.identity.name,
             path.display()
         ));
+    }
+    if let Some(plan) = text::plan(&inner.identity.name, &records) {
+        crate::system::terminal::say(&format!("chaos-test: {plan}"));
     }
     let details = if outcome.passed() {
         text::timeline(&records)

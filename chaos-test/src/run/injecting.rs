@@ -17,6 +17,7 @@ use crate::model::undo::Undo;
 use crate::system::lock::lock;
 use crate::system::{Ledger, System};
 
+use super::dry;
 use super::guard::Injection;
 use super::inner::Inner;
 use super::preflight;
@@ -60,6 +61,7 @@ async fn try_inject(
     })?;
     within_limits(inner, &targets, what)?;
     let reach = reach(fault, what, &targets, risk)?;
+    let ends_within = reach.ends_within;
     inner.taken.check(&reach)?;
     let entry = inner.recorder.next_entry();
     let undo = call(fault, "prepare", VERIFY_LIMIT, Some(inner), {
@@ -95,6 +97,13 @@ async fn try_inject(
         if *other.handed_out.borrow() && other.lifted.borrow().is_none() {
             return Err(refused_beside(&injected, &other));
         }
+    }
+    if inner.identity.dry_run {
+        dry::would_inject(inner, &injected, risk, length, ends_within);
+        if let Some(length) = length {
+            lift_after(inner, &injected, length, Lifting::Asked);
+        }
+        return Ok(injected);
     }
     if let Err(error) = inner.recorder.plan_entry(entry, what, undo.clone(), true) {
         inner.forget(entry);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
@@ -81,6 +81,8 @@ pub(crate) struct Inner {
     /// Why it was stopped, once it was.
     pub(super) stopped: watch::Sender<Option<Stop>>,
     pub(super) aborts: Aborts,
+    /// When the first fault was not injected, because this is a dry run.
+    pub(super) dry_since: OnceLock<Duration>,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
     /// The last lines of its services, taken before they were ended.
     pub(super) tails: Mutex<Vec<LogTail>>,
@@ -117,6 +119,7 @@ impl Inner {
             ended: watch::Sender::new(false),
             stopped: watch::Sender::new(None),
             aborts: Aborts::default(),
+            dry_since: OnceLock::new(),
             outcome: watch::Sender::new(None),
             tails: Mutex::default(),
             calls: Arc::default(),

@@ -12,6 +12,7 @@ mod consistency;
 mod container;
 mod context;
 mod control;
+mod dry;
 mod engine;
 mod eventually;
 mod exit;
@@ -58,9 +59,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use crate::decide::tolerance::Judgement;
 use crate::decide::verdict;
 use crate::error::{Error, Kind, TestError};
-use crate::model::event::{BodyEnd, Event, PreflightItem};
+use crate::model::event::{BodyEnd, Event, Met, PreflightItem};
 use crate::model::spec::{ShouldPanic, TestSpec};
 use crate::model::target::Breakable;
 use crate::model::units::human;
@@ -378,7 +380,7 @@ fn ended_with(inner: &Inner, error: TestError) -> BodyEnd {
 
 fn has_missed(inner: &Inner) -> bool {
     inner.recorder.any(
-        |event| matches!(event, Event::Judged { met, .. } if *met != crate::model::event::Met::Yes),
+        |event| matches!(event, Event::Judged { met, .. } if matches!(met, Met::No | Met::NoData)),
     )
 }
 
@@ -417,14 +419,14 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
     let panic = match &how {
         BodyEnd::PanickedAsExpected(message) => Some(message.clone()),
         BodyEnd::Returned if spec.should_panic != ShouldPanic::No => {
-            inner.recorder.record(Event::Judged {
+            let judgement = Judgement {
                 what: "the body's end".to_owned(),
                 expected: "a panic (`#[should_panic]`)".to_owned(),
                 actual: "it returned".to_owned(),
-                met: crate::model::event::Met::No,
-                at: format!("{}:{}", spec.file, spec.line),
+                met: Met::No,
                 measured: Vec::new(),
-            });
+            };
+            judging::record(inner, &judgement, &format!("{}:{}", spec.file, spec.line));
             None
         }
         _ => None,

@@ -108,6 +108,13 @@ impl Monitor {
         engine::run_on(engine::own(), async move {
             let _call = monitor.inner.enter().await?;
             let under = monitor.inner.faults_in_force();
+            let to = monitor
+                .inner
+                .window_ends(window.to, monitor.watcher.interval);
+            let window = Window {
+                from: window.from.min(to),
+                to,
+            };
             let (samples, unsent) = monitor.watcher.answered(window, &monitor.inner).await?;
             Ok(Samples {
                 monitor: monitor.watcher.name.clone(),

@@ -13,6 +13,7 @@ use crate::model::trace::TraceId;
 use crate::system::place;
 
 use super::control;
+use super::dry;
 use super::keep;
 use super::process_run::{self, ProcessRun};
 use super::reports::fragment_name;
@@ -32,6 +33,8 @@ pub(crate) struct TestIdentity {
     pub(super) seed: u64,
     pub(super) names_breakables: bool,
     pub(super) blast_radius: BlastRadius,
+    /// Whether nothing is to be broken.
+    pub(super) dry_run: bool,
     /// What the machine must have.
     pub(super) requires: &'static [Requirement],
     /// The gap because of which it is expected to deviate.
@@ -56,6 +59,7 @@ impl TestIdentity {
     pub(super) fn of_spec(spec: &'static TestSpec) -> Result<Self, Error> {
         let seed = chosen_seed(spec.seed)?;
         let keeps_failed = keep::is_wanted()?;
+        let dry_run = dry::is_wanted()?;
         let run = process_run::current(spec.target_tmpdir)?;
         let control = control::role(spec).map(MustFailWhen::control);
         let name = match &control {
@@ -73,6 +77,7 @@ impl TestIdentity {
         identity.blast_radius = spec.blast_radius;
         identity.requires = spec.requires;
         identity.keeps_failed = keeps_failed;
+        identity.dry_run = dry_run;
         identity.body_limit = spec.body_limit();
         Ok(identity)
     }
@@ -81,6 +86,7 @@ impl TestIdentity {
     pub(super) fn plain(name: &str) -> Result<Self, Error> {
         let seed = chosen_seed(None)?;
         let keeps_failed = keep::is_wanted()?;
+        let dry_run = dry::is_wanted()?;
         let run = process_run::current(None)?;
         let program = std::env::current_exe()
             .ok()
@@ -102,6 +108,7 @@ impl TestIdentity {
         let mut identity = Self::new(run, binary, name.to_owned(), seed, false);
         identity.package = package;
         identity.keeps_failed = keeps_failed;
+        identity.dry_run = dry_run;
         Ok(identity)
     }
 
@@ -126,6 +133,7 @@ impl TestIdentity {
             seed,
             names_breakables: false,
             blast_radius: BlastRadius::new(),
+            dry_run: false,
             requires: &[],
             known_gap: None,
             claims: &[],

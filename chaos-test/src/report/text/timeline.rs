@@ -164,6 +164,13 @@ fn text(event: &Event) -> Option<String> {
         }
         Event::ServiceDied { service, how } => format!("! {service} died: {how}"),
         Event::Injected { fault, took_us, .. } => format!("{fault} injected ({})", micros(took_us)),
+        Event::DryRun => "a dry run: nothing is broken".to_owned(),
+        Event::WouldInject { .. } => {
+            format!(
+                "would inject {}",
+                super::plan::in_words(event).unwrap_or_default()
+            )
+        }
         Event::Preflight { fault, items } => preflight(fault, items),
         Event::BlastRadius { radius } => format!("blast radius: {radius}"),
         Event::LimitReached {
@@ -203,6 +210,7 @@ fn text(event: &Event) -> Option<String> {
             Met::Yes => format!("held: {what}: {actual}"),
             Met::No => format!("! missed: {what}: {actual}"),
             Met::NoData => format!("! no data: {what}"),
+            Met::NotJudged => format!("not judged, because this is a dry run: {what}"),
         },
         Event::Recovered {
             monitor,

@@ -23,13 +23,15 @@ pub(in crate::run) struct Injected {
     pub(in crate::run) what: String,
     pub(in crate::run) undo: Undo,
     /// Set once it was verified to be in effect.
-    pub(super) injected_at: OnceLock<Duration>,
+    pub(in crate::run) injected_at: OnceLock<Duration>,
     /// Whether all that it does was over when it was verified: a restart.
     pub(super) spent: AtomicBool,
+    /// Whether it was not injected at all: this is a dry run.
+    pub(in crate::run) dry: AtomicBool,
     /// Whether its `apply` took too long and still runs.
     pub(super) stuck: AtomicBool,
     pub(super) fault: Arc<dyn ErasedFault>,
-    pub(super) targets: Vec<Target>,
+    pub(in crate::run) targets: Vec<Target>,
     /// What it takes of the blast radius, as long as something is broken.
     place: Mutex<Option<Place>>,
     /// What had passed through the links of its targets when it was injected.
@@ -60,6 +62,7 @@ impl Injected {
             undo,
             injected_at: OnceLock::new(),
             spent: AtomicBool::new(false),
+            dry: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             fault,
             targets,
@@ -87,7 +90,7 @@ impl Injected {
     }
 
     /// Nothing of it is broken any more.
-    pub(super) fn leave_place(&self) {
+    pub(in crate::run) fn leave_place(&self) {
         let place = lock(&self.place).take();
         drop(place);
     }

@@ -59,6 +59,12 @@ pub(in crate::run) async fn lift(
     if already.is_some() {
         return as_lifted(already);
     }
+    if injected.dry.load(Ordering::SeqCst) {
+        injected.leave_place();
+        let lifted = Ok(inner.recorder.now());
+        injected.lifted.send_replace(Some(lifted.clone()));
+        return as_lifted(Some(lifted));
+    }
     if let Lifting::OutOfTime(limit) = why {
         inner.recorder.record(Event::LimitReached {
             entry: injected.entry,
