@@ -77,6 +77,7 @@
 //! | `CHAOS_SEED` | the seed of everything drawn by chance, as in the report: `42` or `0x5eed` |
 //! | `CHAOS_DIR` | where reports go; else `chaos` in cargo's target folder |
 //! | `CHAOS_STATE_DIR` | where undo journals and the locks of leases are; else `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>` |
+//! | `CHAOS_DRY_RUN` | `1`: nothing is broken, and what would be is shown; each test is skipped |
 //! | `CHAOS_RUN_ID` | joins the processes of one run, where neither cargo nor nextest starts them |
 //!
 //! # Features

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use chaos_test::prelude::*;
 use chaos_test::{BlastRadius, Risk, Verdict, link, process};
 use chaos_test_fixtures::rerun::{Ended, Rerun};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::bad_input::{nothing_left, outcome};
 use crate::victims::{come_in, inventory, inventory_program, watch};
@@ -152,6 +153,65 @@ async fn limits_only_become_stricter(
         "{error}"
     );
     assert!(answers(spare));
+    Ok(())
+}
+
+/// Only a part of the connections may be hit.
+#[chaos_test(blast_radius(connections <= 50%))]
+async fn what_hits_all_connections_is_refused(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    for refused in [
+        chaos.inject(link::down(inventory)).await,
+        chaos.inject(process::kill(inventory)).await,
+    ] {
+        let error = refused.unwrap_err();
+        assert!(
+            error.to_string().contains(
+                "up to 100 % of the connections to service `inventory` would be hit, \
+                 `connections <= 50 %` is allowed"
+            ),
+            "{error}"
+        );
+    }
+    let cut = |share: u32| link::down(inventory).share(percent(share));
+    let error = chaos.inject(cut(51)).await.unwrap_err();
+    assert!(error.is_refused(), "{error}");
+    for wrong in [0, 101] {
+        let error = chaos.inject(cut(wrong)).await.unwrap_err();
+        assert!(!error.is_refused() || wrong == 101, "{error}");
+    }
+    let half = chaos.inject(cut(50)).await?;
+    let error = chaos.inject(cut(1)).await.unwrap_err();
+    assert!(
+        error.to_string().contains(
+            "up to 51 % of the connections to service `inventory` would be hit by `cut inventory \
+             on 50 % of the connections`, which is in force"
+        ),
+        "{error}"
+    );
+    // Each asks on a connection of its own, and is either cut or served.
+    let mut served = 0;
+    for _ in 0..60 {
+        let mut answer = Vec::new();
+        let asked = async {
+            let socket = inventory.first_address().socket();
+            let mut client = tokio::net::TcpStream::connect(socket).await?;
+            client.write_all(b"GET /health HTTP/1.0\r\n\r\n").await?;
+            client.read_to_end(&mut answer).await
+        };
+        let asked = asked.await;
+        assert_eq!(
+            asked.is_ok(),
+            answer.starts_with(b"HTTP/1.0 200"),
+            "{asked:?}"
+        );
+        served += u32::from(asked.is_ok());
+    }
+    assert!((10..=50).contains(&served), "{served} of 60");
+    half.lift().await?;
+    assert!(answers(inventory));
     Ok(())
 }
 

@@ -135,7 +135,9 @@ fn write_files(folder: &Path, number: usize) -> Result<()> {
     for _ in 0..7 {
         lines.write_all(&[b'x'; 110])?;
     }
-    fs::write(named("copy"), [b'x'; 1250])?;
+    // What its pre-flight found.
+    lines.write_all(&[b'x'; 500])?;
+    fs::write(named("copy"), [b'x'; 1750])?;
     fs::remove_file(&journal)?;
     fs::write(&fresh, [b'x'; 750])?;
     fs::rename(&fresh, named("end"))?;

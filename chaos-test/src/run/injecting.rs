@@ -141,13 +141,14 @@ async fn try_inject(
         took_us: micros(injected_at.saturating_sub(asked)),
     });
     let spent = injected.spent.load(Ordering::Relaxed);
-    if let Some(length) = length {
-        lift_after(inner, &injected, length, Lifting::Asked);
-    } else if let Some(longest) = inner.taken.longest()
-        && !spent
-    {
-        // It promises no end, so the engine sees to one.
-        lift_after(inner, &injected, longest, Lifting::OutOfTime(longest));
+    let longest = inner.taken.longest().filter(|_| !spent);
+    match (length, longest) {
+        // It promises no end in time, so the engine sees to one.
+        (length, Some(longest)) if length.is_none_or(|length| length > longest) => {
+            lift_after(inner, &injected, longest, Lifting::OutOfTime(longest));
+        }
+        (Some(length), _) => lift_after(inner, &injected, length, Lifting::Asked),
+        (None, _) => {}
     }
     Ok(injected)
 }

@@ -116,6 +116,24 @@ mod tests {
         })
     }
 
+    #[test]
+    fn the_latest_are_those_that_are_settled_last() {
+        let mut slots = four();
+        assert_eq!(slots.latest(1), None);
+        for number in 0..3 {
+            slots.set(number, answer(number as u64 * 10));
+        }
+        let at = |slots: &Slots, count| {
+            let latest = slots.latest(count)?;
+            Some(latest.iter().map(|one| one.at).collect::<Vec<_>>())
+        };
+        // The fourth still waits for its answer.
+        assert_eq!(at(&slots, 2), Some(vec![ms(20), ms(10)]));
+        assert_eq!(at(&slots, 4), None);
+        slots.set(3, Slot::Unsent);
+        assert_eq!(at(&slots, 1), None);
+    }
+
     fn four() -> Slots {
         let mut slots = Slots::default();
         (0..4).for_each(|_| slots.due());
