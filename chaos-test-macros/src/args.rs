@@ -14,6 +14,7 @@ use syn::{Ident, LitInt, LitStr, Path, Token};
 use crate::claim::Claim;
 use crate::condition::Condition;
 use crate::mistakes::{Mistakes, suggestion};
+use crate::radius::Limit;
 
 /// The arguments of `#[chaos_test]` that have the right shape.
 #[derive(Default)]
@@ -21,6 +22,7 @@ pub(crate) struct TestArguments {
     pub(crate) hypothesis: Option<LitStr>,
     pub(crate) breaks: Option<Vec<Ident>>,
     pub(crate) environments: Vec<LitStr>,
+    pub(crate) blast_radius: Vec<Limit>,
     pub(crate) expects: Vec<Claim>,
     pub(crate) abort_if: Vec<Condition>,
     pub(crate) known_gap: Option<LitStr>,
@@ -57,6 +59,7 @@ pub(crate) struct ControlArgument {
 const HYPOTHESIS: &str = r#"hypothesis = "orders keep flowing""#;
 const BREAKS: &str = "breaks(cache, database)";
 const ENVIRONMENT: &str = r#"environment = "staging"` or `environment("development", "staging")"#;
+const BLAST_RADIUS: &str = "blast_radius(services <= 1, duration <= 30s)";
 const EXPECTS: &str = "expects(error_rate <= 1%, recovery <= 5s)";
 const ABORT_IF: &str = "abort_if(checkout.error_rate > 5% for 10s, availability < 95%)";
 const KNOWN_GAP: &str = r#"known_gap = "SHOP-12""#;
@@ -73,6 +76,7 @@ const TEST_NAMES: &[&str] = &[
     "hypothesis",
     "breaks",
     "environment",
+    "blast_radius",
     "expects",
     "abort_if",
     "known_gap",
@@ -96,6 +100,9 @@ impl TestArguments {
                 "hypothesis" => parsed.hypothesis = argument.assigned(HYPOTHESIS, mistakes),
                 "breaks" => parsed.breaks = argument.list(BREAKS, mistakes),
                 "environment" => parsed.environments = argument.one_or_more(ENVIRONMENT, mistakes),
+                "blast_radius" => {
+                    parsed.blast_radius = argument.told(BLAST_RADIUS, mistakes);
+                }
                 "abort_if" => parsed.abort_if = argument.told(ABORT_IF, mistakes),
                 "expects" => parsed.expects = argument.told(EXPECTS, mistakes),
                 "known_gap" => parsed.known_gap = argument.assigned(KNOWN_GAP, mistakes),

@@ -12,6 +12,7 @@ use crate::args::TestArguments;
 use crate::function::Function;
 use crate::mistakes::Mistakes;
 use crate::parameters::{Parameter, Role, blamed, text};
+use crate::radius;
 use crate::validate::{self, Requirement, ShouldPanic, Test};
 
 /// The whole of `#[chaos_test]`: parse, validate, expand.
@@ -233,6 +234,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
         let names = names.iter().map(text);
         quote_spanned!(glue=> &[#(#names),*])
     }));
+    let blast_radius = radius::value(test.blast_radius, private);
     let abort_if = test
         .abort_if
         .iter()
@@ -283,6 +285,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
             hypothesis: #hypothesis,
             breaks: #breaks,
             environments: &[#(#environments),*],
+            blast_radius: #blast_radius,
             tags: &[#(#tags),*],
             requires: &[#(#requires),*],
             leases: &[#(#leases),*],

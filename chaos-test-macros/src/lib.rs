@@ -13,6 +13,7 @@ mod fixture;
 mod function;
 mod mistakes;
 mod parameters;
+mod radius;
 mod validate;
 
 #[cfg(test)]
@@ -63,6 +64,7 @@ use proc_macro::TokenStream;
 /// | `hypothesis = "..."` | What the test claims, in every report. Without it, the doc comment. |
 /// | `breaks(cache, database)` | The only fixtures that the test may break. Each is a parameter of the function. `breaks()` means none; without the argument the test may break whatever its context made. |
 /// | `environment = "staging"`, `environment("development", "staging")` | The environments that it is for. In a run for another one (`CHAOS_ENVIRONMENT`) it is skipped, visibly. Without the argument it runs in any, and what that forbids is refused. |
+/// | `blast_radius(services <= 1, duration <= 30s)` | How much may be broken at once, how badly and for how long; see below. |
 /// | `expects(error_rate <= 1%, recovery <= 5s)` | The measurable half of the hypothesis; see below. |
 /// | `abort_if(checkout.error_rate > 5% for 10s)` | Ends the test at once when a condition comes true; see below. |
 /// | `known_gap = "SHOP-12"` | The hypothesis is known not to hold. A deviation is reported as a known gap and does not fail; once it holds, the test fails, so that the argument goes. Anything else fails as ever. |
@@ -135,6 +137,38 @@ use proc_macro::TokenStream;
 ///   has passed. A `value` and `failed_services` have to stay beyond the limit for so long, or come
 ///   true at once.
 /// - A condition that never has anything to watch fails the test.
+///
+/// # Blast radius
+///
+/// `blast_radius` limits how much may be broken at once. It counts all faults that are in force,
+/// nested and combined ones together; what goes beyond it is refused before anything is touched.
+///
+/// ```no_run
+/// # use chaos_test::prelude::*;
+/// /// Orders keep flowing while one service after the other is slow.
+/// #[chaos_test(blast_radius(
+///     services <= 1,
+///     instances <= 0,
+///     groups <= 1,
+///     connections <= 10%,
+///     duration <= 30s,
+///     risk <= low,
+/// ))]
+/// async fn orders_keep_flowing(chaos: &ChaosContext) -> chaos_test::Result {
+///     // ...
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+///
+/// | limit | counts |
+/// |---|---|
+/// | `services` | services with a fault in force, on themselves or on one of their links; one at least |
+/// | `instances` | processes, containers and targets of faults of your own that are broken themselves: a fault on a link breaks none |
+/// | `groups` | groups (`ChaosContext::group`) of which a service has a fault in force |
+/// | `connections` | the share of a target's connections that may be hit; shares of faults on the same target add up |
+/// | `duration` | how long each fault may be in force. A longer `.lasting(..)` is refused; a fault without it is lifted when this time is over, and the test fails |
+/// | `risk` | the class of each fault: `low`, `medium` or `high` |
 ///
 /// # Negative controls
 ///

@@ -13,6 +13,7 @@ use crate::condition::Condition;
 use crate::function::{Function, is_case_attribute, is_named, is_test_attribute, written};
 use crate::mistakes::{Mistakes, listed, suggestion};
 use crate::parameters::{Parameter, Role, is_context, parameters};
+use crate::radius::{self, Limit};
 
 /// A chaos test without mistakes.
 pub(crate) struct Test<'a> {
@@ -21,6 +22,7 @@ pub(crate) struct Test<'a> {
     pub(crate) hypothesis: String,
     pub(crate) breaks: Option<&'a [Ident]>,
     pub(crate) environments: &'a [LitStr],
+    pub(crate) blast_radius: &'a [Limit],
     pub(crate) expects: &'a [Claim],
     pub(crate) abort_if: &'a [Condition],
     pub(crate) known_gap: Option<&'a LitStr>,
@@ -74,6 +76,11 @@ pub(crate) fn test<'a>(
         broken_fixtures(breaks, &parameters, mistakes);
     }
     environments(&arguments.environments, mistakes);
+    radius::validate(
+        &arguments.blast_radius,
+        arguments.breaks.as_deref(),
+        mistakes,
+    );
     leases(&arguments.leases, mistakes);
     tags(&arguments.tags, mistakes);
     if let Some(gap) = &arguments.known_gap {
@@ -88,6 +95,7 @@ pub(crate) fn test<'a>(
         },
         breaks: arguments.breaks.as_deref(),
         environments: &arguments.environments,
+        blast_radius: &arguments.blast_radius,
         expects: &arguments.expects,
         abort_if: &arguments.abort_if,
         known_gap: arguments.known_gap.as_ref(),

@@ -80,6 +80,7 @@
 //! | `CHAOS_SEED` | the seed of everything drawn by chance, as in the report: `42` or `0x5eed` |
 //! | `CHAOS_DIR` | where reports go; else `chaos` in cargo's target folder |
 //! | `CHAOS_STATE_DIR` | where undo journals and the locks of leases are; else `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>` |
+//! | `CHAOS_DRY_RUN` | `1`: nothing is broken, and what would be is shown; each test is skipped |
 //! | `CHAOS_RUN_ID` | joins the processes of one run, where neither cargo nor nextest starts them |
 //!
 //! # Features
@@ -133,10 +134,13 @@ pub use error::{Error, Result, TestError, TestOutcome};
 #[cfg(feature = "containers")]
 pub use fault::container;
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
+pub use model::blast_radius::BlastRadius;
 pub use model::condition::AbortCondition;
 #[cfg(feature = "environments")]
 pub use model::environment::{Environment, Thresholds, Zone};
-pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
+pub use model::event::{
+    BodyEnd, Event, JOURNAL_VERSION, Kept, Met, PreflightItem, Record, Risk, Started,
+};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
 pub use model::measure::Measure;
@@ -154,7 +158,7 @@ pub use probe::{
 };
 pub use run::{
     Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
-    Fixture, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
+    Fixture, Group, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
     RecordExpectations, Recovers, Recovery, Reserved, Samples, Served, Service, ServiceLog, Slot,
 };
 #[cfg(feature = "containers")]
@@ -275,7 +279,9 @@ pub mod __cli {
 pub mod __private {
     pub use inventory;
 
+    pub use crate::model::blast_radius::BlastRadius;
     pub use crate::model::condition::{AbortCondition, Beyond, Measured};
+    pub use crate::model::event::Risk;
     pub use crate::model::spec::{Claim, MustFailWhen, Requirement, ShouldPanic, TestSpec};
     pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
     pub use crate::system::registry::Registration;

@@ -5,6 +5,7 @@
 
 mod aborting;
 mod bad_input;
+mod blast_radius;
 mod claims;
 mod consistency;
 mod containers;
@@ -13,6 +14,7 @@ mod containers_death;
 mod contract;
 mod controls;
 mod death;
+mod dry_run;
 mod engine;
 mod engine_restarts;
 mod environments;
@@ -32,6 +34,7 @@ mod measuring;
 mod ordinary;
 mod overwrite;
 mod plain;
+mod preflight;
 mod programs;
 mod reserved;
 mod stopping;

@@ -33,6 +33,7 @@ fn expansion_of_the_smallest_test() {
 fn expansion_of_a_test_with_everything() {
     let arguments = r#"timeout = "1min 500ms", breaks(cache), environment("staging", "qa"), seed = 0x5eed, tags("a", "b"),
         abort_if(shop.error_rate > 5% for 10s, lost > 0), expects(shop.p95 <= 250ms, lost <= 1%),
+        blast_radius(services <= 1, connections <= 10%, duration <= 30s, risk <= medium),
         leases("orders-db", "broker"), exclusive, requires(docker, netadmin, root, program("redis-server"), env("NAME")), crate = "other""#;
     let item = r#"
         /// Checkout answers,

@@ -50,6 +50,7 @@ fn arguments_that_are_right() {
         "breaks()",
         "breaks(cache,)",
         "expects(error_rate <= 0%, shop.p99.9 <= 250ms, recovery <= 5s, orders.lost <= 1%,)",
+        "blast_radius(services <= 1, instances <= 2, groups <= 1, connections <= 10%, duration <= 30s, risk <= medium,)",
         "abort_if(shop.error_rate > 50% for 2s, availability < 95%, lost > 0,)",
         r#"known_gap = "SHOP-12""#,
         r#"must_fail_when(env("RETRY" = "off"), env("FALLBACK" = "") => "error rate")"#,
@@ -72,7 +73,7 @@ fn argument_lists() {
         "frobnicate",
         TEST,
         &[
-            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `environment`, `expects`, `abort_if`, `known_gap`, `must_fail_when`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
+            "unknown argument `frobnicate`: use `hypothesis`, `breaks`, `environment`, `blast_radius`, `expects`, `abort_if`, `known_gap`, `must_fail_when`, `timeout`, `requires`, `leases`, `exclusive`, `tags`, `seed` or `crate`",
         ],
     );
     check("seed = 1, seed = 2", TEST, &["`seed` is given twice"]);

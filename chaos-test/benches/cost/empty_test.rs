@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use chaos_test::__private::{Running, ShouldPanic, TestSpec, run_async_test};
 use chaos_test::{
-    ChaosContext, Effect, Error, Fault, ReadOnlySystem, System, Target, TestError, Undo, ms,
+    BlastRadius, ChaosContext, Effect, Error, Fault, ReadOnlySystem, System, Target, TestError,
+    Undo, ms,
 };
 
 use crate::measure::Times;
@@ -36,6 +37,7 @@ static SPEC: TestSpec = TestSpec {
     hypothesis: "",
     breaks: None,
     environments: &[],
+    blast_radius: BlastRadius::new(),
     tags: &[],
     requires: &[],
     leases: &[],
@@ -134,7 +136,9 @@ fn write_files(folder: &Path, number: usize) -> Result<()> {
     for _ in 0..7 {
         lines.write_all(&[b'x'; 110])?;
     }
-    fs::write(named("copy"), [b'x'; 1250])?;
+    // What its pre-flight found.
+    lines.write_all(&[b'x'; 500])?;
+    fs::write(named("copy"), [b'x'; 1750])?;
     fs::remove_file(&journal)?;
     fs::write(&fresh, [b'x'; 750])?;
     fs::rename(&fresh, named("end"))?;

@@ -1,23 +1,40 @@
-//! The blast radius: whether a fault may touch what it is about to touch.
+//! What may be broken at all: whether a fault may touch what it is about to touch. How much of
+//! that at once is decided in `radius`.
 
 use crate::model::target::Target;
 
 /// What may be broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BlastRadius {
+pub enum Allowed {
     /// Anything that the context itself made, and nothing else.
     Isolated,
     /// Only what was named: names as the test wrote them, with what each stands for.
     Named(Vec<(String, Vec<Target>)>),
 }
 
-impl BlastRadius {
+impl Allowed {
     /// Adds something that may be broken. The first name turns an isolated radius into one
     /// that only names count for.
     pub fn name(&mut self, name: &str, targets: Vec<Target>) {
         match self {
             Self::Isolated => *self = Self::Named(vec![(name.to_owned(), targets)]),
             Self::Named(names) => names.push((name.to_owned(), targets)),
+        }
+    }
+
+    /// The same in words.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Isolated => "only what the test made".to_owned(),
+            Self::Named(names) => {
+                let names: Vec<String> =
+                    names.iter().map(|(name, _)| format!("`{name}`")).collect();
+                format!(
+                    "only {}",
+                    list_or(&names, "what is named, which is nothing")
+                )
+            }
         }
     }
 
@@ -96,12 +113,12 @@ mod tests {
     #[test]
     fn each_radius_allows_what_it_names_and_says_so_otherwise() {
         let made = [service("cache"), service("shop")];
-        let mut named = BlastRadius::Isolated;
+        let mut named = Allowed::Isolated;
         named.name("cache", vec![service("cache")]);
         let cases = [
-            (BlastRadius::Isolated, service("shop"), Ok(())),
+            (Allowed::Isolated, service("shop"), Ok(())),
             (
-                BlastRadius::Isolated,
+                Allowed::Isolated,
                 service("other"),
                 Err(
                     "service `other` is outside the blast radius: only what this context made \
@@ -115,7 +132,7 @@ mod tests {
                 Err("service `shop` is outside the blast radius: `breaks(..)` allows `cache`"),
             ),
             (
-                BlastRadius::Named(vec![]),
+                Allowed::Named(vec![]),
                 service("shop"),
                 Err(
                     "service `shop` is outside the blast radius: `breaks(..)` allows nothing to \
@@ -131,6 +148,6 @@ mod tests {
 
     #[test]
     fn a_fault_without_targets_is_refused() {
-        assert!(BlastRadius::Isolated.check(&[], &[]).is_err());
+        assert!(Allowed::Isolated.check(&[], &[]).is_err());
     }
 }

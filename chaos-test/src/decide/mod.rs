@@ -15,6 +15,7 @@ mod interval;
 pub mod limits;
 pub mod measures;
 mod metric;
+pub mod radius;
 pub mod recovery;
 #[cfg(test)]
 mod simulated;

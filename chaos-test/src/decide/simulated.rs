@@ -260,7 +260,7 @@ fn answers(
             match tolerance.decide(&baseline, &window) {
                 Met::Yes => answers.met += one,
                 Met::No => answers.missed += one,
-                Met::NoData => {}
+                Met::NoData | Met::NotJudged => {}
             }
         }
     }

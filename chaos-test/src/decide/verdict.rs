@@ -9,11 +9,17 @@ use crate::model::units::human;
 #[must_use]
 pub fn judge(records: &[Record]) -> Outcome {
     let status = status(records);
+    let status = dry_run(records).unwrap_or(status);
     let (known_gap, control) = match records.first().map(|record| &record.event) {
         Some(Event::Started(started)) => (started.known_gap.clone(), started.control.clone()),
         _ => (None, None),
     };
     let mut verdict = verdict(records, &status);
+    let status = match status {
+        // Whatever the body makes of it, it is no skip.
+        RunStatus::Skipped(_) if spoiled(records).is_some() => RunStatus::Completed,
+        status => status,
+    };
     // Who expects a deviation expects it of chaos.
     if let (true, Verdict::Deviated(why)) = (known_gap.is_some() || control.is_some(), &verdict)
         && !injected(records)
@@ -116,7 +122,88 @@ fn status(records: &[Record]) -> RunStatus {
     }
 }
 
+/// What a dry run comes to: a skip, unless something was wrong before it would have broken
+/// anything, or somebody stopped it. What goes wrong afterwards may do so because nothing broke.
+fn dry_run(records: &[Record]) -> Option<RunStatus> {
+    let events = || records.iter().map(|record| &record.event);
+    let is_dry = events().any(|event| matches!(event, Event::DryRun));
+    let failed = events().any(|event| {
+        matches!(
+            event,
+            Event::HarnessFailed { .. }
+                | Event::Judged {
+                    met: Met::No | Met::NoData,
+                    ..
+                }
+        )
+    });
+    if !is_dry || failed || spoiled(records).is_some() {
+        return None;
+    }
+    let faults: Vec<&str> = events()
+        .filter_map(|event| match event {
+            Event::WouldInject { fault, .. } => Some(fault.as_str()),
+            _ => None,
+        })
+        .collect();
+    let plan = match faults.len() {
+        0 => "nothing would have been injected".to_owned(),
+        1 => format!("would have injected 1 fault: {}", faults[0]),
+        count => format!("would have injected {count} faults: {}", faults.join(", ")),
+    };
+    match body_end(records)? {
+        BodyEnd::Returned | BodyEnd::None | BodyEnd::PanickedAsExpected(_) => {
+            Some(RunStatus::Skipped(format!("dry run: {plan}")))
+        }
+        BodyEnd::Failed(why)
+        | BodyEnd::Errored(why)
+        | BodyEnd::Panicked(why)
+        | BodyEnd::TimedOut(why)
+            if !faults.is_empty() =>
+        {
+            let why = why.lines().next().unwrap_or_default();
+            Some(RunStatus::Skipped(format!(
+                "dry run: {plan}; then the body went wrong: {why}"
+            )))
+        }
+        _ => None,
+    }
+}
+
+/// Why the experiment did not go as it was meant to go, if so, and how many records there were
+/// before.
+#[must_use]
+pub fn spoiled(records: &[Record]) -> Option<(usize, String)> {
+    records.iter().enumerate().find_map(|(index, record)| {
+        let why = match &record.event {
+            Event::LimitReached {
+                fault, limit_us, ..
+            } => format!(
+                "blast radius: `{fault}` was in force for {}, the most that is allowed; it was \
+                 lifted\n  help: have it end sooner, with `lift` or `.lasting(..)`, or allow more \
+                 in `blast_radius(duration <= ..)`",
+                human(std::time::Duration::from_micros(*limit_us))
+            ),
+            Event::Preflight { fault, items } => {
+                let item = items.iter().find(|item| item.is_not_steady())?;
+                format!(
+                    "not tested: the steady state does not hold before `{fault}`: {}",
+                    item.detail
+                )
+            }
+            _ => return None,
+        };
+        Some((index, why))
+    })
+}
+
 fn verdict(records: &[Record], status: &RunStatus) -> Verdict {
+    // What was seen before stands; what came afterwards was seen of something else.
+    if let Some((before, why)) = spoiled(records)
+        && judged(&records[..before], Met::No).next().is_none()
+    {
+        return Verdict::Unknown(why);
+    }
     // What was seen stands, however the body ended afterwards.
     let missed: Vec<String> = judged(records, Met::No).collect();
     if !missed.is_empty() {

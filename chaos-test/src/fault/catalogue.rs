@@ -128,7 +128,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry {
         name: "link::latency",
         does: "delays what passes through, on open connections too",
-        parameters: "delay, `.jitter(Duration)`, `.direction(Direction)`",
+        parameters: "delay, `.jitter(Duration)`, `.direction(Direction)`, `.share(Percent)`",
         lifting: "delivers at once what is under way",
         risk: Risk::Low,
         example: |service| Arc::new(link::latency(links(service), ms(50))),
@@ -136,7 +136,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry {
         name: "link::down",
         does: "resets every open connection, and each new one as soon as it is accepted",
-        parameters: "",
+        parameters: "`.share(Percent)`",
         lifting: "new connections pass",
         risk: Risk::Low,
         example: |service| Arc::new(link::down(links(service))),
@@ -144,7 +144,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry {
         name: "link::reset",
         does: "resets open connections at once, and new ones when they carry data (TCP RST)",
-        parameters: "`.after(Duration)`, `.direction(Direction)`",
+        parameters: "`.after(Duration)`, `.direction(Direction)`, `.share(Percent)`",
         lifting: "new connections pass",
         risk: Risk::Low,
         example: |service| Arc::new(link::reset(links(service))),

@@ -92,6 +92,21 @@ pub trait Fault: Debug + Send + Sync + 'static {
         Risk::Medium
     }
 
+    /// What of its targets it breaks itself, for `blast_radius(instances <= 1)`: processes,
+    /// containers, whatever else it names. By default all of them that are no links: a fault on
+    /// links leaves the service behind them whole. Pure, as `targets` is.
+    fn instances(&self) -> Vec<Target> {
+        let is_link = |target: &Target| matches!(target, Target::Link { .. });
+        let targets = self.targets().into_iter();
+        targets.filter(|target| !is_link(target)).collect()
+    }
+
+    /// The share of the connections to its targets that it may hit, from 0 to 1, for
+    /// `blast_radius(connections <= 10%)`; all of them by default. Pure, as `targets` is.
+    fn share(&self) -> f64 {
+        1.0
+    }
+
     /// Looks, changes nothing, and returns how things are put back.
     ///
     /// # Errors
@@ -134,6 +149,13 @@ pub trait Fault: Debug + Send + Sync + 'static {
         None
     }
 
+    /// When it has ended by itself at the latest, if it does: what
+    /// `blast_radius(duration <= 30s)` is held against. The [`duration`](Self::duration) by
+    /// default; another one for a fault that is over once it is applied.
+    fn ends_within(&self) -> Option<Duration> {
+        self.duration()
+    }
+
     /// Whether it is one of the library's own, which never block the thread they run on: the
     /// engine then runs them itself, without handing them to another thread.
     #[doc(hidden)]
@@ -174,6 +196,14 @@ impl<F: Fault> Fault for Lasting<F> {
         self.fault.risk()
     }
 
+    fn instances(&self) -> Vec<Target> {
+        self.fault.instances()
+    }
+
+    fn share(&self) -> f64 {
+        self.fault.share()
+    }
+
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         self.fault.prepare(system).await
     }
@@ -198,6 +228,14 @@ impl<F: Fault> Fault for Lasting<F> {
         Some(self.length)
     }
 
+    fn ends_within(&self) -> Option<Duration> {
+        match self.fault.duration() {
+            Some(_) => Some(self.length),
+            // One that is over once it is applied is not over sooner for this.
+            None => self.fault.ends_within().or(Some(self.length)),
+        }
+    }
+
     fn is_ours(&self) -> bool {
         self.fault.is_ours()
     }
@@ -210,12 +248,15 @@ pub(crate) trait ErasedFault: Debug + Send + Sync {
     fn describe(&self) -> String;
     fn targets(&self) -> Vec<Target>;
     fn risk(&self) -> Risk;
+    fn instances(&self) -> Vec<Target>;
+    fn share(&self) -> f64;
     fn prepare<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Undo>;
     fn apply<'a>(&'a self, system: &'a System) -> Answer<'a, ()>;
     fn apply_limit(&self) -> Duration;
     fn verify<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Effect>;
     fn hits(&self, system: &ReadOnlySystem) -> Option<u64>;
     fn duration(&self) -> Option<Duration>;
+    fn ends_within(&self) -> Option<Duration>;
     fn is_ours(&self) -> bool;
 }
 
@@ -230,6 +271,14 @@ impl<F: Fault> ErasedFault for F {
 
     fn risk(&self) -> Risk {
         Fault::risk(self)
+    }
+
+    fn instances(&self) -> Vec<Target> {
+        Fault::instances(self)
+    }
+
+    fn share(&self) -> f64 {
+        Fault::share(self)
     }
 
     fn prepare<'a>(&'a self, system: &'a ReadOnlySystem) -> Answer<'a, Undo> {
@@ -254,6 +303,10 @@ impl<F: Fault> ErasedFault for F {
 
     fn duration(&self) -> Option<Duration> {
         Fault::duration(self)
+    }
+
+    fn ends_within(&self) -> Option<Duration> {
+        Fault::ends_within(self)
     }
 
     fn is_ours(&self) -> bool {

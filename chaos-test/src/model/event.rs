@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::blast_radius::BlastRadius;
 use super::identity::ProcessIdentity;
 use super::measure::Measure;
 use super::outcome::{Control, Outcome};
@@ -147,6 +148,46 @@ pub enum Event {
         risk: Risk,
         /// From the call until it was verified to be in effect, in microseconds.
         took_us: u64,
+    },
+    /// This is a dry run (`CHAOS_DRY_RUN`): nothing is broken.
+    DryRun,
+    /// A fault that would be in effect now, if this were no dry run.
+    WouldInject {
+        /// Its number.
+        entry: u64,
+        /// The fault, in words.
+        fault: String,
+        /// What it would touch.
+        targets: Vec<Target>,
+        /// Its risk class.
+        risk: Risk,
+        /// How it would be undone, in words.
+        undo: String,
+        /// When it would have ended by itself, in microseconds, if it would.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lasts_us: Option<u64>,
+    },
+    /// What was looked at before a fault, while nothing else was in force.
+    Preflight {
+        /// The fault, in words.
+        fault: String,
+        /// Each thing that was looked at.
+        items: Vec<PreflightItem>,
+    },
+    /// How much may be broken at once from now on.
+    BlastRadius {
+        /// The strictest of all limits that were given so far.
+        radius: BlastRadius,
+    },
+    /// A fault was in force for as long as the blast radius allows, and is lifted for that: what
+    /// the test saw from then on is not what it takes it for.
+    LimitReached {
+        /// The entry's number in the rollback.
+        entry: u64,
+        /// The fault, in words.
+        fault: String,
+        /// What is allowed, in microseconds.
+        limit_us: u64,
     },
     /// A fault could not be injected; what it may have changed was put back.
     InjectFailed {
@@ -293,6 +334,27 @@ pub enum Event {
     },
 }
 
+/// What the pre-flight calls the steady state.
+pub(crate) const STEADY_STATE: &str = "steady state";
+
+/// One thing that is looked at before a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PreflightItem {
+    /// What it is called: `steady state`, `undo`, `capabilities`, `limits` or `other experiments`.
+    pub check: String,
+    /// Whether it is as it must be.
+    pub ok: bool,
+    /// What was found, in words.
+    pub detail: String,
+}
+
+impl PreflightItem {
+    pub(crate) fn is_not_steady(&self) -> bool {
+        !self.ok && self.check == STEADY_STATE
+    }
+}
+
 /// Something that stays after its test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -352,6 +414,8 @@ pub enum Met {
     No,
     /// There was not enough data to tell.
     NoData,
+    /// It was not judged: this is a dry run, and nothing was broken.
+    NotJudged,
 }
 
 /// How a body ended.

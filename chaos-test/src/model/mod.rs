@@ -2,6 +2,7 @@
 //!
 //! Nothing here has a clock, randomness, asynchronous code or input and output of its own.
 
+pub mod blast_radius;
 pub mod condition;
 #[cfg(feature = "environments")]
 pub mod environment;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::blast_radius::BlastRadius;
 use super::condition::AbortCondition;
 
 /// One `#[chaos_test]`, as the macro saw it.
@@ -30,6 +31,8 @@ pub struct TestSpec {
     pub breaks: Option<&'static [&'static str]>,
     /// The environments that it is for; none: all of them.
     pub environments: &'static [&'static str],
+    /// How much may be broken at once, and for how long.
+    pub blast_radius: BlastRadius,
     /// Words to select it by.
     pub tags: &'static [&'static str],
     /// What the machine must have.

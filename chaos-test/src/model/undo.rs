@@ -178,7 +178,6 @@ impl Undo {
     }
 
     /// Whether there is nothing to do once the process of its test has ended.
-    #[cfg(feature = "cli")]
     pub(crate) fn ends_with_its_test(&self) -> bool {
         matches!(
             self,

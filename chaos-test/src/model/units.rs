@@ -54,6 +54,9 @@ pub fn percent(share: impl Into<f64>) -> Percent {
 }
 
 impl Percent {
+    /// All of it.
+    pub(crate) const ALL: Self = Self(100.0);
+
     /// The share as a number from 0 to 1 (more for shares above 100 percent).
     #[must_use]
     pub fn as_fraction(self) -> f64 {

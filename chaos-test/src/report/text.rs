@@ -7,12 +7,14 @@
 mod charts;
 mod kept;
 mod plain;
+mod plan;
 mod timeline;
 
 use std::path::PathBuf;
 
 pub use kept::kept_lines;
 pub use plain::plain;
+pub use plan::plan;
 
 use crate::model::event::{BodyEnd, Event, Met, Record, Started};
 use crate::model::journal;
@@ -123,6 +125,10 @@ fn answers(outcome: &Outcome) -> Vec<&'static str> {
             Verdict::Unknown(why) if why.starts_with("no chaos happened") => {
                 Some("no chaos happened")
             }
+            Verdict::Unknown(why) if why.starts_with("not tested") => Some("not tested"),
+            Verdict::Unknown(why) if why.starts_with("blast radius") => {
+                Some("a limit of the blast radius was reached")
+            }
             Verdict::Unknown(_) => Some("not enough data to tell"),
             Verdict::Held | Verdict::Deviated(_) => None,
         },
@@ -213,7 +219,7 @@ fn reasons(page: &mut Page, records: &[Record], outcome: &Outcome) {
         )
     };
     if let (RunStatus::Completed, Verdict::Unknown(why)) = (&outcome.status, &outcome.verdict)
-        && !records.iter().any(no_data)
+        && (!records.iter().any(no_data) || crate::decide::verdict::spoiled(records).is_some())
     {
         page.gap();
         page.paragraph(2, why);

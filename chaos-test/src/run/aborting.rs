@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use crate::decide::abort::{Waiting, Watch};
+use crate::decide::tolerance::Judgement;
 use crate::model::condition::{AbortCondition, Measured};
 use crate::model::event::{Event, Met};
 use crate::model::sample::Sample;
@@ -13,8 +14,10 @@ use crate::model::units::human;
 use crate::system::Ledger;
 use crate::system::lock::lock;
 
+use super::dry;
 use super::engine;
 use super::inner::{Inner, Stop};
+use super::judging;
 use super::monitor::Watcher;
 use super::stop;
 
@@ -30,6 +33,13 @@ pub(super) struct Aborts {
 }
 
 impl Aborts {
+    /// All of them, in words.
+    pub(super) fn in_words(&self) -> Vec<String> {
+        let watches = lock(&self.watches);
+        let watches = watches.iter().map(|watch| watch.condition().to_string());
+        watches.collect()
+    }
+
     /// Whether there are any. Most contexts have none, and pay for none.
     pub(super) fn are_there(&self) -> bool {
         self.there.load(Ordering::Relaxed)
@@ -187,13 +197,17 @@ pub(super) fn judge_unwatched(inner: &Inner) {
             }
             (None, _) => format!("no sample came from any monitor; {there}"),
         };
-        inner.recorder.record(Event::Judged {
+        let judgement = Judgement {
             what: format!("abort condition `{condition}`"),
             expected: "something to watch".to_owned(),
             actual,
             met: Met::NoData,
-            at: String::new(),
             measured: Vec::new(),
-        });
+        };
+        if inner.identity.dry_run {
+            dry::not_judged(inner, &judgement, "");
+        } else {
+            judging::record(inner, &judgement, "");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::system::state_dir::StateDir;
 use crate::system::{capability, place, survey};
 
 use super::requirements::{self, Demanded};
-use super::{engine, environment, keep, process_run, recovering, test_identity};
+use super::{dry, engine, environment, keep, process_run, recovering, test_identity};
 
 /// Programs that tests and faults commonly need.
 const PROGRAMS: [&str; 6] = [
@@ -107,6 +107,13 @@ fn judge(name: &str, value: &str) -> VariableIs {
         "CHAOS_REQUIRE" => sound(Demanded::from_environment().map(drop).map_err(said)),
         "CHAOS_SEED" => sound(test_identity::check_seed().map_err(said)),
         "CHAOS_KEEP" => sound(keep::is_wanted().map(drop).map_err(said)),
+        "CHAOS_DRY_RUN" => match dry::is_wanted() {
+            Ok(true) => VariableIs::Doubtful(
+                "a dry run: nothing is broken, and every chaos test is skipped".to_owned(),
+            ),
+            Ok(false) => VariableIs::Sound,
+            Err(error) => VariableIs::Wrong(said(error)),
+        },
         "CHAOS_MAX_CONTAINERS" if cfg!(feature = "containers") => {
             sound(most_containers().map(drop))
         }

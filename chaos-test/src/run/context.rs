@@ -20,6 +20,7 @@ mod faults;
 
 #[cfg(feature = "environments")]
 mod environment;
+mod limits;
 
 mod at_rollback;
 

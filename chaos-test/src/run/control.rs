@@ -21,6 +21,7 @@ use crate::model::spec::{MustFailWhen, TestSpec};
 use crate::system::terminal::say;
 use crate::system::{Ledger, place};
 
+use super::dry;
 use super::engine;
 use super::inner::Inner;
 use super::reports::fragment_name;
@@ -79,6 +80,10 @@ pub(super) fn name(path: &str, control: &Control) -> String {
 ///
 /// If the test is stopped meanwhile.
 pub(super) fn run_all(inner: &Arc<Inner>, spec: &'static TestSpec) -> Result<(), Error> {
+    if inner.identity.dry_run {
+        dry::without_controls(inner, spec);
+        return Ok(());
+    }
     if inner.identity.is_control() {
         // Not by the variable alone, which whatever a control starts inherits.
         let _ = std::thread::Builder::new().spawn(|| {
@@ -135,7 +140,12 @@ async fn run(
     for _ in 0..TRIES {
         last = run_once(inner, spec, number, weakened).await?;
         let says_nothing = match &last {
-            Ok(outcome) => matches!(outcome.status, RunStatus::Errored(_)),
+            Ok(outcome) => {
+                let not_tested = matches!(
+                    &outcome.verdict, Verdict::Unknown(why) if why.starts_with("not tested")
+                );
+                not_tested || matches!(outcome.status, RunStatus::Errored(_))
+            }
             Err(_) => false,
         };
         if !says_nothing {

@@ -2,6 +2,7 @@
 
 mod asker;
 
+use std::any::Any;
 use std::future::IntoFuture;
 use std::panic::Location;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use crate::model::units::{human, ms};
 use crate::probe::{Condition, Seen};
 use crate::system::proxy::sleep_until;
 
+use super::dry;
 use super::engine;
 use super::inner::Inner;
 use super::judging::{conclude, record, unjudged};
@@ -31,6 +33,8 @@ const LEAST_CALLS: u32 = 10;
 const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// So many calls may block their threads before nobody is asked any more.
 const MOST_BLOCKED: usize = 8;
+/// How long it is asked in a dry run, where the test needs its value.
+const DRY_LIMIT: Duration = Duration::from_secs(1);
 
 /// Waits until a condition comes true and judges it; made by
 /// [`ChaosContext::eventually`](crate::ChaosContext::eventually). Await it.
@@ -139,6 +143,9 @@ impl<C: Condition> Eventually<C> {
         self.judged = true;
         let inner = Arc::clone(&self.inner);
         let _call = inner.enter().await?;
+        if inner.is_hypothetical_now() {
+            return self.hypothetical().await;
+        }
         let mut looked = Looked::default();
         // Dropped with this, which ends the call that is under way.
         let came = tokio::select! {
@@ -152,6 +159,38 @@ impl<C: Condition> Eventually<C> {
         conclude(&inner, &[judgement], &self.at)?;
         came.map(|came| came.value)
             .ok_or_else(|| Error::new(Kind::NoData, "it did not come true"))
+    }
+
+    /// In a dry run nothing has to come true. But where the test gets a value, there is none as
+    /// long as nothing does, so it is asked for a moment.
+    async fn hypothetical(mut self) -> Result<C::Value, Error> {
+        let inner = Arc::clone(&self.inner);
+        let judgement = Looked::default().judge(&self.what, self.limit);
+        dry::not_judged(&inner, &judgement, &self.at);
+        let mut nothing: Option<C::Value> = None;
+        if let Some(value) = (&mut nothing as &mut dyn Any).downcast_mut::<Option<()>>() {
+            *value = Some(());
+        }
+        if let Some(value) = nothing {
+            return Ok(value);
+        }
+        self.since = inner.recorder.now();
+        self.limit = self.limit.min(DRY_LIMIT);
+        let mut looked = Looked::default();
+        let came = tokio::select! {
+            came = self.until_true(&mut looked) => came,
+            ended = inner.until_ended() => return Err(ended),
+        };
+        came.map(|came| came.value).ok_or_else(|| {
+            Error::new(
+                Kind::NoData,
+                format!(
+                    "dry run: the test cannot go on, because `{}` gives it a value that only comes \
+                     when something is broken",
+                    self.what
+                ),
+            )
+        })
     }
 
     /// Asks at its pace; nothing where the time is over.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decide::recovery::Progress;
+use crate::decide::recovery::{Progress, Steady};
 use crate::decide::{claims, verdict};
 use crate::error::{Error, Kind};
 use crate::model::event::{BodyEnd, Event, Met, Record};
@@ -18,14 +18,15 @@ use crate::system::service::last_lines;
 
 use super::injecting::lifting;
 use super::inner::{Inner, Stop};
-use super::{aborting, engine, judging, keep, process_run, rollback};
+use super::monitor::Watcher;
+use super::{aborting, dry, engine, judging, keep, process_run, rollback, summary};
 
 /// How long calls that are still under way may take to end.
 const CALLS_LIMIT: Duration = Duration::from_secs(120);
 /// How long the steady state may take to return after rollback.
-const SETTLE_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 /// How many samples in a row show that it has.
-const SETTLE_STREAK: usize = 3;
+pub(super) const SETTLE_STREAK: usize = 3;
 /// How long the end of a test may take in all before nobody waits for it any more.
 const END_LIMIT: Duration = Duration::from_secs(180);
 /// What each pending step may add to that.
@@ -159,6 +160,10 @@ fn judge_claims(inner: &Inner, ending: &Ending) {
             .recorder
             .any(|event| matches!(event, Event::Judged { met, .. } if *met != Met::Yes));
     for claim in claims::judge(inner.identity.claims, &inner.recorder.records()) {
+        if inner.identity.dry_run {
+            dry::not_judged(inner, &claim, "");
+            continue;
+        }
         // A body that went wrong may not have come to it, and what went wrong says more.
         if went_wrong && claim.met == Met::NoData {
             continue;
@@ -209,11 +214,21 @@ pub(super) fn as_result(inner: &Inner, outcome: Outcome) -> Result<Outcome, Erro
     if outcome.passed() {
         return Ok(outcome);
     }
+    if let Some(why) = outcome.skipped()
+        && inner.identity.dry_run
+    {
+        // Whoever looks at it sees that it is no pass.
+        summary::skipped(&inner.identity.name, why);
+        return Ok(outcome);
+    }
     let kind = match (&outcome.status, &outcome.verdict) {
         (RunStatus::Aborted(_), _) => Kind::Aborted,
         (_, Verdict::Deviated(_)) => Kind::Deviated,
         (RunStatus::TimedOut(_), _) => Kind::TimedOut,
         (RunStatus::Interrupted(_), _) => Kind::Interrupted,
+        (RunStatus::Completed, Verdict::Unknown(why)) if why.starts_with("not tested") => {
+            Kind::NotSteady
+        }
         (RunStatus::Completed, Verdict::Unknown(_)) => Kind::NoData,
         _ => Kind::Undo,
     };
@@ -224,34 +239,24 @@ pub(super) fn as_result(inner: &Inner, outcome: Outcome) -> Result<Outcome, Erro
 /// must be back.
 async fn settle(inner: &Arc<Inner>) {
     let watchers = lock(&inner.monitors).clone();
+    if inner.is_hypothetical_now() {
+        let has_baseline = |watcher: &&Arc<Watcher>| lock(&watcher.baseline).is_some();
+        let names = watchers.iter().filter(has_baseline);
+        let names = names.map(|watcher| watcher.name.clone()).collect();
+        let expected = format!("back within {}", human(SETTLE_LIMIT));
+        return dry::steady_states_not_judged(inner, names, &expected);
+    }
     let since = inner.recorder.now();
     for watcher in watchers {
         let baseline = lock(&watcher.baseline).clone();
         let Some(baseline) = baseline else { continue };
-        // The streak may begin at the last instant, however slow the monitor's pace is.
-        let streak = watcher.interval * u32::try_from(SETTLE_STREAK).unwrap_or(u32::MAX);
-        let deadline = since + SETTLE_LIMIT + streak + baseline.steady.slowest;
-        let progress = watcher
-            .recovery(baseline.steady, since, SETTLE_STREAK, deadline, inner)
-            .await;
-        let (met, actual) = match progress {
-            Progress::Recovered { at, .. } => (
+        let (met, actual) = match settles(&watcher, baseline.steady, since, inner).await {
+            Ok(at) => (
                 Met::Yes,
                 format!("back after {}", human(at.saturating_sub(since))),
             ),
-            Progress::NotYet { seen: 0, .. } => (Met::NoData, "no sample was answered".to_owned()),
-            // What was not sent says nothing about the system under test.
-            Progress::NotYet { unsent: 1.., .. } => {
-                (Met::NoData, "the monitor did not keep its pace".to_owned())
-            }
-            Progress::NotYet {
-                last_problem: Some(problem),
-                ..
-            } => (Met::No, format!("not back: {problem}")),
-            Progress::NotYet { seen, .. } => (
-                Met::NoData,
-                format!("only {seen} samples, {SETTLE_STREAK} in a row are needed"),
-            ),
+            Err((Met::No, problem)) => (Met::No, format!("not back: {problem}")),
+            Err(unknown) => unknown,
         };
         inner.recorder.record(Event::Judged {
             what: format!("steady state of {} after rollback", watcher.name),
@@ -262,6 +267,38 @@ async fn settle(inner: &Arc<Inner>) {
             measured: Vec::new(),
         });
     }
+}
+
+/// Waits until a monitor is steady again, and says since when; or else why that is not so, or not
+/// known.
+pub(super) async fn settles(
+    watcher: &Watcher,
+    steady: Steady,
+    since: Duration,
+    inner: &Inner,
+) -> Result<Duration, (Met, String)> {
+    // The streak may begin at the last instant, however slow the monitor's pace is.
+    let streak = watcher.interval * u32::try_from(SETTLE_STREAK).unwrap_or(u32::MAX);
+    let deadline = since + SETTLE_LIMIT + streak + steady.slowest;
+    let progress = watcher
+        .recovery(steady, since, SETTLE_STREAK, deadline, inner)
+        .await;
+    Err(match progress {
+        Progress::Recovered { at, .. } => return Ok(at),
+        Progress::NotYet { seen: 0, .. } => (Met::NoData, "no sample was answered".to_owned()),
+        // What was not sent says nothing about the system under test.
+        Progress::NotYet { unsent: 1.., .. } => {
+            (Met::NoData, "the monitor did not keep its pace".to_owned())
+        }
+        Progress::NotYet {
+            last_problem: Some(problem),
+            ..
+        } => (Met::No, problem),
+        Progress::NotYet { seen, .. } => (
+            Met::NoData,
+            format!("only {seen} samples, {SETTLE_STREAK} in a row are needed"),
+        ),
+    })
 }
 
 fn stop_monitors(inner: &Inner) {
@@ -339,6 +376,9 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
             inner.identity.name,
             path.display()
         ));
+    }
+    if let Some(plan) = text::plan(&inner.identity.name, &records) {
+        crate::system::terminal::say(&format!("chaos-test: {plan}"));
     }
     let details = if outcome.passed() {
         text::timeline(&records)

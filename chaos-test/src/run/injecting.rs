@@ -8,19 +8,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::decide::radius::Reach;
 use crate::error::{Error, Kind};
 use crate::fault::{Effect, ErasedFault};
-use crate::model::event::Event;
+use crate::model::event::{Event, Risk};
 use crate::model::target::Target;
+use crate::model::undo::Undo;
 use crate::system::lock::lock;
 use crate::system::{Ledger, System};
 
+use super::dry;
 use super::guard::Injection;
 use super::inner::Inner;
+use super::preflight;
+use super::radius::Place;
 
 use calling::{Call, VERIFY_LIMIT, call, guarded, read_only};
 use injected::Injected;
-use lifting::{lift_after, put_back};
+use lifting::{Lifting, lift_after, put_back};
 
 /// Injects a fault and hands out its guard.
 pub(super) async fn inject(
@@ -57,6 +62,9 @@ async fn try_inject(
     within_limits(inner, &targets, what)?;
     #[cfg(feature = "environments")]
     let _under_way = super::environment::permit(inner, what, &targets, risk, length)?;
+    let reach = reach(fault, what, &targets, risk)?;
+    let ends_within = reach.ends_within;
+    inner.taken.check(&reach)?;
     let entry = inner.recorder.next_entry();
     let undo = call(fault, "prepare", VERIFY_LIMIT, Some(inner), {
         let system = read_only(inner, entry, &targets);
@@ -64,12 +72,26 @@ async fn try_inject(
     })
     .await
     .answer()
-    .map_err(|error| not_injected(what, "could not be prepared").because(error))?;
-    let undo = crate::system::undo::prepared(undo)
-        .map_err(|error| not_injected(what, "was not injected").because(error))?;
-    let used_before = inner.world.link_use(&targets).unwrap_or_default();
+    .map_err(|error| not_injected(what, "could not be prepared").because(error))
+    .and_then(|undo| {
+        crate::system::undo::prepared(undo)
+            .map_err(|error| not_injected(what, "was not injected").because(error))
+    });
+    let undo = match undo {
+        Ok(undo) => undo,
+        Err(error) => {
+            if inner.taken.is_empty() {
+                preflight::cannot_be_undone(inner, what, &error);
+            }
+            return Err(error);
+        }
+    };
     let fault = Arc::clone(fault);
+    let place = take_place(inner, reach, &undo).await?;
+    // From the present on, not from before a wait for the steady state.
+    let used_before = inner.world.link_use(&targets).unwrap_or_default();
     let injected = Injected::new(entry, what, undo.clone(), fault, targets, used_before);
+    injected.take(place);
     let injected = Arc::new(injected);
     // Known before it is applied, so that samples can meet it from its first moment.
     while let Err(other) = inner.know(&injected) {
@@ -78,13 +100,25 @@ async fn try_inject(
             return Err(refused_beside(&injected, &other));
         }
     }
+    if inner.identity.dry_run {
+        dry::would_inject(inner, &injected, risk, length, ends_within);
+        if let Some(length) = length {
+            lift_after(inner, &injected, length, Lifting::Asked);
+        }
+        return Ok(injected);
+    }
     if let Err(error) = inner.recorder.plan_entry(entry, what, undo.clone(), true) {
         inner.forget(entry);
         return Err(error);
     }
     inner.world.keep_for(&undo);
     match apply_and_verify(inner, &injected).await {
-        Ok(spent) => injected.spent.store(spent, Ordering::Relaxed),
+        Ok(spent) => {
+            injected.spent.store(spent, Ordering::Relaxed);
+            if spent {
+                injected.leave_place();
+            }
+        }
         Err(error) => {
             // It may have been applied half-way.
             return Err(match put_back(inner, &injected).await {
@@ -108,8 +142,15 @@ async fn try_inject(
         risk,
         took_us: micros(injected_at.saturating_sub(asked)),
     });
-    if let Some(length) = length {
-        lift_after(inner, &injected, length);
+    let spent = injected.spent.load(Ordering::Relaxed);
+    let longest = inner.taken.longest().filter(|_| !spent);
+    match (length, longest) {
+        // It promises no end in time, so the engine sees to one.
+        (length, Some(longest)) if length.is_none_or(|length| length > longest) => {
+            lift_after(inner, &injected, longest, Lifting::OutOfTime(longest));
+        }
+        (Some(length), _) => lift_after(inner, &injected, length, Lifting::Asked),
+        (None, _) => {}
     }
     Ok(injected)
 }
@@ -138,6 +179,44 @@ fn within_limits(inner: &Inner, targets: &[Target], what: &str) -> Result<(), Er
             )
             .help("name what the test may break in `breaks(..)`, or with `chaos.may_break(..)`")
         })
+}
+
+/// What a fault takes of the blast radius, asked of what a user may have written.
+fn reach(
+    fault: &Arc<dyn ErasedFault>,
+    what: &str,
+    targets: &[Target],
+    risk: Risk,
+) -> Result<Reach, Error> {
+    let (instances, share, ends_within) = guarded("instances, share or ends_within", || {
+        (fault.instances(), fault.share(), fault.ends_within())
+    })?;
+    if !(0.0..=1.0).contains(&share) {
+        return Err(not_injected(
+            what,
+            format!("says that it hits a share of {share}, which is no number from 0 to 1"),
+        ));
+    }
+    Ok(Reach {
+        what: what.to_owned(),
+        targets: targets.to_vec(),
+        instances,
+        share,
+        risk,
+        ends_within,
+    })
+}
+
+/// Takes a fault's place in the blast radius. The first one has a pre-flight, and others wait for
+/// its end.
+async fn take_place(inner: &Inner, reach: Reach, undo: &Undo) -> Result<Place, Error> {
+    let _first = inner.taken.first.lock().await;
+    let (what, targets) = (reach.what.clone(), reach.targets.clone());
+    let (place, first) = inner.taken.take(reach)?;
+    if first {
+        preflight::check(inner, &what, &targets, undo).await?;
+    }
+    Ok(place)
 }
 
 /// Whether all that it does is over already.

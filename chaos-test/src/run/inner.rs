@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 
-use crate::decide::limits::BlastRadius;
+use crate::decide::limits::Allowed;
 use crate::error::{Error, Kind};
 use crate::model::event::{BodyEnd, Event};
 use crate::model::outcome::Outcome;
@@ -27,6 +27,7 @@ use super::fixtures::FixtureCache;
 use super::injecting::injected::Injected;
 use super::leases::Leases;
 use super::monitor::Watcher;
+use super::radius::Taken;
 use super::recorder::Recorder;
 use super::rollback::Closure;
 use super::test_identity::TestIdentity;
@@ -67,7 +68,9 @@ pub(crate) struct Inner {
     /// What its samples are in the traces of the system under test.
     pub(super) trace: Arc<Trace>,
     pub(super) logs: PathBuf,
-    pub(super) radius: Mutex<BlastRadius>,
+    pub(super) radius: Mutex<Allowed>,
+    /// How much of that may be broken at once, and what is in force.
+    pub(super) taken: Arc<Taken>,
     pub(super) injected: Mutex<BTreeMap<u64, Arc<Injected>>>,
     pub(super) closures: Mutex<Vec<Closure>>,
     pub(super) monitors: Mutex<Vec<Arc<Watcher>>>,
@@ -78,6 +81,8 @@ pub(crate) struct Inner {
     /// Why it was stopped, once it was.
     pub(super) stopped: watch::Sender<Option<Stop>>,
     pub(super) aborts: Aborts,
+    /// When the first fault was not injected, because this is a dry run.
+    pub(super) dry_since: OnceLock<Duration>,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
     /// The last lines of its services, taken before they were ended.
     pub(super) tails: Mutex<Vec<LogTail>>,
@@ -94,10 +99,11 @@ impl Inner {
         logs: PathBuf,
     ) -> Self {
         let radius = if identity.names_breakables {
-            BlastRadius::Named(Vec::new())
+            Allowed::Named(Vec::new())
         } else {
-            BlastRadius::Isolated
+            Allowed::Isolated
         };
+        let taken = Arc::new(Taken::new(identity.blast_radius));
         let ledger: Arc<dyn Ledger> = recorder.clone();
         Self {
             seed: identity.seed,
@@ -107,6 +113,7 @@ impl Inner {
             world,
             logs,
             radius: Mutex::new(radius),
+            taken,
             injected: Mutex::default(),
             closures: Mutex::default(),
             monitors: Mutex::default(),
@@ -115,6 +122,7 @@ impl Inner {
             ended: watch::Sender::new(false),
             stopped: watch::Sender::new(None),
             aborts: Aborts::default(),
+            dry_since: OnceLock::new(),
             outcome: watch::Sender::new(None),
             tails: Mutex::default(),
             #[cfg(feature = "environments")]

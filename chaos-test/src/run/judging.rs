@@ -3,12 +3,14 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::decide::tolerance::Judgement;
 use crate::error::{Error, Kind};
 use crate::model::event::{Event, Met};
 use crate::system::Ledger;
 
+use super::dry;
 use super::inner::Inner;
 
 /// What is expected and was not judged yet. Where it is dropped unjudged, the test cannot pass.
@@ -17,6 +19,8 @@ pub(super) struct Judging {
     judgements: Vec<Judgement>,
     /// Where the first was expected.
     at: String,
+    /// Until when that was seen which is judged.
+    until: Duration,
     judged: bool,
 }
 
@@ -29,8 +33,16 @@ impl std::fmt::Debug for Judging {
 impl Judging {
     #[track_caller]
     pub(super) fn new(inner: Arc<Inner>) -> Self {
+        let now = inner.recorder.now();
+        Self::until(inner, now)
+    }
+
+    /// Of what was seen until an instant.
+    #[track_caller]
+    pub(super) fn until(inner: Arc<Inner>, until: Duration) -> Self {
         Self {
             inner,
+            until,
             judgements: Vec::new(),
             at: Location::caller().to_string(),
             judged: false,
@@ -46,7 +58,13 @@ impl Judging {
     pub(super) fn check(mut self) -> Result<(), Error> {
         self.judged = true;
         let at = Location::caller().to_string();
-        conclude(&self.inner, &self.judgements, &at)
+        if self.inner.is_hypothetical(self.until) {
+            for judgement in &self.judgements {
+                dry::not_judged(&self.inner, judgement, &at);
+            }
+            return Ok(());
+        }
+        judge(&self.inner, &self.judgements, &at)
     }
 }
 
@@ -73,7 +91,16 @@ pub(super) fn unjudged(judgement: Judgement, help: &str) -> Judgement {
     }
 }
 
+/// Writes a judgement down; in a dry run, that it was not made.
 pub(super) fn record(inner: &Inner, judgement: &Judgement, at: &str) {
+    if inner.is_hypothetical_now() {
+        dry::not_judged(inner, judgement, at);
+    } else {
+        write(inner, judgement, at);
+    }
+}
+
+pub(super) fn write(inner: &Inner, judgement: &Judgement, at: &str) {
     inner.recorder.record(Event::Judged {
         what: judgement.what.clone(),
         expected: judgement.expected.clone(),
@@ -84,10 +111,20 @@ pub(super) fn record(inner: &Inner, judgement: &Judgement, at: &str) {
     });
 }
 
-/// Records judgements and turns those that were not met into an error.
+/// Records judgements and turns those that were not met into an error. In a dry run none is made.
 pub(super) fn conclude(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Error> {
+    if inner.is_hypothetical_now() {
+        for judgement in judgements {
+            dry::not_judged(inner, judgement, at);
+        }
+        return Ok(());
+    }
+    judge(inner, judgements, at)
+}
+
+fn judge(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Error> {
     for judgement in judgements {
-        record(inner, judgement, at);
+        write(inner, judgement, at);
     }
     let missed: Vec<String> = judgements
         .iter()

@@ -139,6 +139,12 @@ impl Leases {
         self.turn().is_some()
     }
 
+    /// The names of all leases that the test holds.
+    pub(super) fn names(&self) -> Vec<String> {
+        let held = self.turn().map(|turn| turn.held());
+        held.unwrap_or_default().into_keys().collect()
+    }
+
     /// How long the test has waited for leases in all, until now.
     pub(super) fn waited(&self) -> Duration {
         let Some(turn) = self.turn() else {

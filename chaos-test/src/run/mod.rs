@@ -12,6 +12,7 @@ mod consistency;
 mod container;
 mod context;
 mod control;
+mod dry;
 mod engine;
 #[cfg(feature = "environments")]
 mod environment;
@@ -22,6 +23,7 @@ mod eventually;
 mod exit;
 mod finish;
 mod fixtures;
+mod group;
 mod guard;
 mod in_process;
 mod injecting;
@@ -31,8 +33,10 @@ mod keep;
 mod leases;
 mod moment;
 mod monitor;
+mod preflight;
 mod process_run;
 mod program;
+mod radius;
 mod recorder;
 #[cfg(feature = "cli")]
 pub mod recovering;
@@ -60,9 +64,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use crate::decide::tolerance::Judgement;
 use crate::decide::verdict;
 use crate::error::{Error, Kind, TestError};
-use crate::model::event::{BodyEnd, Event};
+use crate::model::event::{BodyEnd, Event, Met, PreflightItem};
 use crate::model::spec::{ShouldPanic, TestSpec};
 use crate::model::target::Breakable;
 use crate::model::units::human;
@@ -74,6 +79,7 @@ pub use container::{Container, IntoContainer};
 pub use context::ChaosContext;
 pub use eventually::Eventually;
 pub use fixtures::{Fixture, FixtureRun};
+pub use group::Group;
 pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
 pub use moment::Moment;
@@ -208,6 +214,10 @@ impl Running {
 /// From here on the test's own conditions are watched.
 fn begin_body(inner: &Arc<Inner>, spec: &TestSpec) {
     inner.recorder.record(Event::BodyStarted);
+    let radius = inner.taken.radius();
+    if radius.is_set() {
+        inner.recorder.record(Event::BlastRadius { radius });
+    }
     for condition in spec.abort_if {
         aborting::watch(inner, condition.clone());
     }
@@ -356,6 +366,8 @@ fn ended_with(inner: &Inner, error: TestError) -> BodyEnd {
         // Judged already, with more detail than the error has; unless it is the error of
         // another context.
         Kind::Deviated | Kind::NoData if has_missed(inner) => BodyEnd::Returned,
+        // Its pre-flight is in the journal, and judged with that.
+        Kind::NotSteady if was_not_steady(inner) => BodyEnd::Returned,
         Kind::Deviated | Kind::NoData => BodyEnd::Failed(message),
         Kind::Skip { capability } => {
             let forbidden = Demanded::from_environment()
@@ -374,7 +386,13 @@ fn ended_with(inner: &Inner, error: TestError) -> BodyEnd {
 
 fn has_missed(inner: &Inner) -> bool {
     inner.recorder.any(
-        |event| matches!(event, Event::Judged { met, .. } if *met != crate::model::event::Met::Yes),
+        |event| matches!(event, Event::Judged { met, .. } if matches!(met, Met::No | Met::NoData)),
+    )
+}
+
+fn was_not_steady(inner: &Inner) -> bool {
+    inner.recorder.any(
+        |event| matches!(event, Event::Preflight { items, .. } if items.iter().any(PreflightItem::is_not_steady)),
     )
 }
 
@@ -407,14 +425,14 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
     let panic = match &how {
         BodyEnd::PanickedAsExpected(message) => Some(message.clone()),
         BodyEnd::Returned if spec.should_panic != ShouldPanic::No => {
-            inner.recorder.record(Event::Judged {
+            let judgement = Judgement {
                 what: "the body's end".to_owned(),
                 expected: "a panic (`#[should_panic]`)".to_owned(),
                 actual: "it returned".to_owned(),
-                met: crate::model::event::Met::No,
-                at: format!("{}:{}", spec.file, spec.line),
+                met: Met::No,
                 measured: Vec::new(),
-            });
+            };
+            judging::record(inner, &judgement, &format!("{}:{}", spec.file, spec.line));
             None
         }
         _ => None,

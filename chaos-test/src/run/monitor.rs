@@ -108,6 +108,13 @@ impl Monitor {
         engine::run_on(engine::own(), async move {
             let _call = monitor.inner.enter().await?;
             let under = monitor.inner.faults_in_force();
+            let to = monitor
+                .inner
+                .window_ends(window.to, monitor.watcher.interval);
+            let window = Window {
+                from: window.from.min(to),
+                to,
+            };
             let (samples, unsent) = monitor.watcher.answered(window, &monitor.inner).await?;
             Ok(Samples {
                 monitor: monitor.watcher.name.clone(),
@@ -430,6 +437,27 @@ impl Watcher {
             samples: samples.samples.clone().into(),
             steady,
         })
+    }
+
+    /// Whether its latest answers are steady, so many in a row, and none is overdue. What is not
+    /// known counts as no.
+    pub(super) fn is_steady(&self, steady: Steady, in_a_row: usize, inner: &Inner) -> bool {
+        let now = inner.recorder.now();
+        if self.waiting_since(now.saturating_sub(steady.slowest)) > 0 {
+            return false;
+        }
+        // Older ones say little of the present.
+        let intervals = u32::try_from(in_a_row)
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        let oldest = self.interval.saturating_mul(intervals) + steady.slowest;
+        let slots = lock(&self.slots);
+        let Some(latest) = slots.latest(in_a_row) else {
+            return false;
+        };
+        latest
+            .iter()
+            .all(|sample| sample.at + oldest >= now && steady.check(sample).is_ok())
     }
 
     /// Waits for a streak of steady samples since an instant, until `deadline` (both since

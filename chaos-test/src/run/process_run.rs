@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 
 use crate::error::{Error, Kind};
+use crate::model::event::Event;
 use crate::model::identity::ProcessIdentity;
-use crate::system::World;
 use crate::system::journal_file::JournalFile;
 use crate::system::lock::lock;
 use crate::system::state_dir::StateDir;
 use crate::system::watchdog::{Orders, Watchdog};
+use crate::system::{Ledger, World};
 use crate::system::{at_exit, identity, place, terminal};
 
 use super::inner::Inner;
@@ -195,6 +196,9 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
         Arc::new(world),
         logs,
     ));
+    if inner.identity.dry_run {
+        inner.recorder.record(Event::DryRun);
+    }
     stop::listen(&run);
     let mut live = lock(&LIVE);
     if EXITING.load(Ordering::SeqCst) {

@@ -74,6 +74,20 @@ impl Slots {
         (samples, unsent.count())
     }
 
+    /// The latest that are settled, so many; nothing where there are fewer, or one of them was
+    /// not sent.
+    pub(super) fn latest(&self, count: usize) -> Option<Vec<&Sample>> {
+        let settled = self.0.iter().rev().filter(|slot| slot.is_settled());
+        let latest: Vec<&Sample> = settled
+            .take(count)
+            .map_while(|slot| match slot {
+                Slot::Answered(sample) => Some(sample),
+                _ => None,
+            })
+            .collect();
+        (latest.len() == count).then_some(latest)
+    }
+
     /// All that are answered.
     pub(super) fn all(&self) -> Vec<Sample> {
         answered(&self.0).cloned().collect()
@@ -100,6 +114,24 @@ mod tests {
             latency: ms(1),
             reading: Reading::Good(None),
         })
+    }
+
+    #[test]
+    fn the_latest_are_those_that_are_settled_last() {
+        let mut slots = four();
+        assert_eq!(slots.latest(1), None);
+        for number in 0..3 {
+            slots.set(number, answer(number as u64 * 10));
+        }
+        let at = |slots: &Slots, count| {
+            let latest = slots.latest(count)?;
+            Some(latest.iter().map(|one| one.at).collect::<Vec<_>>())
+        };
+        // The fourth still waits for its answer.
+        assert_eq!(at(&slots, 2), Some(vec![ms(20), ms(10)]));
+        assert_eq!(at(&slots, 4), None);
+        slots.set(3, Slot::Unsent);
+        assert_eq!(at(&slots, 1), None);
     }
 
     fn four() -> Slots {

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Kind};
+use crate::model::blast_radius::BlastRadius;
 use crate::model::event::{Event, JOURNAL_VERSION, Started};
 use crate::model::outcome::Control;
-use crate::model::spec::{Claim, MustFailWhen, TestSpec};
+use crate::model::spec::{Claim, MustFailWhen, Requirement, TestSpec};
 use crate::model::test_report::{TestEnd, TestReport};
 use crate::model::trace::TraceId;
 use crate::system::place;
 
 use super::control;
+use super::dry;
 use super::keep;
 use super::process_run::{self, ProcessRun};
 use super::reports::fragment_name;
@@ -30,6 +32,11 @@ pub(crate) struct TestIdentity {
     pub(super) tags: Vec<String>,
     pub(super) seed: u64,
     pub(super) names_breakables: bool,
+    pub(super) blast_radius: BlastRadius,
+    /// Whether nothing is to be broken.
+    pub(super) dry_run: bool,
+    /// What the machine must have.
+    pub(super) requires: &'static [Requirement],
     /// The gap because of which it is expected to deviate.
     known_gap: Option<String>,
     /// What its body has to judge.
@@ -52,6 +59,7 @@ impl TestIdentity {
     pub(super) fn of_spec(spec: &'static TestSpec) -> Result<Self, Error> {
         let seed = chosen_seed(spec.seed)?;
         let keeps_failed = keep::is_wanted()?;
+        let dry_run = dry::is_wanted()?;
         let run = process_run::current(spec.target_tmpdir)?;
         let control = control::role(spec).map(MustFailWhen::control);
         let name = match &control {
@@ -66,7 +74,10 @@ impl TestIdentity {
         identity.known_gap = spec.known_gap.map(str::to_owned);
         identity.tags = spec.tags.iter().map(|&tag| tag.to_owned()).collect();
         identity.names_breakables = spec.breaks.is_some();
+        identity.blast_radius = spec.blast_radius;
+        identity.requires = spec.requires;
         identity.keeps_failed = keeps_failed;
+        identity.dry_run = dry_run;
         identity.body_limit = spec.body_limit();
         Ok(identity)
     }
@@ -75,6 +86,7 @@ impl TestIdentity {
     pub(super) fn plain(name: &str) -> Result<Self, Error> {
         let seed = chosen_seed(None)?;
         let keeps_failed = keep::is_wanted()?;
+        let dry_run = dry::is_wanted()?;
         let run = process_run::current(None)?;
         let program = std::env::current_exe()
             .ok()
@@ -96,6 +108,7 @@ impl TestIdentity {
         let mut identity = Self::new(run, binary, name.to_owned(), seed, false);
         identity.package = package;
         identity.keeps_failed = keeps_failed;
+        identity.dry_run = dry_run;
         Ok(identity)
     }
 
@@ -119,6 +132,9 @@ impl TestIdentity {
             tags: Vec::new(),
             seed,
             names_breakables: false,
+            blast_radius: BlastRadius::new(),
+            dry_run: false,
+            requires: &[],
             known_gap: None,
             claims: &[],
             control: None,

@@ -16,6 +16,7 @@ use crate::model::sample::{Sample, Window};
 use crate::model::units::{human, trimmed};
 use crate::system::Ledger;
 
+use super::dry;
 use super::engine;
 use super::inner::Inner;
 use super::judging::{Judging, conclude, record, unjudged};
@@ -97,7 +98,7 @@ impl Samples {
     /// Expects something of them; judged by [`Expectations::check`].
     #[track_caller]
     pub fn expect(self, tolerance: Tolerance) -> Expectations {
-        let judging = Judging::new(Arc::clone(&self.inner));
+        let judging = Judging::until(Arc::clone(&self.inner), self.window.to);
         let expectations = Expectations {
             samples: self,
             judging,
@@ -225,6 +226,17 @@ impl Recovers {
         self.judged = true;
         let inner = Arc::clone(&self.monitor.inner);
         let _call = inner.enter().await?;
+        if inner.is_hypothetical_now() {
+            dry::not_judged(
+                &inner,
+                &self.judgement(String::new(), Met::NotJudged),
+                &self.at,
+            );
+            return Ok(Recovery {
+                took: Duration::ZERO,
+                degraded: false,
+            });
+        }
         let watcher = Arc::clone(&self.monitor.watcher);
         // The streak may begin at the last instant, and its last sample needs its answer.
         let streak = watcher.interval * u32::try_from(self.in_a_row).unwrap_or(u32::MAX);

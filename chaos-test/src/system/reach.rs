@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::process::{ProcessState, Signal};
-use super::proxy::{Direction, Hits, Link, Toxic, ToxicId, Traffic};
+use super::proxy::{Direction, Hits, Link, PartialToxic, Toxic, ToxicId, Traffic};
 use super::world::World;
 use crate::error::{Error, Kind};
 use crate::model::identity::ProcessIdentity;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
+use crate::model::units::Percent;
 
 /// What a fault may look at while it prepares and verifies: the context's services and
 /// links, and nothing that changes them.
@@ -174,6 +175,7 @@ impl ReadOnlySystem {
             sum.bytes += hits.bytes;
             sum.refused += hits.refused;
             sum.reset += hits.reset;
+            sum.spared += hits.spared;
             sum
         }))
     }
@@ -292,10 +294,30 @@ impl System {
         toxic: Toxic,
         direction: Direction,
     ) -> Result<(), Error> {
-        self.may_touch(target)?;
-        self.world
-            .add_toxic(self.injection, target, toxic, direction)
+        self.add_toxic_to_share(target, toxic, direction, Percent::ALL)
             .await
+    }
+
+    /// As [`add_toxic`](Self::add_toxic), for a share of the connections only: which ones is
+    /// drawn once for each, from the test's seed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`add_toxic`](Self::add_toxic).
+    pub async fn add_toxic_to_share(
+        &self,
+        target: &Target,
+        toxic: Toxic,
+        direction: Direction,
+        share: Percent,
+    ) -> Result<(), Error> {
+        self.may_touch(target)?;
+        let toxic = PartialToxic {
+            toxic,
+            direction,
+            share: share.as_fraction(),
+        };
+        self.world.add_toxic(self.injection, target, toxic).await
     }
 }
 

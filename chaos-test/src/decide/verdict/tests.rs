@@ -270,3 +270,170 @@ fn what_was_kept_on_purpose_is_restored_and_counted() {
         }
     );
 }
+
+fn limit_reached() -> Event {
+    Event::LimitReached {
+        entry: 1,
+        fault: "kill cache".into(),
+        limit_us: 30_000_000,
+    }
+}
+
+#[test]
+fn a_limit_that_was_reached_is_no_verdict_on_what_came_afterwards() {
+    const REACHED: &str = "blast radius: `kill cache` was in force for 30 s, the most that is \
+                           allowed; it was lifted";
+    let deviated = "hypothesis deviated: error rate: 12 %, expected at most 0 %";
+    for (middle, how, expected) in [
+        (vec![limit_reached()], BodyEnd::Returned, REACHED),
+        (
+            vec![limit_reached(), judged(Met::No)],
+            BodyEnd::Failed("boom".into()),
+            REACHED,
+        ),
+        (
+            vec![limit_reached()],
+            BodyEnd::Panicked("boom".into()),
+            REACHED,
+        ),
+        (
+            vec![limit_reached()],
+            BodyEnd::Skipped("late".into()),
+            REACHED,
+        ),
+        (
+            vec![judged(Met::No), limit_reached()],
+            BodyEnd::Returned,
+            deviated,
+        ),
+    ] {
+        let outcome = test(3, middle.clone(), how.clone());
+        assert_eq!(headline(&outcome), expected, "{middle:?} {how:?}");
+        assert_eq!(outcome.skipped(), None);
+    }
+}
+
+fn preflight(check: &str, ok: bool) -> Event {
+    serde_json::from_value(serde_json::json!({
+        "event": "preflight",
+        "fault": "kill cache",
+        "items": [{ "check": check, "ok": ok, "detail": "`shop` is out of order" }],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_system_that_is_not_steady_before_it_is_broken_is_not_tested() {
+    const NOT_TESTED: &str = "not tested: the steady state does not hold before `kill cache`: \
+                              `shop` is out of order";
+    for (middle, how, expected) in [
+        (preflight("steady state", true), BodyEnd::Returned, ""),
+        // An error that the body may expect.
+        (preflight("undo", false), BodyEnd::Returned, ""),
+        (
+            preflight("steady state", false),
+            BodyEnd::Returned,
+            NOT_TESTED,
+        ),
+        (
+            preflight("steady state", false),
+            BodyEnd::Failed("boom".into()),
+            NOT_TESTED,
+        ),
+        (
+            preflight("steady state", false),
+            BodyEnd::PanickedAsExpected("boom".into()),
+            NOT_TESTED,
+        ),
+    ] {
+        let outcome = test(3, vec![middle.clone()], how.clone());
+        assert_eq!(headline(&outcome), expected, "{middle:?} {how:?}");
+    }
+}
+
+fn would_inject() -> Event {
+    Event::WouldInject {
+        entry: 1,
+        fault: "kill cache".into(),
+        targets: vec![],
+        risk: Risk::Medium,
+        undo: "nothing to undo".into(),
+        lasts_us: None,
+    }
+}
+
+#[test]
+fn a_dry_run_is_a_skip_unless_something_was_wrong_before() {
+    let dry = |middle: Vec<Event>, how: BodyEnd| {
+        let mut events = vec![Event::DryRun];
+        events.extend(middle);
+        events.push(ended(how));
+        judge(&records(events))
+    };
+    const PLAN: &str = "dry run: would have injected 1 fault: kill cache";
+    for (middle, how, expected) in [
+        (
+            vec![would_inject()],
+            BodyEnd::Returned,
+            Some(PLAN.to_owned()),
+        ),
+        (vec![would_inject()], BodyEnd::None, Some(PLAN.to_owned())),
+        (
+            vec![would_inject(), judged(Met::NotJudged)],
+            BodyEnd::Returned,
+            Some(PLAN.to_owned()),
+        ),
+        (
+            vec![],
+            BodyEnd::Returned,
+            Some("dry run: nothing would have been injected".to_owned()),
+        ),
+        (
+            vec![would_inject()],
+            BodyEnd::Panicked("boom".into()),
+            Some(format!("{PLAN}; then the body went wrong: boom")),
+        ),
+        (
+            vec![would_inject()],
+            BodyEnd::TimedOut("late".into()),
+            Some(format!("{PLAN}; then the body went wrong: late")),
+        ),
+        // Before anything would have been broken.
+        (vec![], BodyEnd::Panicked("boom".into()), None),
+        (vec![], BodyEnd::Errored("no stock".into()), None),
+        (
+            vec![judged(Met::No), would_inject()],
+            BodyEnd::Returned,
+            None,
+        ),
+        (
+            vec![judged(Met::NoData), would_inject()],
+            BodyEnd::Returned,
+            None,
+        ),
+        (
+            vec![preflight("steady state", false)],
+            BodyEnd::Returned,
+            None,
+        ),
+        // Nothing was broken, so it is the system.
+        (
+            vec![would_inject()],
+            BodyEnd::Aborted("errors".into()),
+            None,
+        ),
+        (
+            vec![would_inject()],
+            BodyEnd::Interrupted("SIGINT".into()),
+            None,
+        ),
+    ] {
+        let outcome = dry(middle.clone(), how.clone());
+        assert!(!outcome.passed());
+        assert_eq!(
+            outcome.skipped().map(str::to_owned),
+            expected,
+            "{middle:?} {how:?}"
+        );
+    }
+}

@@ -57,6 +57,10 @@ impl Fault for Restart {
         super::target(&self.service)
     }
 
+    fn ends_within(&self) -> Option<Duration> {
+        Some(self.down_for)
+    }
+
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.container_state(&self.service).await? {
             ContainerState::Running => system.undo_running(&self.service),

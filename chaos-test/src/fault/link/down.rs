@@ -5,14 +5,16 @@ use crate::fault::{Effect, Fault};
 use crate::model::event::Risk;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
+use crate::model::units::Percent;
 use crate::system::{Direction, ReadOnlySystem, System, Toxic};
 
-use super::Links;
+use super::{Links, Share};
 
 /// Cuts links; made by [`down`].
 #[derive(Debug, Clone)]
 pub struct Down {
     links: Links,
+    share: Share,
 }
 
 /// Cuts a link, or all links of a service: open connections are reset at once, new ones as
@@ -30,12 +32,23 @@ pub struct Down {
 pub fn down(links: impl Into<Links>) -> Down {
     Down {
         links: links.into(),
+        share: Share::ALL,
+    }
+}
+
+impl Down {
+    /// Hits only this share of the connections, drawn once for each from the test's seed: one
+    /// that is spared is spared as long as it is open. All of them by default.
+    #[must_use = "a fault does nothing until it is injected"]
+    pub fn share(mut self, share: Percent) -> Self {
+        self.share = Share(share);
+        self
     }
 }
 
 impl Fault for Down {
     fn describe(&self) -> String {
-        format!("cut {}", self.links)
+        format!("cut {}{}", self.links, self.share)
     }
 
     fn is_ours(&self) -> bool {
@@ -50,13 +63,22 @@ impl Fault for Down {
         Risk::Low
     }
 
+    fn instances(&self) -> Vec<Target> {
+        Vec::new()
+    }
+
+    fn share(&self) -> f64 {
+        self.share.of_connections()
+    }
+
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        self.share.check()?;
         self.links.prepare(system)
     }
 
     async fn apply(&self, system: &System) -> Result<(), Error> {
         system
-            .add_toxic(&self.links.0, Toxic::Down, Direction::Both)
+            .add_toxic_to_share(&self.links.0, Toxic::Down, Direction::Both, self.share.0)
             .await
     }
 

@@ -7,15 +7,16 @@ use crate::fault::{Effect, Fault};
 use crate::model::event::Risk;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
-use crate::model::units::human;
+use crate::model::units::{Percent, human};
 use crate::system::{Direction, ReadOnlySystem, System, Toxic};
 
-use super::Links;
+use super::{Links, Share};
 
 /// Delays what passes through links; made by [`latency`].
 #[derive(Debug, Clone)]
 pub struct Latency {
     links: Links,
+    share: Share,
     delay: Duration,
     jitter: Duration,
     direction: Direction,
@@ -37,6 +38,7 @@ pub struct Latency {
 pub fn latency(links: impl Into<Links>, delay: Duration) -> Latency {
     Latency {
         links: links.into(),
+        share: Share::ALL,
         delay,
         jitter: Duration::ZERO,
         direction: Direction::Downstream,
@@ -48,6 +50,14 @@ impl Latency {
     #[must_use = "a fault does nothing until it is injected"]
     pub fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = jitter;
+        self
+    }
+
+    /// Hits only this share of the connections, drawn once for each from the test's seed: one
+    /// that is spared is spared as long as it is open. All of them by default.
+    #[must_use = "a fault does nothing until it is injected"]
+    pub fn share(mut self, share: Percent) -> Self {
+        self.share = Share(share);
         self
     }
 
@@ -67,7 +77,12 @@ impl Fault for Latency {
         } else {
             format!(" ± {}", human(self.jitter))
         };
-        format!("delay {} by {}{jitter}", self.links, human(self.delay))
+        format!(
+            "delay {} by {}{jitter}{}",
+            self.links,
+            human(self.delay),
+            self.share
+        )
     }
 
     fn is_ours(&self) -> bool {
@@ -82,10 +97,19 @@ impl Fault for Latency {
         Risk::Low
     }
 
+    fn instances(&self) -> Vec<Target> {
+        Vec::new()
+    }
+
+    fn share(&self) -> f64 {
+        self.share.of_connections()
+    }
+
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         if self.delay.is_zero() && self.jitter.is_zero() {
             return Err(Error::msg("a latency of zero has no effect"));
         }
+        self.share.check()?;
         self.links.prepare(system)
     }
 
@@ -94,7 +118,9 @@ impl Fault for Latency {
             delay: self.delay,
             jitter: self.jitter,
         };
-        system.add_toxic(&self.links.0, toxic, self.direction).await
+        system
+            .add_toxic_to_share(&self.links.0, toxic, self.direction, self.share.0)
+            .await
     }
 
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {

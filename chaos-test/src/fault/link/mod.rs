@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::fault::Effect;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
+use crate::model::units::Percent;
 use crate::system::ReadOnlySystem;
 
 pub use crate::system::Direction;
@@ -26,6 +27,40 @@ impl std::fmt::Display for Links {
             Target::Service(name) | Target::Link { link: name, .. } => f.write_str(name),
             other => other.fmt(f),
         }
+    }
+}
+
+/// The share of connections that a fault hits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Share(Percent);
+
+impl Share {
+    const ALL: Self = Self(Percent::ALL);
+
+    /// From 0 to 1; what is more than all is refused later on.
+    fn of_connections(self) -> f64 {
+        self.0.as_fraction().min(1.0)
+    }
+
+    fn check(self) -> Result<(), Error> {
+        let share = self.0.as_fraction();
+        if share > 0.0 && share <= 1.0 {
+            return Ok(());
+        }
+        Err(Error::msg(format!(
+            "a share of connections is more than 0 % and at most 100 %, not {}",
+            self.0
+        )))
+    }
+}
+
+/// What to add to a fault's words.
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if *self == Self::ALL {
+            return Ok(());
+        }
+        write!(f, " on {} of the connections", self.0)
     }
 }
 

@@ -7,14 +7,16 @@ use crate::fault::{Effect, Fault};
 use crate::model::event::Risk;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
+use crate::model::units::Percent;
 use crate::system::{Direction, ReadOnlySystem, System, Toxic};
 
-use super::Links;
+use super::{Links, Share};
 
 /// Resets connections; made by [`reset`].
 #[derive(Debug, Clone)]
 pub struct Reset {
     links: Links,
+    share: Share,
     after: Duration,
     direction: Direction,
 }
@@ -34,6 +36,7 @@ pub struct Reset {
 pub fn reset(links: impl Into<Links>) -> Reset {
     Reset {
         links: links.into(),
+        share: Share::ALL,
         after: Duration::ZERO,
         direction: Direction::Downstream,
     }
@@ -45,6 +48,14 @@ impl Reset {
     #[must_use = "a fault does nothing until it is injected"]
     pub fn after(mut self, time: Duration) -> Self {
         self.after = time;
+        self
+    }
+
+    /// Hits only this share of the connections, drawn once for each from the test's seed: one
+    /// that is spared is spared as long as it is open. All of them by default.
+    #[must_use = "a fault does nothing until it is injected"]
+    pub fn share(mut self, share: Percent) -> Self {
+        self.share = Share(share);
         self
     }
 
@@ -60,7 +71,7 @@ impl Reset {
 
 impl Fault for Reset {
     fn describe(&self) -> String {
-        format!("reset {}", self.links)
+        format!("reset {}{}", self.links, self.share)
     }
 
     fn is_ours(&self) -> bool {
@@ -75,13 +86,24 @@ impl Fault for Reset {
         Risk::Low
     }
 
+    fn instances(&self) -> Vec<Target> {
+        Vec::new()
+    }
+
+    fn share(&self) -> f64 {
+        self.share.of_connections()
+    }
+
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        self.share.check()?;
         self.links.prepare(system)
     }
 
     async fn apply(&self, system: &System) -> Result<(), Error> {
         let toxic = Toxic::Reset { after: self.after };
-        system.add_toxic(&self.links.0, toxic, self.direction).await
+        system
+            .add_toxic_to_share(&self.links.0, toxic, self.direction, self.share.0)
+            .await
     }
 
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {

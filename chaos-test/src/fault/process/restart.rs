@@ -58,6 +58,10 @@ impl Fault for Restart {
         super::target(&self.service)
     }
 
+    fn ends_within(&self) -> Option<Duration> {
+        Some(self.down_for)
+    }
+
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.process_state(&self.service)? {
             ProcessState::Running => system.undo_running(&self.service),
@@ -104,5 +108,6 @@ mod tests {
         assert_eq!(long.apply_limit(), Duration::from_secs(150));
         let lasting = long.lasting(Duration::from_secs(1));
         assert_eq!(lasting.apply_limit(), Duration::from_secs(150));
+        assert_eq!(lasting.ends_within(), Some(Duration::from_secs(90)));
     }
 }

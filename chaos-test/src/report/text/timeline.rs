@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Page, wrapped};
-use crate::model::event::{BodyEnd, Event, Met, Record};
+use crate::model::event::{BodyEnd, Event, Met, PreflightItem, Record, STEADY_STATE};
 use crate::model::units::human;
 
 /// From this width on there are two columns.
@@ -180,6 +180,21 @@ fn text(event: &Event) -> Option<String> {
         }
         Event::ServiceDied { service, how } => format!("! {service} died: {how}"),
         Event::Injected { fault, took_us, .. } => format!("{fault} injected ({})", micros(took_us)),
+        Event::DryRun => "a dry run: nothing is broken".to_owned(),
+        Event::WouldInject { .. } => {
+            format!(
+                "would inject {}",
+                super::plan::in_words(event).unwrap_or_default()
+            )
+        }
+        Event::Preflight { fault, items } => preflight(fault, items),
+        Event::BlastRadius { radius } => format!("blast radius: {radius}"),
+        Event::LimitReached {
+            fault, limit_us, ..
+        } => format!(
+            "! blast radius: `{fault}` was in force for {}, the most that is allowed: it is lifted",
+            micros(limit_us)
+        ),
         Event::InjectFailed { fault, why } => format!("! {fault} could not be injected: {why}"),
         Event::Lifted {
             fault,
@@ -211,6 +226,7 @@ fn text(event: &Event) -> Option<String> {
             Met::Yes => format!("held: {what}: {actual}"),
             Met::No => format!("! missed: {what}: {actual}"),
             Met::NoData => format!("! no data: {what}"),
+            Met::NotJudged => format!("not judged, because this is a dry run: {what}"),
         },
         Event::Recovered {
             monitor,
@@ -254,6 +270,21 @@ fn text(event: &Event) -> Option<String> {
         | Event::Traced { .. }
         | Event::Finished { .. } => return None,
     })
+}
+
+/// In short where all is well, and each thing that is not in full.
+fn preflight(fault: &str, items: &[PreflightItem]) -> String {
+    let wrong: Vec<String> = items
+        .iter()
+        .filter(|item| !item.ok)
+        .map(|item| format!("{}: {}", item.check, item.detail))
+        .collect();
+    if !wrong.is_empty() {
+        return format!("! pre-flight of {fault}: {}", wrong.join("; "));
+    }
+    let steady = items.iter().find(|item| item.check == STEADY_STATE);
+    let steady = steady.map_or("nothing is known of it", |item| &item.detail);
+    format!("pre-flight of {fault}: all is well ({steady})")
 }
 
 /// What a test waits for.

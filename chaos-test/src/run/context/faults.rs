@@ -15,12 +15,15 @@ impl ChaosContext {
     /// Injects a fault. It is in effect when this returns, and is lifted when the guard is
     /// lifted or dropped, and in any case when the context ends.
     ///
-    /// The order is always: blast radius, prepare, undo on disk, apply, verify.
+    /// The order is always: blast radius, prepare, pre-flight where nothing else is in force, undo on
+    /// disk, apply, verify. In the pre-flight every monitor with a baseline has to be steady, for
+    /// which it waits some ten seconds at most.
     ///
     /// # Errors
     ///
     /// If the fault lies outside the blast radius ([`Error::is_refused`]; nothing was
-    /// touched), its undo cannot be written ([`Error::is_state`]; nothing was touched), or
+    /// touched), the steady state does not hold ([`Error::is_not_steady`]; nothing was touched, and
+    /// the test fails as "not tested"), its undo cannot be written ([`Error::is_state`]; nothing was touched), or
     /// it cannot be applied or is not in effect ([`Error::is_fault`]; it was put back).
     pub async fn inject(&self, fault: impl Fault) -> Result<Injection, Error> {
         self.inject_erased(Arc::new(fault)).await

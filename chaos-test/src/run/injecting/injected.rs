@@ -1,7 +1,7 @@
 //! One fault that was injected: whether it is in force, and what has met it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,7 +11,9 @@ use crate::fault::{Effect, ErasedFault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::run::inner::Inner;
+use crate::run::radius::Place;
 use crate::system::LinkUse;
+use crate::system::lock::lock;
 
 use super::calling::{VERIFY_LIMIT, call, guarded, read_only};
 
@@ -21,13 +23,17 @@ pub(in crate::run) struct Injected {
     pub(in crate::run) what: String,
     pub(in crate::run) undo: Undo,
     /// Set once it was verified to be in effect.
-    pub(super) injected_at: OnceLock<Duration>,
+    pub(in crate::run) injected_at: OnceLock<Duration>,
     /// Whether all that it does was over when it was verified: a restart.
     pub(super) spent: AtomicBool,
+    /// Whether it was not injected at all: this is a dry run.
+    pub(in crate::run) dry: AtomicBool,
     /// Whether its `apply` took too long and still runs.
     pub(super) stuck: AtomicBool,
     pub(super) fault: Arc<dyn ErasedFault>,
     pub(in crate::run) targets: Vec<Target>,
+    /// What it takes of the blast radius, as long as something is broken.
+    place: Mutex<Option<Place>>,
     /// What had passed through the links of its targets when it was injected.
     used_before: LinkUse,
     samples: AtomicU64,
@@ -56,9 +62,11 @@ impl Injected {
             undo,
             injected_at: OnceLock::new(),
             spent: AtomicBool::new(false),
+            dry: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             fault,
             targets,
+            place: Mutex::new(None),
             used_before,
             samples: AtomicU64::new(0),
             early_samples: AtomicU64::new(0),
@@ -83,6 +91,16 @@ impl Injected {
         !matches!(*self.lifted.borrow(), Some(Ok(_)))
     }
 
+    pub(super) fn take(&self, place: Place) {
+        *lock(&self.place) = Some(place);
+    }
+
+    /// Nothing of it is broken any more.
+    pub(in crate::run) fn leave_place(&self) {
+        let place = lock(&self.place).take();
+        drop(place);
+    }
+
     /// The caller has its guard.
     pub(in crate::run) fn hand_out(&self) {
         self.handed_out.send_replace(true);
@@ -90,6 +108,7 @@ impl Injected {
 
     /// Nothing is left of it, and it never was in force.
     pub(in crate::run) fn give_up(&self) {
+        self.leave_place();
         self.lifted.send_replace(Some(Ok(Duration::ZERO)));
     }
 

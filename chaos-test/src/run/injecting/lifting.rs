@@ -16,7 +16,12 @@ use super::injected::{Injected, as_lifted};
 use super::micros;
 
 /// Has the engine lift a fault when its time is over.
-pub(super) fn lift_after(inner: &Arc<Inner>, injected: &Arc<Injected>, length: Duration) {
+pub(super) fn lift_after(
+    inner: &Arc<Inner>,
+    injected: &Arc<Injected>,
+    length: Duration,
+    why: Lifting,
+) {
     let (inner, injected) = (Arc::downgrade(inner), Arc::clone(injected));
     engine::own().spawn(async move {
         let over = tokio::time::sleep(length);
@@ -25,7 +30,7 @@ pub(super) fn lift_after(inner: &Arc<Inner>, injected: &Arc<Injected>, length: D
             _ = injected.until_lifted() => return,
         }
         if let Some(inner) = inner.upgrade() {
-            let _ = lift(&inner, &injected, Lifting::Asked).await;
+            let _ = lift(&inner, &injected, why).await;
         }
     });
 }
@@ -39,6 +44,8 @@ pub(in crate::run) enum Lifting {
     Dropped,
     /// Nobody ever had its guard.
     Cancelled,
+    /// It was in force for as long as the blast radius allows.
+    OutOfTime(Duration),
 }
 
 /// Lifts a fault, once. When it was lifted, since the context started.
@@ -51,6 +58,19 @@ pub(in crate::run) async fn lift(
     let already = injected.lifted.borrow().clone();
     if already.is_some() {
         return as_lifted(already);
+    }
+    if injected.dry.load(Ordering::SeqCst) {
+        injected.leave_place();
+        let lifted = Ok(inner.recorder.now());
+        injected.lifted.send_replace(Some(lifted.clone()));
+        return as_lifted(Some(lifted));
+    }
+    if let Lifting::OutOfTime(limit) = why {
+        inner.recorder.record(Event::LimitReached {
+            entry: injected.entry,
+            fault: injected.what.clone(),
+            limit_us: micros(limit),
+        });
     }
     let put_back = put_back(inner, injected).await;
     let at = inner.recorder.now();
@@ -65,7 +85,10 @@ pub(in crate::run) async fn lift(
         counts,
     });
     let lifted = match put_back {
-        Ok(()) => Ok(at),
+        Ok(()) => {
+            injected.leave_place();
+            Ok(at)
+        }
         Err(error) => Err(format!("{} could not be lifted: {error}", injected.what)),
     };
     injected.lifted.send_replace(Some(lifted.clone()));

@@ -23,6 +23,8 @@ pub struct Hits {
     pub refused: u64,
     /// Open connections that it reset.
     pub reset: u64,
+    /// Connections that it let alone, because it hits a share of them only.
+    pub spared: u64,
 }
 
 /// What a link has carried since it was opened.
@@ -50,9 +52,15 @@ pub(super) struct Counters {
     bytes: AtomicU64,
     refused: AtomicU64,
     reset: AtomicU64,
+    spared: AtomicU64,
 }
 
 impl Counters {
+    /// A connection was let alone.
+    pub(super) fn spared(&self) {
+        self.spared.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn hits(&self) -> Hits {
         Hits {
             connections: self.connections.load(Relaxed),
@@ -60,6 +68,7 @@ impl Counters {
             bytes: self.bytes.load(Relaxed),
             refused: self.refused.load(Relaxed),
             reset: self.reset.load(Relaxed),
+            spared: self.spared.load(Relaxed),
         }
     }
 }

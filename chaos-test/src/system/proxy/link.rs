@@ -20,7 +20,7 @@ use super::{
     accept::{Door, Doorman, accept},
     connection::{Changed, Connection, reset},
     hits::{Counters, Hits, Meters, Tally, Traffic},
-    toxics::{Direction, Encounter, Stage, Toxic, ToxicId, Way},
+    toxics::{Direction, Encounter, PartialToxic, Stage, Toxic, ToxicId, Way, is_drawn},
 };
 
 /// What a link needs to know before it opens.
@@ -121,7 +121,17 @@ impl Link {
     /// every later one meets it from the start. Nothing in it waits, so it is
     /// complete after its first poll. On a closed link it changes nothing.
     pub async fn add(&self, toxic: Toxic, direction: Direction) -> ToxicId {
-        self.shared().add(toxic, direction)
+        self.add_to_share(PartialToxic {
+            toxic,
+            direction,
+            share: 1.0,
+        })
+        .await
+    }
+
+    /// As [`add`](Self::add), for a share of the connections: each is drawn once.
+    pub async fn add_to_share(&self, toxic: PartialToxic) -> ToxicId {
+        self.shared().add(toxic)
     }
 
     /// Removes a toxic; false if it was not there, which is no mistake.
@@ -231,23 +241,27 @@ impl State {
 
 struct Active {
     id: ToxicId,
-    toxic: Toxic,
-    direction: Direction,
+    toxic: PartialToxic,
     counters: Arc<Counters>,
 }
 
 impl Active {
     /// This toxic's stages for one connection.
-    fn stages(
-        &self,
+    fn stages<'a>(
+        &'a self,
         seed: u64,
+        link: &str,
         connection: u64,
         opening: bool,
-    ) -> impl Iterator<Item = (Way, Box<dyn Stage>)> + '_ {
+    ) -> impl Iterator<Item = (Way, Box<dyn Stage>)> + use<'a> {
+        let is_drawn = is_drawn(seed, link, connection, self.id, self.toxic.share);
+        if !is_drawn {
+            self.counters.spared();
+        }
         let tally = Tally::new(&self.counters);
         [Way::Up, Way::Down]
             .into_iter()
-            .filter(|way| self.direction.covers(*way))
+            .filter(move |way| is_drawn && self.toxic.direction.covers(*way))
             .map(move |way| {
                 let encounter = Encounter {
                     seed,
@@ -257,13 +271,13 @@ impl Active {
                     opening,
                     tally: tally.clone(),
                 };
-                (way, self.toxic.stage(encounter))
+                (way, self.toxic.toxic.stage(encounter))
             })
     }
 }
 
 impl Shared {
-    fn add(&self, toxic: Toxic, direction: Direction) -> ToxicId {
+    fn add(&self, toxic: PartialToxic) -> ToxicId {
         let mut state = self.state();
         let id = ToxicId(state.counters.len() as u64 + 1);
         let counters = Arc::new(Counters::default());
@@ -271,11 +285,10 @@ impl Shared {
         let active = Active {
             id,
             toxic,
-            direction,
             counters,
         };
         let wakers = state.change_all(|number, connection| {
-            connection.add(id, active.stages(self.seed, number, false))
+            connection.add(id, active.stages(self.seed, &self.name, number, false))
         });
         state.toxics.push(active);
         drop(state);
@@ -340,7 +353,7 @@ impl Shared {
         let stages = state.toxics.iter().flat_map(|active| {
             let id = active.id;
             active
-                .stages(self.seed, number, true)
+                .stages(self.seed, &self.name, number, true)
                 .map(move |(way, stage)| (id, way, stage))
         });
         // A link that dials itself would eat up all descriptors in no time.

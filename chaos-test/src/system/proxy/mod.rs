@@ -31,5 +31,5 @@ pub use self::{
     deadline::sleep_until,
     hits::{Hits, Traffic},
     link::{Link, LinkConfig},
-    toxics::{Direction, Toxic, ToxicId},
+    toxics::{Direction, PartialToxic, Toxic, ToxicId},
 };

@@ -6,7 +6,7 @@ use super::World;
 use crate::error::{Error, Kind};
 use crate::model::target::Target;
 use crate::system::ports::ReservedPort;
-use crate::system::proxy::{Direction, Link, Toxic, ToxicId};
+use crate::system::proxy::{Link, PartialToxic, ToxicId};
 
 /// What has passed through some links.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,8 +38,7 @@ pub(super) struct MadeLink {
 struct WideToxic {
     injection: u64,
     service: String,
-    toxic: Toxic,
-    direction: Direction,
+    toxic: PartialToxic,
 }
 
 impl Links {
@@ -106,8 +105,7 @@ impl World {
             wide.cloned().collect()
         };
         for wide in wide {
-            self.add_to_link(wide.injection, &link, wide.toxic, wide.direction)
-                .await;
+            self.add_to_link(wide.injection, &link, wide.toxic).await;
         }
         link
     }
@@ -156,8 +154,7 @@ impl World {
         &self,
         injection: u64,
         target: &Target,
-        toxic: Toxic,
-        direction: Direction,
+        toxic: PartialToxic,
     ) -> Result<(), Error> {
         let _change = self.changing_links.lock().await;
         let links = self.links_of(target);
@@ -172,11 +169,10 @@ impl World {
                 injection,
                 service: service.clone(),
                 toxic,
-                direction,
             });
         }
         for link in links {
-            self.add_to_link(injection, &link, toxic, direction).await;
+            self.add_to_link(injection, &link, toxic).await;
         }
         Ok(())
     }
@@ -219,8 +215,8 @@ impl World {
         })
     }
 
-    async fn add_to_link(&self, injection: u64, link: &Link, toxic: Toxic, direction: Direction) {
-        let id = link.add(toxic, direction).await;
+    async fn add_to_link(&self, injection: u64, link: &Link, toxic: PartialToxic) {
+        let id = link.add_to_share(toxic).await;
         let mut made = self.made();
         if let Some(made) = made
             .links
@@ -268,7 +264,13 @@ impl World {
 mod tests {
     use super::super::tests::world;
     use super::*;
-    use crate::system::proxy::LinkConfig;
+    use crate::system::proxy::{Direction, LinkConfig, Toxic};
+
+    const DOWN: PartialToxic = PartialToxic {
+        toxic: Toxic::Down,
+        direction: Direction::Both,
+        share: 1.0,
+    };
 
     fn link(name: &str) -> Link {
         let config = LinkConfig {
@@ -285,7 +287,7 @@ mod tests {
         let target = Target::Service("shop".into());
         let links = [link("first"), link("second")];
         world.add_link("shop", 80, links[0].clone()).await;
-        let toxic = world.add_toxic(1, &target, Toxic::Down, Direction::Both);
+        let toxic = world.add_toxic(1, &target, DOWN);
         toxic.await.unwrap();
         world.add_link("shop", 80, links[1].clone()).await;
         assert!(links.iter().all(|link| link.active().len() == 1));
@@ -333,7 +335,7 @@ mod tests {
         let target = Target::Service("shop".into());
         world.add_link("shop", 80, link("first")).await;
         let held = world.changing_links.lock().await;
-        let toxic = || world.add_toxic(1, &target, Toxic::Down, Direction::Both);
+        let toxic = || world.add_toxic(1, &target, DOWN);
         assert!(!is_over_at_once(world.add_link("shop", 80, link("second"))).await);
         assert!(!is_over_at_once(toxic()).await);
         assert!(!is_over_at_once(world.clear_links(1)).await);

@@ -16,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
 
 use super::{hits::Tally, item::Item};
 
@@ -92,6 +95,43 @@ impl Direction {
     }
 }
 
+/// A toxic on one or both streams of a share of the connections.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PartialToxic {
+    /// What it does.
+    pub toxic: Toxic,
+    /// Where.
+    pub direction: Direction,
+    /// From 0, which is none, to 1, which is all.
+    pub share: f64,
+}
+
+/// Whether a toxic meets a connection at all: drawn once, so that both streams are met or none,
+/// and the same for the same seed, link, connection and toxic. The link's name is part of it,
+/// because where each client has a link of its own, all of their first connections would else be
+/// drawn alike.
+pub(super) fn is_drawn(seed: u64, link: &str, connection: u64, toxic: ToxicId, share: f64) -> bool {
+    if share >= 1.0 {
+        return true;
+    }
+    // FNV-1a, spelled out, because a library's hash may change between versions.
+    let name = link.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let drawn = random([seed, connection, toxic.0, name]).next_u64();
+    // The upper 53 bits, which a float holds exactly.
+    ((drawn >> 11) as f64) < share * (1_u64 << 53) as f64
+}
+
+/// Random numbers that are the same for the same parts, on every platform.
+fn random(parts: [u64; 4]) -> ChaCha8Rng {
+    let mut seed = [0; 32];
+    for (place, part) in seed.chunks_exact_mut(8).zip(parts) {
+        place.copy_from_slice(&part.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(seed)
+}
+
 /// One toxic of one link: the first one added is 1, and numbers are never used
 /// again, so that a replay that adds the same toxics draws the same numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,14 +172,7 @@ impl Encounter {
             Way::Up => 0_u64,
             Way::Down => 1,
         };
-        let mut seed = [0; 32];
-        for (place, part) in
-            seed.chunks_exact_mut(8)
-                .zip([self.seed, self.connection, self.toxic.0, way])
-        {
-            place.copy_from_slice(&part.to_le_bytes());
-        }
-        ChaCha8Rng::from_seed(seed)
+        random([self.seed, self.connection, self.toxic.0, way])
     }
 }
 
@@ -171,4 +204,35 @@ pub(super) trait Stage: Send {
 
     /// The toxic was removed: everything that is still held, in order.
     fn release(&mut self) -> VecDeque<Item>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(seed: u64, link: &str, toxic: u64, share: f64) -> Vec<u64> {
+        let is_drawn = |number: &u64| is_drawn(seed, link, *number, ToxicId(toxic), share);
+        (1..=1000).filter(is_drawn).collect()
+    }
+
+    #[test]
+    fn a_share_of_the_connections_is_drawn_from_the_seed() {
+        let tenth = drawn(7, "shop->cache:6379", 1, 0.1);
+        // Pinned: the same in every version and on every platform.
+        assert_eq!(tenth[..6], [11, 24, 29, 31, 45, 46]);
+        assert!((70..=130).contains(&tenth.len()), "{}", tenth.len());
+        assert_eq!(tenth, drawn(7, "shop->cache:6379", 1, 0.1));
+        for other in [
+            drawn(8, "shop->cache:6379", 1, 0.1),
+            drawn(7, "jobs->cache:6379", 1, 0.1),
+            drawn(7, "shop->cache:6379", 2, 0.1),
+        ] {
+            assert_ne!(tenth, other);
+        }
+        // A larger share is a superset, and the ends are none and all.
+        let half = drawn(7, "shop->cache:6379", 1, 0.5);
+        assert!(tenth.iter().all(|one| half.contains(one)));
+        assert_eq!(drawn(7, "a", 1, 0.0).len(), 0);
+        assert_eq!(drawn(7, "a", 1, 1.0).len(), 1000);
+    }
 }
