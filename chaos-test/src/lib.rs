@@ -122,6 +122,10 @@ pub use decide::measures::{
     Change, FailedServices, LatencyOf, Rate, Throughput, ValueOf, availability, error_rate,
     failed_services, latency, throughput, value,
 };
+pub use decide::retries::{
+    Amplification, Attempt, AttemptsPerCall, Growth, HasTried, Jitter, RetryTolerance, Spacing,
+    amplification, attempts, jitter, spacing,
+};
 pub use decide::statistics::{Latency, Summary};
 pub use decide::statistics::{MAX, P50, P90, P95, P99, Percentile, percentile};
 pub use decide::tolerance::{BaselineSummary, Judgement, Tolerance};
@@ -153,6 +157,7 @@ pub use run::{
 };
 #[cfg(feature = "containers")]
 pub use run::{Container, IntoContainer};
+pub use run::{Retries, RetriesSeen, RetryExpectations};
 #[cfg(feature = "containers")]
 pub use system::ContainerState;
 pub use system::{Direction, Hits, ProcessState, ReadOnlySystem, Signal, System, Toxic, Traffic};

@@ -33,6 +33,7 @@ mod overwrite;
 mod plain;
 mod programs;
 mod reserved;
+mod retries;
 mod stopping;
 mod stubborn;
 mod subjects;

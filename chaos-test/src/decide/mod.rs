@@ -14,6 +14,7 @@ pub mod limits;
 pub mod measures;
 mod metric;
 pub mod recovery;
+pub mod retries;
 #[cfg(test)]
 mod simulated;
 pub mod statistics;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here has a clock, randomness, asynchronous code or input and output of its own.
 
+pub mod attempt;
 pub mod condition;
 pub mod event;
 pub mod identity;
