@@ -144,7 +144,7 @@ pub use model::target::{Breakable, Target};
 pub use model::test_report::{TestEnd, TestReport};
 pub use model::undo::Undo;
 pub use model::units::{Percent, ms, percent, secs};
-pub use probe::{Condition, IntoSeen, Seen, traceparent};
+pub use probe::{CommandProbe, Condition, IntoSeen, Seen, command, traceparent};
 #[cfg(feature = "http")]
 pub use probe::{HttpProbe, HttpRequest, http};
 pub use probe::{

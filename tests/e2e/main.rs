@@ -6,6 +6,7 @@
 mod aborting;
 mod bad_input;
 mod claims;
+mod command_probe;
 mod consistency;
 mod containers;
 mod containers_bad_input;

@@ -1,6 +1,7 @@
 //! Probes: what a monitor asks, again and again. A probe reads and never changes anything.
 
 mod closure;
+mod command;
 mod condition;
 #[cfg(feature = "http")]
 mod http;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use crate::model::sample::Reading;
 
 pub use closure::{IntoReading, IntoValue};
+pub use command::{CommandProbe, command};
 pub use condition::{Condition, IntoSeen, Seen};
 #[cfg(feature = "http")]
 pub use http::{HttpProbe, HttpRequest, http};
@@ -63,6 +65,12 @@ pub trait Probe: Send + Sync + 'static {
 
     /// The service that it asks, so that abort conditions can name that.
     fn service(&self) -> Option<&str> {
+        None
+    }
+
+    /// Why it can never say anything of the system under test, as where its program is not
+    /// there: then whoever looks at its monitor gets this as an error, and judges nothing.
+    fn unusable(&self) -> Option<String> {
         None
     }
 
@@ -162,6 +170,7 @@ impl std::fmt::Debug for Pace {
 pub(crate) trait ErasedProbe: Send + Sync {
     fn name(&self) -> String;
     fn service(&self) -> Option<&str>;
+    fn unusable(&self) -> Option<String>;
     fn sample(&self) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>>;
 }
 
@@ -172,6 +181,10 @@ impl<P: Probe> ErasedProbe for P {
 
     fn service(&self) -> Option<&str> {
         Probe::service(self)
+    }
+
+    fn unusable(&self) -> Option<String> {
+        Probe::unusable(self)
     }
 
     fn sample(&self) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>> {

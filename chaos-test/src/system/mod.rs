@@ -4,6 +4,7 @@
 
 pub(crate) mod at_exit;
 pub(crate) mod capability;
+pub(crate) mod command;
 #[cfg(feature = "containers")]
 pub(crate) mod container;
 pub(crate) mod gate;

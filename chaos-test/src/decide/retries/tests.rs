@@ -233,7 +233,10 @@ fn without_calls_all_attempts_are_those_of_one() {
     let (met, text) = judge(spacing().grows_by(2.0).within(percent(1)), &tried);
     assert_eq!(met, Met::Yes, "{text}");
     let (_, text) = judge(attempts().at_most(8), &tried);
-    assert_eq!(text, "attempts: 8 (all taken as one call's), expected at most 8");
+    assert_eq!(
+        text,
+        "attempts: 8 (all taken as one call's), expected at most 8"
+    );
     let (met, text) = judge(amplification().at_most(9.0), &tried);
     assert_eq!(met, Met::NoData);
     assert!(
