@@ -150,6 +150,7 @@ pub use probe::{HttpProbe, HttpRequest, http};
 pub use probe::{
     IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
 };
+pub use probe::{ResourceProbe, resources};
 pub use run::{
     Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
     Fixture, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,

@@ -34,6 +34,7 @@ mod overwrite;
 mod plain;
 mod programs;
 mod reserved;
+mod resources;
 mod retries;
 mod stopping;
 mod stubborn;

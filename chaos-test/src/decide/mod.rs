@@ -13,6 +13,7 @@ mod interval;
 pub mod limits;
 pub mod measures;
 mod metric;
+pub(crate) mod rate;
 pub mod recovery;
 pub mod retries;
 #[cfg(test)]

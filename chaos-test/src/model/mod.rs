@@ -10,6 +10,7 @@ pub mod journal;
 pub mod listed;
 pub mod measure;
 pub mod outcome;
+pub(crate) mod resource;
 pub mod sample;
 pub mod spec;
 #[cfg(feature = "cli")]

@@ -6,6 +6,7 @@ mod condition;
 #[cfg(feature = "http")]
 mod http;
 mod ready;
+pub mod resources;
 mod tcp;
 mod trace;
 
@@ -22,6 +23,7 @@ pub use condition::{Condition, IntoSeen, Seen};
 #[cfg(feature = "http")]
 pub use http::{HttpProbe, HttpRequest, http};
 pub use ready::{LogLine, Ready, TcpReady, log_line, tcp};
+pub use resources::ResourceProbe;
 pub use tcp::TcpProbe;
 
 pub use trace::traceparent;

@@ -26,6 +26,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 mod reach;
 pub(crate) mod registry;
+pub(crate) mod resources;
 pub(crate) mod service;
 pub(crate) mod signals;
 pub(crate) mod state_dir;

@@ -251,13 +251,28 @@ pub(crate) fn survivors(process: &ProcessIdentity, token: &str) -> Vec<Survivor>
     marked(process, (TOKEN, token))
 }
 
-fn marked(process: &ProcessIdentity, (variable, value): (&str, &str)) -> Vec<Survivor> {
+/// The numbers of [`survivors`], and of those of its session that have ended and that nobody has
+/// waited for.
+pub(super) fn members(process: &ProcessIdentity, token: &str) -> Vec<u32> {
+    let found = found(process, (TOKEN, token), all());
+    found.iter().map(|one| one.pid).collect()
+}
+
+fn marked(process: &ProcessIdentity, mark: (&str, &str)) -> Vec<Survivor> {
+    found(process, mark, living())
+}
+
+fn found(
+    process: &ProcessIdentity,
+    (variable, value): (&str, &str),
+    among: impl Iterator<Item = (u32, identity::Stat)>,
+) -> Vec<Survivor> {
     if process.boot_id != identity::boot_id() {
         return Vec::new();
     }
     let numbered = bears_its_number(process);
     // What it started is not older than itself, so most processes need no second look.
-    let younger: Vec<_> = living()
+    let younger: Vec<_> = among
         .filter(|(_, stat)| stat.start_time >= process.start_time)
         .collect();
     let is_its = |pid: u32, stat: &identity::Stat| {
@@ -295,11 +310,13 @@ fn has_group(process: &ProcessIdentity) -> bool {
             .any(|(_, stat)| stat.group == process.pid && stat.start_time >= process.start_time)
 }
 
+fn all() -> impl Iterator<Item = (u32, identity::Stat)> {
+    let all = identity::all().into_iter();
+    all.filter_map(|pid| Some((pid, identity::stat(pid)?)))
+}
+
 fn living() -> impl Iterator<Item = (u32, identity::Stat)> {
-    identity::all()
-        .into_iter()
-        .filter_map(|pid| Some((pid, identity::stat(pid)?)))
-        .filter(|(_, stat)| !identity::is_dead(stat.state))
+    all().filter(|(_, stat)| !identity::is_dead(stat.state))
 }
 
 /// Kills this process, and never another one that was given its number since.

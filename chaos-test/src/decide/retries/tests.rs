@@ -1,6 +1,8 @@
 //! What is said of attempts that were made up, and why nothing is where nothing can be.
 
 use super::*;
+use crate::model::attempt::Kept;
+use crate::model::sample::Window;
 use crate::model::units::{ms, percent, secs};
 
 /// Numbers from 0 to 1 that look random and are the same each time.
