@@ -127,6 +127,10 @@ pub use decide::measures::{
     Change, FailedServices, LatencyOf, Rate, Throughput, ValueOf, availability, error_rate,
     failed_services, latency, throughput, value,
 };
+pub use decide::retries::{
+    Amplification, Attempt, AttemptsPerCall, Growth, HasTried, Jitter, RetryTolerance, Spacing,
+    amplification, attempts, jitter, spacing,
+};
 pub use decide::statistics::{Latency, Summary};
 pub use decide::statistics::{MAX, P50, P90, P95, P99, Percentile, percentile};
 pub use decide::tolerance::{BaselineSummary, Judgement, Tolerance};
@@ -150,12 +154,13 @@ pub use model::target::{Breakable, Target};
 pub use model::test_report::{TestEnd, TestReport};
 pub use model::undo::Undo;
 pub use model::units::{Percent, ms, percent, secs};
-pub use probe::{Condition, IntoSeen, Seen, traceparent};
+pub use probe::{CommandProbe, Condition, IntoSeen, Seen, command, traceparent};
 #[cfg(feature = "http")]
 pub use probe::{HttpProbe, HttpRequest, http};
 pub use probe::{
     IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
 };
+pub use probe::{ResourceProbe, resources};
 pub use run::{
     Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
     Fixture, Group, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
@@ -163,6 +168,7 @@ pub use run::{
 };
 #[cfg(feature = "containers")]
 pub use run::{Container, IntoContainer};
+pub use run::{Retries, RetriesSeen, RetryExpectations};
 #[cfg(feature = "containers")]
 pub use system::ContainerState;
 pub use system::{Direction, Hits, ProcessState, ReadOnlySystem, Signal, System, Toxic, Traffic};

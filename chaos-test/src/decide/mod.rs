@@ -16,7 +16,9 @@ pub mod limits;
 pub mod measures;
 mod metric;
 pub mod radius;
+pub(crate) mod rate;
 pub mod recovery;
+pub mod retries;
 #[cfg(test)]
 mod simulated;
 pub mod statistics;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here has a clock, randomness, asynchronous code or input and output of its own.
 
+pub mod attempt;
 pub mod blast_radius;
 pub mod condition;
 #[cfg(feature = "environments")]
@@ -13,6 +14,7 @@ pub mod journal;
 pub mod listed;
 pub mod measure;
 pub mod outcome;
+pub(crate) mod resource;
 pub mod sample;
 pub mod spec;
 #[cfg(feature = "cli")]

@@ -1,10 +1,12 @@
 //! Probes: what a monitor asks, again and again. A probe reads and never changes anything.
 
 mod closure;
+mod command;
 mod condition;
 #[cfg(feature = "http")]
 mod http;
 mod ready;
+pub mod resources;
 mod tcp;
 mod trace;
 
@@ -16,10 +18,12 @@ use std::time::Duration;
 use crate::model::sample::Reading;
 
 pub use closure::{IntoReading, IntoValue};
+pub use command::{CommandProbe, command};
 pub use condition::{Condition, IntoSeen, Seen};
 #[cfg(feature = "http")]
 pub use http::{HttpProbe, HttpRequest, http};
 pub use ready::{LogLine, Ready, TcpReady, log_line, tcp};
+pub use resources::ResourceProbe;
 pub use tcp::TcpProbe;
 
 pub use trace::traceparent;
@@ -63,6 +67,12 @@ pub trait Probe: Send + Sync + 'static {
 
     /// The service that it asks, so that abort conditions can name that.
     fn service(&self) -> Option<&str> {
+        None
+    }
+
+    /// Why it can never say anything of the system under test, as where its program is not
+    /// there: then whoever looks at its monitor gets this as an error, and judges nothing.
+    fn unusable(&self) -> Option<String> {
         None
     }
 
@@ -162,6 +172,7 @@ impl std::fmt::Debug for Pace {
 pub(crate) trait ErasedProbe: Send + Sync {
     fn name(&self) -> String;
     fn service(&self) -> Option<&str>;
+    fn unusable(&self) -> Option<String>;
     fn sample(&self) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>>;
 }
 
@@ -172,6 +183,10 @@ impl<P: Probe> ErasedProbe for P {
 
     fn service(&self) -> Option<&str> {
         Probe::service(self)
+    }
+
+    fn unusable(&self) -> Option<String> {
+        Probe::unusable(self)
     }
 
     fn sample(&self) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>> {

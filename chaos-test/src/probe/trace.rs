@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::model::event::Event;
 use crate::model::trace::TraceId;
 use crate::system::Ledger;
+use crate::system::command::Commands;
 
 tokio::task_local! {
     static TRACEPARENT: Traceparent;
@@ -41,6 +42,12 @@ pub fn traceparent() -> Option<String> {
     TRACEPARENT.try_with(sent).ok()
 }
 
+/// What the test runs programs with whose sample is being taken.
+pub(super) fn commands() -> Option<Arc<Commands>> {
+    let of = |parent: &Traceparent| Arc::clone(&parent.trace.commands);
+    TRACEPARENT.try_with(of).ok()
+}
+
 /// The trace of one test.
 pub(crate) struct Trace {
     pub(crate) id: TraceId,
@@ -48,6 +55,8 @@ pub(crate) struct Trace {
     /// Whether the journal has it: from the first sample that is sent with it.
     told: AtomicBool,
     ledger: Arc<dyn Ledger>,
+    /// What samples run, which ends with the test.
+    pub(crate) commands: Arc<Commands>,
 }
 
 struct Traceparent {
@@ -56,9 +65,10 @@ struct Traceparent {
 }
 
 impl Trace {
-    pub(crate) fn new(id: TraceId, ledger: Arc<dyn Ledger>) -> Self {
+    pub(crate) fn new(id: TraceId, ledger: Arc<dyn Ledger>, commands: Commands) -> Self {
         Self {
             id,
+            commands: Arc::new(commands),
             samples: AtomicU64::new(0),
             told: AtomicBool::new(false),
             ledger,

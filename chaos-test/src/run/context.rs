@@ -16,6 +16,8 @@ mod conditions;
 
 mod consistency;
 
+mod retries;
+
 mod faults;
 
 #[cfg(feature = "environments")]

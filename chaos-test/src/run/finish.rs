@@ -93,7 +93,8 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
         .await;
     }
     stage(inner, "ending monitors", |inner| async move {
-        stop_monitors(&inner)
+        stop_monitors(&inner);
+        inner.trace.commands.close();
     })
     .await;
     stage(inner, "dropping fixtures", |inner| async move {

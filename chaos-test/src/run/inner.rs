@@ -17,6 +17,7 @@ use crate::model::undo::Undo;
 use crate::model::units::human;
 use crate::probe::Trace;
 use crate::report::text::LogTail;
+use crate::system::command::Commands;
 use crate::system::lock::lock;
 use crate::system::proxy::{self, LinkConfig};
 use crate::system::{Ledger, World};
@@ -105,9 +106,11 @@ impl Inner {
         };
         let taken = Arc::new(Taken::new(identity.blast_radius));
         let ledger: Arc<dyn Ledger> = recorder.clone();
+        let token = format!("{}-commands", world.prefix);
+        let commands = Commands::new(Arc::clone(&ledger), token);
         Self {
             seed: identity.seed,
-            trace: Arc::new(Trace::new(identity.trace(), ledger)),
+            trace: Arc::new(Trace::new(identity.trace(), ledger, commands)),
             identity,
             recorder,
             world,

@@ -43,6 +43,7 @@ pub mod recovering;
 mod reports;
 mod requirements;
 mod reserving;
+mod retries;
 mod rollback;
 mod service;
 mod service_log;
@@ -86,6 +87,7 @@ pub use moment::Moment;
 pub use monitor::Monitor;
 pub use program::{EnvValue, Program};
 pub use reserving::{Ports, Reserved, Slot};
+pub use retries::{Retries, RetriesSeen, RetryExpectations};
 pub use service::{Address, Link, Service};
 pub use service_log::{LogContains, ServiceLog};
 #[cfg(feature = "cli")]

@@ -107,6 +107,7 @@ impl Monitor {
         let monitor = self.clone();
         engine::run_on(engine::own(), async move {
             let _call = monitor.inner.enter().await?;
+            monitor.watcher.refuse_unusable()?;
             let under = monitor.inner.faults_in_force();
             let to = monitor
                 .inner
@@ -316,6 +317,17 @@ impl Watcher {
             aborting::sample_unsent(inner, self);
         }
         self.news.send_modify(|count| *count += 1);
+    }
+
+    /// An error where its probe can never say anything, whatever state the system is in.
+    pub(super) fn refuse_unusable(&self) -> Result<(), Error> {
+        match self.pace.probe.unusable() {
+            Some(why) => Err(Error::new(
+                Kind::Usage,
+                format!("`{}` cannot be watched: {why}", self.name),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Whether it is what a condition means: by its own name, or by that of its service.

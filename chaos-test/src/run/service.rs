@@ -1,5 +1,8 @@
 //! Services as tests see them: how a running one is addressed and linked to.
 
+mod command;
+mod resources;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod at_exit;
 pub(crate) mod capability;
+pub(crate) mod command;
 #[cfg(feature = "containers")]
 pub(crate) mod container;
 pub(crate) mod environment;
@@ -26,6 +27,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 mod reach;
 pub(crate) mod registry;
+pub(crate) mod resources;
 pub(crate) mod service;
 pub(crate) mod signals;
 pub(crate) mod state_dir;

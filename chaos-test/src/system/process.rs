@@ -1,6 +1,7 @@
 //! Processes: signals to exactly the one that is meant, what state it is in, and its end
 //! together with everything that it started.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
@@ -186,6 +187,15 @@ pub(crate) fn group_is_stopped(process: &ProcessIdentity) -> bool {
 ///
 /// Where the kernel refuses, or something is still there after the deadline.
 pub(crate) fn end(process: &ProcessIdentity, token: &str, deadline: Duration) -> io::Result<()> {
+    end_marked(process, (TOKEN, token), deadline)
+}
+
+/// As [`end`], with everything that carries another variable of this value.
+pub(super) fn end_marked(
+    process: &ProcessIdentity,
+    mark: (&str, &str),
+    deadline: Duration,
+) -> io::Result<()> {
     let until = Instant::now() + deadline;
     if process.boot_id != identity::boot_id() {
         return Ok(());
@@ -193,7 +203,7 @@ pub(crate) fn end(process: &ProcessIdentity, token: &str, deadline: Duration) ->
     signal_group(process, Signal::Kill)?;
     let mut pause = Duration::from_micros(200);
     loop {
-        let left = survivors(process, token);
+        let left = marked(process, mark);
         if left.is_empty() {
             return Ok(());
         }
@@ -238,21 +248,50 @@ pub(crate) struct Survivor {
 /// What is left of a process and of all that it started: itself, its group, its session,
 /// and all that carries its token, wherever that went.
 pub(crate) fn survivors(process: &ProcessIdentity, token: &str) -> Vec<Survivor> {
+    marked(process, (TOKEN, token))
+}
+
+/// The numbers of [`survivors`], and of those of its session that have ended and that nobody has
+/// waited for.
+pub(super) fn members(process: &ProcessIdentity, token: &str) -> Vec<u32> {
+    let found = found(process, (TOKEN, token), all());
+    found.iter().map(|one| one.pid).collect()
+}
+
+fn marked(process: &ProcessIdentity, mark: (&str, &str)) -> Vec<Survivor> {
+    found(process, mark, living())
+}
+
+fn found(
+    process: &ProcessIdentity,
+    (variable, value): (&str, &str),
+    among: impl Iterator<Item = (u32, identity::Stat)>,
+) -> Vec<Survivor> {
     if process.boot_id != identity::boot_id() {
         return Vec::new();
     }
     let numbered = bears_its_number(process);
-    living()
-        // What it started is not older than itself, so most processes need no second look.
+    // What it started is not older than itself, so most processes need no second look.
+    let younger: Vec<_> = among
         .filter(|(_, stat)| stat.start_time >= process.start_time)
-        .filter(|(pid, stat)| {
-            (*pid == process.pid && stat.start_time == process.start_time)
-                // Some programs scrub or overwrite the environment that they are given.
-                || (numbered && (stat.group == process.pid || stat.session == process.pid))
-                || identity::has_in_environment(*pid, TOKEN, token)
-        })
+        .collect();
+    let is_its = |pid: u32, stat: &identity::Stat| {
+        (pid == process.pid && stat.start_time == process.start_time)
+            // Some programs scrub or overwrite the environment that they are given.
+            || (numbered && (stat.group == process.pid || stat.session == process.pid))
+            || identity::has_in_environment(pid, variable, value)
+    };
+    let found: BTreeSet<u32> = younger
+        .iter()
+        .filter(|(pid, stat)| is_its(*pid, stat))
+        .map(|(pid, _)| *pid)
+        .collect();
+    younger
+        .iter()
+        // A session that one of them leads is its own, too, whatever was scrubbed in it.
+        .filter(|(pid, stat)| found.contains(pid) || found.contains(&stat.session))
         .map(|(pid, stat)| Survivor {
-            pid,
+            pid: *pid,
             start_time: stat.start_time,
         })
         .collect()
@@ -271,11 +310,13 @@ fn has_group(process: &ProcessIdentity) -> bool {
             .any(|(_, stat)| stat.group == process.pid && stat.start_time >= process.start_time)
 }
 
+fn all() -> impl Iterator<Item = (u32, identity::Stat)> {
+    let all = identity::all().into_iter();
+    all.filter_map(|pid| Some((pid, identity::stat(pid)?)))
+}
+
 fn living() -> impl Iterator<Item = (u32, identity::Stat)> {
-    identity::all()
-        .into_iter()
-        .filter_map(|pid| Some((pid, identity::stat(pid)?)))
-        .filter(|(_, stat)| !identity::is_dead(stat.state))
+    all().filter(|(_, stat)| !identity::is_dead(stat.state))
 }
 
 /// Kills this process, and never another one that was given its number since.

@@ -158,6 +158,17 @@ pub(crate) trait ProcessUnit: Send + Sync {
     /// The numbers of all that is left of it and of what it started.
     fn leftovers(&self) -> Vec<u32>;
 
+    /// As [`leftovers`](Self::leftovers), with those that have ended and were not waited for:
+    /// what they did is not their parents' yet.
+    fn members(&self) -> Vec<u32> {
+        self.leftovers()
+    }
+
+    /// Whether it is a part of the test's own process.
+    fn is_in_test(&self) -> bool {
+        false
+    }
+
     /// Whether it is gone within a time.
     fn exits_within(&self, limit: Duration) -> Answer<'_, bool>;
 

@@ -14,7 +14,7 @@ pub(in crate::run) struct Filled<'a> {
 }
 
 impl Filled<'_> {
-    pub(super) fn fill(&self, text: &OsStr) -> Result<OsString, Error> {
+    pub(in crate::run) fn fill(&self, text: &OsStr) -> Result<OsString, Error> {
         // What is not text can hold no placeholder of ours that matters.
         let Some(text) = text.to_str() else {
             return Ok(text.to_owned());

@@ -3,6 +3,7 @@
 mod breaking;
 mod making;
 mod starting;
+mod uses;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

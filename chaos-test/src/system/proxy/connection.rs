@@ -23,6 +23,7 @@ use rustix::net::sockopt::set_socket_linger;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{
+    attempts::Turns,
     flow::{Ends, Flow, Turn},
     hits::Meters,
     toxics::{Stage, ToxicId, Way},
@@ -49,6 +50,7 @@ struct State {
     sockets: Sockets,
     up: Flow,
     down: Flow,
+    turns: Turns,
 }
 
 enum Sockets {
@@ -72,6 +74,7 @@ impl Connection {
     pub(super) fn admit(
         client: TcpStream,
         upstream: Option<SocketAddr>,
+        turns: Turns,
         stages: impl Iterator<Item = (ToxicId, Way, Box<dyn Stage>)>,
     ) -> Option<Connection> {
         // This fails only for a client that is gone already.
@@ -84,6 +87,7 @@ impl Connection {
             },
             up: Flow::default(),
             down: Flow::default(),
+            turns,
         };
         stages.for_each(|(id, way, stage)| state.flow(way).chain().add(id, stage));
         if state.reset_if_wanted(&mut Context::from_waker(Waker::noop())) {
@@ -191,7 +195,7 @@ impl State {
         let Sockets::Open { client, server } = &mut self.sockets else {
             return Poll::Ready(());
         };
-        let (up, down) = (&mut self.up, &mut self.down);
+        let (up, down, turns) = (&mut self.up, &mut self.down, &mut self.turns);
         let broken = loop {
             let forth = up.pump(
                 cx,
@@ -200,6 +204,8 @@ impl State {
                     to: server,
                     delivered: &meters.bytes_upstream,
                     changes,
+                    turns,
+                    way: Way::Up,
                 },
             );
             match forth {
@@ -214,6 +220,8 @@ impl State {
                     to: client,
                     delivered: &meters.bytes_downstream,
                     changes,
+                    turns,
+                    way: Way::Down,
                 },
             );
             match back {
@@ -238,6 +246,7 @@ impl State {
         if broken {
             self.reset();
         } else {
+            self.turns.over();
             self.sockets = Sockets::Closed;
         }
         Poll::Ready(())
@@ -261,6 +270,7 @@ impl State {
     /// Closes the sockets so that the peers see a reset, whatever state the
     /// streams are in, and ends a dial that is under way.
     fn reset(&mut self) {
+        self.turns.over();
         match mem::replace(&mut self.sockets, Sockets::Closed) {
             Sockets::Dialling { client, .. } => reset(&client),
             Sockets::Open { client, server } => {

@@ -21,8 +21,10 @@ use tokio::{
 };
 
 use super::{
+    attempts::Turns,
     chain::Chain,
     item::{Chunk, Item},
+    toxics::Way,
 };
 
 /// The most that is read at once.
@@ -59,6 +61,17 @@ pub(super) struct Ends<'a> {
     pub(super) to: &'a mut TcpStream,
     pub(super) delivered: &'a AtomicU64,
     pub(super) changes: &'a AtomicUsize,
+    pub(super) turns: &'a mut Turns,
+    pub(super) way: Way,
+}
+
+impl Ends<'_> {
+    fn delivered(&mut self, bytes: usize) {
+        self.delivered.fetch_add(bytes as u64, Relaxed);
+        if self.way == Way::Down {
+            self.turns.answered();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -168,7 +181,7 @@ impl Flow {
                 Item::Data(chunk) => match Pin::new(&mut *ends.to).poll_write(cx, chunk.rest()) {
                     Poll::Ready(Ok(written)) => {
                         chunk.advance(written);
-                        ends.delivered.fetch_add(written as u64, Relaxed);
+                        ends.delivered(written);
                         spend(left, written);
                         if !chunk.rest().is_empty() {
                             continue;
@@ -205,6 +218,12 @@ impl Flow {
             let mut target = ReadBuf::new(buffer);
             let result = std::task::ready!(Pin::new(&mut *ends.from).poll_read(cx, &mut target));
             let bytes = target.filled();
+            if ends.way == Way::Up {
+                match result {
+                    Ok(()) if !bytes.is_empty() => ends.turns.asked(),
+                    _ => ends.turns.left(),
+                }
+            }
             match result {
                 Ok(()) if !bytes.is_empty() => {
                     spend(left, bytes.len());
@@ -256,7 +275,7 @@ fn write_through<'b>(
         && let Poll::Ready(written) = Pin::new(&mut *ends.to).poll_write(cx, bytes)
     {
         let written = written?;
-        ends.delivered.fetch_add(written as u64, Relaxed);
+        ends.delivered(written);
         bytes = &bytes[written..];
     }
     Ok(bytes)

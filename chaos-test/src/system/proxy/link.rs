@@ -12,12 +12,16 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     task::Waker,
+    time::Instant,
 };
 
 use tokio::{net::TcpStream, runtime::Handle, sync::watch};
 
+use crate::model::attempt::Kept;
+
 use super::{
     accept::{Door, Doorman, accept},
+    attempts::Attempts,
     connection::{Changed, Connection, reset},
     hits::{Counters, Hits, Meters, Tally, Traffic},
     toxics::{Direction, Encounter, PartialToxic, Stage, Toxic, ToxicId, Way, is_drawn},
@@ -67,6 +71,7 @@ impl Link {
             seed: config.seed,
             handle: handle.clone(),
             meters: Meters::default(),
+            attempts: Arc::default(),
             alive: watch::Sender::new(()),
             state: Mutex::new(State {
                 closed: false,
@@ -164,6 +169,11 @@ impl Link {
         self.shared().meters.traffic(open)
     }
 
+    /// What clients tried at it, as far as it is kept, with instants since `started`.
+    pub(crate) fn attempts(&self, started: Instant) -> Kept {
+        self.shared().attempts.kept(started)
+    }
+
     /// Frees the ports, resets all connections and waits for the tasks to end.
     ///
     /// Open connections are reset rather than ended, because half of an answer
@@ -205,6 +215,7 @@ pub(super) struct Shared {
     seed: u64,
     handle: Handle,
     meters: Meters,
+    attempts: Arc<Attempts>,
     /// Every task holds a receiver; when the last is gone, all have ended.
     pub(super) alive: watch::Sender<()>,
     /// Locked before a connection's state, never after it.
@@ -350,6 +361,7 @@ impl Shared {
         state.accepted += 1;
         self.meters.accepted.fetch_add(1, Relaxed);
         let number = state.accepted;
+        let turns = self.attempts.come(number);
         let stages = state.toxics.iter().flat_map(|active| {
             let id = active.id;
             active
@@ -359,8 +371,8 @@ impl Shared {
         // A link that dials itself would eat up all descriptors in no time.
         let upstream = state.upstream;
         let itself = state.doors.iter().any(|(address, _)| *address == upstream);
-        let Some(connection) = Connection::admit(client, (!itself).then_some(upstream), stages)
-        else {
+        let upstream = (!itself).then_some(upstream);
+        let Some(connection) = Connection::admit(client, upstream, turns, stages) else {
             return;
         };
         let connection = Arc::new(connection);

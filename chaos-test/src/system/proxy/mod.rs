@@ -21,6 +21,7 @@ mod flow;
 mod item;
 mod toxics;
 
+mod attempts;
 mod deadline;
 mod hits;
 

@@ -434,6 +434,13 @@ impl ProcessUnit for ServiceProcess {
         left.iter().map(|one| one.pid).collect()
     }
 
+    fn members(&self) -> Vec<u32> {
+        let process = self.identity();
+        process.map_or_else(Vec::new, |process| {
+            process::members(&process, &self.launch.token)
+        })
+    }
+
     fn exits_within(&self, limit: Duration) -> Answer<'_, bool> {
         Box::pin(async move {
             let Some(mut exit) =

@@ -326,6 +326,10 @@ impl ProcessUnit for ServiceTask {
         }
     }
 
+    fn is_in_test(&self) -> bool {
+        true
+    }
+
     fn exits_within(&self, limit: Duration) -> Answer<'_, bool> {
         Box::pin(async move {
             let Some(mut exit) = self.with_running(|one| one.exit.clone()) else {

@@ -5,6 +5,7 @@
 
 mod kit;
 
+mod attempts;
 mod deadlines;
 mod forwarding;
 mod latency;
