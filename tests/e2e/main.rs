@@ -5,6 +5,7 @@
 
 mod aborting;
 mod bad_input;
+mod breaker;
 mod claims;
 mod consistency;
 mod containers;
@@ -28,10 +29,12 @@ mod kill_points;
 mod known_gaps;
 mod leases;
 mod measuring;
+mod modes;
 mod ordinary;
 mod overwrite;
 mod plain;
 mod programs;
+mod recoveries;
 mod reserved;
 mod stopping;
 mod stubborn;

@@ -16,6 +16,10 @@ mod conditions;
 
 mod consistency;
 
+mod checks;
+
+mod transitions;
+
 mod faults;
 
 mod at_rollback;

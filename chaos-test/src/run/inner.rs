@@ -22,14 +22,17 @@ use crate::system::proxy::{self, LinkConfig};
 use crate::system::{Ledger, World};
 
 use super::aborting::Aborts;
+use super::checks::Checks;
 use super::engine;
 use super::fixtures::FixtureCache;
 use super::injecting::injected::Injected;
+use super::invariants::Invariants;
 use super::leases::Leases;
 use super::monitor::Watcher;
 use super::recorder::Recorder;
 use super::rollback::Closure;
 use super::test_identity::TestIdentity;
+use super::transitions::Watches;
 
 /// Why a context ends before its body does.
 #[derive(Debug, Clone)]
@@ -78,6 +81,9 @@ pub(crate) struct Inner {
     /// Why it was stopped, once it was.
     pub(super) stopped: watch::Sender<Option<Stop>>,
     pub(super) aborts: Aborts,
+    pub(super) checks: Checks,
+    pub(super) invariants: Invariants,
+    pub(super) transitions: Watches,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
     /// The last lines of its services, taken before they were ended.
     pub(super) tails: Mutex<Vec<LogTail>>,
@@ -112,6 +118,9 @@ impl Inner {
             ended: watch::Sender::new(false),
             stopped: watch::Sender::new(None),
             aborts: Aborts::default(),
+            checks: Checks::default(),
+            invariants: Invariants::default(),
+            transitions: Watches::default(),
             outcome: watch::Sender::new(None),
             tails: Mutex::default(),
             calls: Arc::default(),

@@ -5,6 +5,7 @@
 
 mod aborting;
 pub(crate) mod aftermath;
+mod checks;
 #[cfg(feature = "cli")]
 pub mod checkup;
 mod consistency;
@@ -12,6 +13,7 @@ mod consistency;
 mod container;
 mod context;
 mod control;
+mod degrading;
 mod engine;
 mod eventually;
 mod exit;
@@ -21,6 +23,7 @@ mod guard;
 mod in_process;
 mod injecting;
 mod inner;
+mod invariants;
 mod judging;
 mod keep;
 mod leases;
@@ -29,8 +32,10 @@ mod monitor;
 mod process_run;
 mod program;
 mod recorder;
+mod recoveries;
 #[cfg(feature = "cli")]
 pub mod recovering;
+mod recovery;
 mod reports;
 mod requirements;
 mod reserving;
@@ -38,6 +43,7 @@ mod rollback;
 mod service;
 mod service_log;
 mod side_by_side;
+mod slos;
 mod slots;
 mod starting;
 mod stop;
@@ -46,6 +52,7 @@ pub mod stopping;
 mod summary;
 mod sweep;
 mod test_identity;
+mod transitions;
 mod window;
 
 use std::future::Future;
@@ -63,23 +70,30 @@ use crate::model::target::Breakable;
 use crate::model::units::human;
 use crate::system::Ledger;
 
+pub use checks::{Check, Must};
 pub use consistency::{Consistency, RecordExpectations};
 #[cfg(feature = "containers")]
 pub use container::{Container, IntoContainer};
 pub use context::ChaosContext;
+pub use degrading::{DegradesThenRecovers, Faulted};
 pub use eventually::Eventually;
 pub use fixtures::{Fixture, FixtureRun};
 pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
+pub use invariants::Invariant;
 pub use moment::Moment;
 pub use monitor::Monitor;
 pub use program::{EnvValue, Program};
+pub use recoveries::{Recoveries, RecoveriesExpected};
+pub use recovery::{Recovers, Recovery};
 pub use reserving::{Ports, Reserved, Slot};
 pub use service::{Address, Link, Service};
+pub use slos::SloCheck;
 pub use service_log::{LogContains, ServiceLog};
 #[cfg(feature = "cli")]
 pub use sweep::{Came, Swept, Told, UNMADE_LIMIT};
-pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
+pub use transitions::{Observed, Reached, States, Transitions};
+pub use window::{Baseline, Expectations, Samples};
 
 use finish::Ending;
 use inner::{Inner, Stop};
