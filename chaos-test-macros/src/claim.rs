@@ -322,7 +322,10 @@ mod tests {
             ("recovery >= 5s", "`recovery` must not become too large"),
             ("mttr >= 5s", "`mttr` must not become too large"),
             ("mttr <= 5", "this is compared with a duration: `5s`"),
-            ("recovery_rate >= 95", "a rate is compared with a share: `1%`"),
+            (
+                "recovery_rate >= 95",
+                "a rate is compared with a share: `1%`",
+            ),
             ("lost >= 1", "`lost` must not become too large"),
             ("lost <= 1s", "a number of records or a share"),
             ("throughput >= 20%", "this is compared with a plain number"),

@@ -9,7 +9,7 @@ use chaos_test_fixtures::rerun::Rerun;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::bad_input::nothing_left;
+use crate::bad_input::{judged, nothing_left};
 use crate::victims::{checkout, inventory};
 
 /// What checkout tells of itself.
@@ -25,7 +25,11 @@ async fn status(checkout: SocketAddr) -> std::io::Result<Status> {
 }
 
 /// Looks at checkout's breaker, with the counts that it shows.
-fn watch_breaker(chaos: &ChaosContext, checkout: &Service, every: std::time::Duration) -> Transitions {
+fn watch_breaker(
+    chaos: &ChaosContext,
+    checkout: &Service,
+    every: std::time::Duration,
+) -> Transitions {
     let address = checkout.first_address().socket();
     let look = move || async move {
         let status = status(address).await?;
@@ -105,8 +109,13 @@ async fn a_state_that_nobody_saw_is_counted(
     let injected = outage.injected();
     logged.reaches("open").since(injected).await?;
     outage.lift().await?;
-    logged.goes_through(["open", "closed"]).since(injected).await?;
-    rare.goes_through(["open", "closed"]).since(injected).await?;
+    logged
+        .goes_through(["open", "closed"])
+        .since(injected)
+        .await?;
+    rare.goes_through(["open", "closed"])
+        .since(injected)
+        .await?;
     Ok(())
 }
 
@@ -144,7 +153,7 @@ fn a_miss_shows_the_states_that_were_seen() {
     let output = ended.output();
     assert!(!ended.status.success(), "{output}");
     nothing_left(&ended);
-    let plain = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = output.split_whitespace().collect::<Vec<_>>().join(" ") + "\n" + &judged(&ended);
     for expected in [
         "transitions of breaker expected: `open` within 10 s, the first within 1 calls actual: \
          `closed` before, `open` (by ",
@@ -162,5 +171,10 @@ fn a_miss_shows_the_states_that_were_seen() {
     ] {
         assert!(plain.contains(expected), "`{expected}` in:\n{output}");
     }
-    assert!(plain.contains(" calls at "), "calls were counted:\n{output}");
+    // Between two looks, or beyond the limit; in no case met.
+    let counted = plain
+        .lines()
+        .filter(|line| line.contains("the first within ") && line.contains("; after "));
+    let unmet = counted.filter(|line| line.starts_with("no: ") || line.starts_with("no_data: "));
+    assert_eq!(unmet.count(), 2, "{plain}");
 }

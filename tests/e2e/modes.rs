@@ -7,7 +7,7 @@ use chaos_test::prelude::*;
 use chaos_test::{RunStatus, process};
 use chaos_test_fixtures::rerun::{Ended, Rerun};
 
-use crate::bad_input::{nothing_left, outcome};
+use crate::bad_input::{judged, nothing_left, outcome};
 use crate::victims::{checkout, inventory, watch};
 
 /// Customers get an answer before, during and after an outage of inventory, and each of them does.
@@ -62,7 +62,11 @@ async fn nothing_holds_at_its_time(
     let requests = watch(chaos, inventory);
     let gone = chaos.monitor(inventory.get("/nowhere").every(ms(10)));
     let none = || requests.must(error_rate().at_most(percent(0)));
-    chaos.check(gone.must(availability().at_least(percent(50))).before_and_after().over(ms(200)));
+    chaos.check(
+        gone.must(availability().at_least(percent(50)))
+            .before_and_after()
+            .over(ms(200)),
+    );
     chaos.check(none().before());
     chaos.check(none().during_faults());
     chaos.check(none().continuously().over(ms(200)));
@@ -84,7 +88,11 @@ async fn invariants_do_not_hold(chaos: &ChaosContext, inventory: &Service) -> ch
     chaos
         .invariant("no order is lost", losing(20).every(ms(10)))
         .keeping(value().at_most(0.0));
-    chaos.invariant("the shop has a number", inventory.get("/stock/42").every(ms(10)))
+    chaos
+        .invariant(
+            "the shop has a number",
+            inventory.get("/stock/42").every(ms(10)),
+        )
         .keeping(value().at_most(1.0));
     let requests = watch(chaos, inventory);
     requests.always(error_rate().at_most(percent(0)));
@@ -119,6 +127,7 @@ fn fails(test: &str) -> (Ended, String) {
     assert!(!ended.status.success(), "{output}");
     nothing_left(&ended);
     let plain = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = plain + "\n" + &judged(&ended);
     (ended, plain)
 }
 
@@ -177,7 +186,10 @@ fn a_violation_is_told_with_its_sample_and_silence_is_no_data() {
     );
     let journal = ended.journals().concat();
     let violated = journal.matches("\"event\":\"violated\"").count();
-    assert!((1..=20).contains(&violated), "ten of each at most: {violated}");
+    assert!(
+        (1..=20).contains(&violated),
+        "ten of each at most: {violated}"
+    );
 }
 
 #[test]
@@ -187,14 +199,22 @@ fn an_invariant_ends_a_test_that_it_is_to_end() {
     let RunStatus::Aborted(why) = &outcome.status else {
         panic!("{outcome:?}\n{plain}");
     };
-    assert!(why.starts_with("invariant \"no order is lost\": the sample of "), "{why}");
+    assert!(
+        why.starts_with("invariant \"no order is lost\": the sample of "),
+        "{why}"
+    );
     assert!(why.ends_with(" s: 1"), "{why}");
     assert!(!plain.contains("it goes on"), "{plain}");
-    says(&plain, &["invariant \"no order is lost\" expected: each sample: value at most 0"]);
+    says(
+        &plain,
+        &["invariant \"no order is lost\" expected: each sample: value at most 0"],
+    );
 }
 
 #[test]
-#[should_panic(expected = "an invariant is about each single sample, and `throughput at least 5 /s`")]
+#[should_panic(
+    expected = "an invariant is about each single sample, and `throughput at least 5 /s`"
+)]
 fn what_no_single_sample_can_show_is_refused() {
     let chaos = ChaosContext::start_blocking().expect("a context can be opened");
     let _ = chaos

@@ -4,7 +4,7 @@ use chaos_test::prelude::*;
 use chaos_test::{Slos, link, lost, mttr, process, recovery_rate, recovery_time};
 use chaos_test_fixtures::rerun::Rerun;
 
-use crate::bad_input::nothing_left;
+use crate::bad_input::{judged, nothing_left};
 use crate::victims::{checkout, inventory, watch};
 
 /// Inventory's callers feel each of its deaths, and are back each time.
@@ -27,7 +27,9 @@ async fn it_degrades_and_recovers_each_time(
     let normal = requests.baseline(secs(1)).await?;
     for _ in 0..3 {
         let outage = chaos
-            .during(process::kill(inventory), async |_| requests.over(ms(300)).await)
+            .during(process::kill(inventory), async |_| {
+                requests.over(ms(300)).await
+            })
             .await?;
         let recovery = requests
             .degrades_then_recovers(&normal)
@@ -98,7 +100,11 @@ async fn objectives_are_met(
         let outage = chaos.inject(process::kill(inventory)).await?;
         customers.over(ms(500)).await?;
         let lifted = outage.lift().await?;
-        backend.recovers_to(&normal).since(lifted).within(secs(20)).await?;
+        backend
+            .recovers_to(&normal)
+            .since(lifted)
+            .within(secs(20))
+            .await?;
     }
     let orders = || (0..100).map(|number| (number, ()));
     let records = chaos.consistency("orders", orders(), orders());
@@ -130,14 +136,24 @@ async fn nobody_feels_it(chaos: &ChaosContext, inventory: &Service) -> chaos_tes
     let requests = watch(chaos, inventory);
     let normal = requests.baseline(ms(500)).await?;
     let slow = chaos
-        .during(link::latency(inventory, ms(1)), async |_| requests.over(ms(300)).await)
+        .during(link::latency(inventory, ms(1)), async |_| {
+            requests.over(ms(300)).await
+        })
         .await?;
     let lifted = slow.lifted();
-    let recovery = requests.recovers_to(&normal).since(lifted).in_a_row(3).allowing(2).await?;
+    let recovery = requests
+        .recovers_to(&normal)
+        .since(lifted)
+        .in_a_row(3)
+        .allowing(2)
+        .await?;
     assert!(!recovery.was_degraded());
     assert_eq!(recovery.outage(), None);
     if std::env::var_os("MUST_FEEL_IT").is_some() {
-        requests.degrades_then_recovers(&normal).under(&slow).await?;
+        requests
+            .degrades_then_recovers(&normal)
+            .under(&slow)
+            .await?;
     }
     Ok(())
 }
@@ -148,7 +164,10 @@ async fn nobody_feels_it(chaos: &ChaosContext, inventory: &Service) -> chaos_tes
 async fn it_does_not_recover(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
     let requests = watch(chaos, inventory);
     let normal = requests.baseline(secs(1)).await?;
-    let early = chaos.slos(Slos { availability: Some(percent(50)), ..Slos::default() });
+    let early = chaos.slos(Slos {
+        availability: Some(percent(50)),
+        ..Slos::default()
+    });
     let _ = early.check().await;
     let outage = chaos.inject(process::kill(inventory)).await?;
     let _ = requests
@@ -169,7 +188,9 @@ async fn it_does_not_recover(chaos: &ChaosContext, inventory: &Service) -> chaos
         .expect(mttr().at_most(secs(5)))
         .expect(recovery_rate().at_least(percent(50)))
         .check();
-    let _ = chaos.recoveries().expect(recovery_time(P50).at_most(secs(7)));
+    let _ = chaos
+        .recoveries()
+        .expect(recovery_time(P50).at_most(secs(7)));
     let _ = chaos.slos(Slos::reference()).of(&requests).check().await;
     let _ = chaos.slos(Slos::default()).check().await;
     let _ = chaos.slos(Slos::default());
@@ -197,10 +218,11 @@ fn what_never_degraded_is_told_as_such() {
     let output = ended.output();
     assert!(!ended.status.success(), "{output}");
     nothing_left(&ended);
-    let plain = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = judged(&ended);
     for expected in [
-        "degradation of inventory/stock/42 under \"latency ",
-        "expected: out of steady state: a failure, or 3 answers in a row slower than ",
+        "degradation of inventory/stock/42 under \"delay inventory by 1.0 ms\" \
+         expected: ",
+        "out of steady state: a failure, or 3 answers in a row slower than ",
         "actual: never degraded: ",
     ] {
         assert!(plain.contains(expected), "`{expected}` in:\n{output}");
@@ -213,7 +235,7 @@ fn what_does_not_recover_is_told_with_its_numbers() {
     let output = ended.output();
     assert!(!ended.status.success(), "{output}");
     nothing_left(&ended);
-    let plain = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = output.split_whitespace().collect::<Vec<_>>().join(" ") + "\n" + &judged(&ended);
     for expected in [
         "recovery of inventory/stock/42 expected: within 300 ms, 3 samples in a row actual: not \
          yet, 0 steady in a row of ",

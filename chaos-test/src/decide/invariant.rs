@@ -135,7 +135,11 @@ pub fn judge(what: &str, rule: &Rule, seen: Seen<'_>) -> Judgement {
                 format!("at {:.3} s{}: {why}", at.as_secs_f64(), under(&faults))
             })
             .collect();
-        let more = if violations.len() > SHOWN { "; ..." } else { "" };
+        let more = if violations.len() > SHOWN {
+            "; ..."
+        } else {
+            ""
+        };
         format!(
             "violated by {} of {judged} samples, {}{more}",
             violations.len(),
@@ -154,7 +158,10 @@ pub fn judge(what: &str, rule: &Rule, seen: Seen<'_>) -> Judgement {
     }
     if judged == 0 {
         actual = match blind.last() {
-            Some(last) => format!("no sample said anything, the last of {}: {last}", blind.len()),
+            Some(last) => format!(
+                "no sample said anything, the last of {}: {last}",
+                blind.len()
+            ),
             None => format!("no sample was due in {}", human(seen.window.length())),
         };
     }
@@ -226,7 +233,11 @@ mod tests {
     #[track_caller]
     fn check(rule: Rule, pattern: &str, met: Met, actual: &str) {
         let judgement = judged(rule, pattern, 0, None);
-        assert_eq!((judgement.met, judgement.actual.as_str()), (met, actual), "{pattern}");
+        assert_eq!(
+            (judgement.met, judgement.actual.as_str()),
+            (met, actual),
+            "{pattern}"
+        );
     }
 
     #[test]
@@ -287,7 +298,11 @@ mod tests {
         assert_eq!(judged(lost(), "0xxx0", 0, Some(40)).met, Met::Yes);
         let dark = judged(lost(), "0xxx0", 0, Some(30));
         assert_eq!(dark.met, Met::NoData);
-        assert!(dark.expected.ends_with("none missing for longer than 30.0 ms"), "{dark:?}");
+        assert!(
+            dark.expected
+                .ends_with("none missing for longer than 30.0 ms"),
+            "{dark:?}"
+        );
     }
 
     #[test]

@@ -122,9 +122,7 @@ pub fn looks(mode: Mode, piece: Duration, course: Course<'_>) -> Vec<Looks> {
         }],
         Mode::DuringFaults => {
             let each: Vec<Looks> = in_force_since()
-                .map(|(phase, from, to)| {
-                    one(format!("under \"{}\"", phase.fault), from, to)
-                })
+                .map(|(phase, from, to)| one(format!("under \"{}\"", phase.fault), from, to))
                 .collect();
             if each.is_empty() {
                 return vec![Looks {
@@ -148,7 +146,11 @@ pub fn looks(mode: Mode, piece: Duration, course: Course<'_>) -> Vec<Looks> {
                 .collect();
             vec![Looks {
                 what: mode.to_string(),
-                windows: if windows.is_empty() { never() } else { Ok(windows) },
+                windows: if windows.is_empty() {
+                    never()
+                } else {
+                    Ok(windows)
+                },
             }]
         }
     }
@@ -183,7 +185,11 @@ fn pieces(phases: &[Phase], from: Duration, to: Duration, piece: Duration) -> Ve
 #[must_use]
 pub fn together(what: String, judged: Vec<(Look, Judgement)>) -> Judgement {
     let count = judged.len();
-    let with = |met: Met| judged.iter().filter(move |(_, judgement)| judgement.met == met);
+    let with = |met: Met| {
+        judged
+            .iter()
+            .filter(move |(_, judgement)| judgement.met == met)
+    };
     let length = judged
         .first()
         .map_or(Duration::ZERO, |(look, _)| look.window.length());
@@ -272,24 +278,45 @@ mod tests {
 
     #[test]
     fn each_mode_has_its_time() {
-        let two: &[(&str, u64, Option<u64>)] =
-            &[("kill", 200, Some(350)), ("slow", 300, Some(520)), ("stop", 800, None)];
+        let two: &[(&str, u64, Option<u64>)] = &[
+            ("kill", 200, Some(350)),
+            ("slow", 300, Some(520)),
+            ("stop", 800, None),
+        ];
         for (mode, declared, faulted, expected) in [
-            (Mode::Before, 50, two, vec!["before the first fault: 50-200"]),
+            (
+                Mode::Before,
+                50,
+                two,
+                vec!["before the first fault: 50-200"],
+            ),
             (
                 Mode::Before,
                 250,
                 two,
                 vec!["before the first fault: \"kill\" was injected before this was declared"],
             ),
-            (Mode::Before, 50, &[], vec!["before the first fault: 50-1000"]),
+            (
+                Mode::Before,
+                50,
+                &[],
+                vec!["before the first fault: 50-1000"],
+            ),
             // One that could not be lifted shows.
-            (Mode::After, 50, two, vec!["after the last fault: 1100-1200 under \"stop\""]),
+            (
+                Mode::After,
+                50,
+                two,
+                vec!["after the last fault: 1100-1200 under \"stop\""],
+            ),
             (
                 Mode::Edges,
                 50,
                 two,
-                vec!["before the first fault: 50-200", "after the last fault: 1100-1200 under \"stop\""],
+                vec![
+                    "before the first fault: 50-200",
+                    "after the last fault: 1100-1200 under \"stop\"",
+                ],
             ),
             (
                 Mode::Continuously,
@@ -297,7 +324,12 @@ mod tests {
                 two,
                 vec!["continuously: 650-750, 750-850, 850-1000 under \"stop\""],
             ),
-            (Mode::Continuously, 950, two, vec!["continuously: 950-1000 under \"stop\""]),
+            (
+                Mode::Continuously,
+                950,
+                two,
+                vec!["continuously: 950-1000 under \"stop\""],
+            ),
             (
                 Mode::DuringFaults,
                 250,
@@ -361,7 +393,11 @@ mod tests {
         let unknown = || piece(100, "", Met::NoData, "no data (0 samples)");
         for (pieces, met, actual) in [
             (vec![good()], Met::Yes, "0 %"),
-            (vec![good(), good()], Met::Yes, "in all 2 pieces of 100 ms, the first: 0 %"),
+            (
+                vec![good(), good()],
+                Met::Yes,
+                "in all 2 pieces of 100 ms, the first: 0 %",
+            ),
             (
                 vec![good(), unknown(), bad(), bad()],
                 Met::No,

@@ -73,8 +73,8 @@ pub fn under(faults: &[&str]) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::model::event::Risk;
-    use crate::model::units::ms;
     use crate::model::undo::Undo;
+    use crate::model::units::ms;
 
     /// The records of faults: a name, when it was about to be applied, and when it was lifted.
     pub(in crate::decide) fn faults(faults: &[(&str, u64, Option<u64>)]) -> Vec<Record> {

@@ -247,7 +247,11 @@ impl RecoveryTolerance {
                     "recovery rate".to_owned(),
                     format!("at least {least}"),
                     rate.map(|rate| {
-                        format!("{rate} ({} of {} in time)", summary.in_time, summary.count())
+                        format!(
+                            "{rate} ({} of {} in time)",
+                            summary.in_time,
+                            summary.count()
+                        )
                     }),
                     rate.is_some_and(|rate| rate >= least),
                     Measure::new(
@@ -304,7 +308,11 @@ mod tests {
     #[track_caller]
     fn check(tolerance: RecoveryTolerance, text: &str, met: Met, actual: &str) {
         let judgement = tolerance.judge(&summary(text));
-        assert_eq!((judgement.met, judgement.actual.as_str()), (met, actual), "{text}");
+        assert_eq!(
+            (judgement.met, judgement.actual.as_str()),
+            (met, actual),
+            "{text}"
+        );
     }
 
     #[test]
@@ -331,8 +339,18 @@ mod tests {
 
     #[test]
     fn percentiles_and_rates_count_what_never_came() {
-        check(recovery_time(P50).at_most(secs(2)), "1 2 9 -", Met::Yes, "2 s, 4 recoveries, 1 of them never came");
-        check(recovery_time(MAX).at_most(secs(9)), "1 9", Met::Yes, "9 s, 2 recoveries");
+        check(
+            recovery_time(P50).at_most(secs(2)),
+            "1 2 9 -",
+            Met::Yes,
+            "2 s, 4 recoveries, 1 of them never came",
+        );
+        check(
+            recovery_time(MAX).at_most(secs(9)),
+            "1 9",
+            Met::Yes,
+            "9 s, 2 recoveries",
+        );
         check(
             recovery_time(MAX).at_most(secs(99)),
             "1 -",

@@ -482,7 +482,10 @@ mod tests {
             let seen = progress_allowing(pattern, 0, 5, late);
             match expected {
                 Some(expected) => assert_eq!(seen, expected, "{pattern}, {late}"),
-                None => assert!(matches!(seen, Progress::NotYet { .. }), "{pattern}: {seen:?}"),
+                None => assert!(
+                    matches!(seen, Progress::NotYet { .. }),
+                    "{pattern}: {seen:?}"
+                ),
             }
         }
     }
@@ -527,10 +530,16 @@ mod tests {
             looking.back()
         };
         assert_eq!(back(&".".repeat(50)), Some(ms(0)));
-        assert_eq!(back(&format!("{}{}", "x".repeat(20), ".".repeat(60))), Some(ms(200)));
+        assert_eq!(
+            back(&format!("{}{}", "x".repeat(20), ".".repeat(60))),
+            Some(ms(200))
+        );
         // Nine of ten, as seen; that may as well be a fifth too few.
         assert_eq!(back(&".........x".repeat(10)), None);
         assert_eq!(back(&".".repeat(49)), None, "too few to tell");
-        assert_eq!(back(&format!("{}_{}", ".".repeat(40), ".".repeat(40))), None);
+        assert_eq!(
+            back(&format!("{}_{}", ".".repeat(40), ".".repeat(40))),
+            None
+        );
     }
 }

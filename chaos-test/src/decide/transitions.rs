@@ -99,7 +99,9 @@ impl History {
                 new.push(entered(state, true, unordered));
             }
         }
-        if changed || !new.is_empty() {
+        // Entered again, where another one came between.
+        let again = new.last().is_some_and(|last| last.state != sight.state);
+        if changed || again {
             new.push(entered(&sight.state, false, false));
         }
         self.entries.extend(new.clone());
@@ -351,7 +353,10 @@ impl Expected {
                 .filter(|entry| is_since(entry, self.since) && entry.until <= last.until)
                 .count();
             if all > found.len() {
-                worse(Met::No, format!("{} others came between", all - found.len()));
+                worse(
+                    Met::No,
+                    format!("{} others came between", all - found.len()),
+                );
             }
         }
         if let (Some(most), Some(first)) = (self.calls, found.first()) {

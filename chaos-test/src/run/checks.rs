@@ -153,7 +153,10 @@ pub(super) fn declare(inner: &Arc<Inner>, mut check: Check) {
     };
     let is_ours = Arc::ptr_eq(inner, &declared.must.monitor.inner);
     declared.since = inner.recorder.now();
-    assert!(is_ours, "the monitor belongs to another context than the check");
+    assert!(
+        is_ours,
+        "the monitor belongs to another context than the check"
+    );
     let is_after = matches!(declared.mode, Mode::After | Mode::Edges);
     assert!(
         !is_after || declared.piece.is_none_or(|piece| piece <= LONGEST_AFTER),
@@ -221,8 +224,7 @@ impl Declared {
         Judgement {
             what: format!(
                 "{} of {} {when}",
-                judgement.what,
-                self.must.monitor.watcher.name
+                judgement.what, self.must.monitor.watcher.name
             ),
             expected: judgement.expected,
             actual,

@@ -135,7 +135,11 @@ impl DegradesThenRecovers {
         &mut self,
         inner: &Inner,
     ) -> Result<(Vec<Judgement>, Result<Recovery, Error>), Error> {
-        let latest = || phases(&inner.recorder.records()).last().map(|phase| phase.entry);
+        let latest = || {
+            phases(&inner.recorder.records())
+                .last()
+                .map(|phase| phase.entry)
+        };
         let Some(entry) = self.entry.or_else(latest) else {
             return Ok((
                 vec![self.never("no fault was injected before this")],
@@ -178,7 +182,11 @@ impl DegradesThenRecovers {
     }
 
     fn degraded(&self, samples: &[Sample], missing: usize, fault: &str) -> Judgement {
-        let trouble = Trouble::of(samples, self.recovers.steady, self.recovers.in_a_row.samples);
+        let trouble = Trouble::of(
+            samples,
+            self.recovers.steady,
+            self.recovers.in_a_row.samples,
+        );
         let (met, actual) = match (trouble.degraded, &trouble.first_problem) {
             (true, Some(problem)) => (
                 Met::Yes,
@@ -187,10 +195,7 @@ impl DegradesThenRecovers {
                     trouble.out, trouble.seen, trouble.failed
                 ),
             ),
-            _ if trouble.seen == 0 => (
-                Met::NoData,
-                format!("no sample was due under \"{fault}\""),
-            ),
+            _ if trouble.seen == 0 => (Met::NoData, format!("no sample was due under \"{fault}\"")),
             (_, Some(_)) => (
                 Met::No,
                 format!(

@@ -92,15 +92,19 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
         })
         .await;
     }
-    stage(inner, "judging checks and invariants", move |inner| async move {
-        if by_itself {
-            checks::judge_all(&inner, body_end).await;
-        }
-        invariants::judge_all(&inner, by_itself).await;
-        if by_itself {
-            judge_claims(&inner, returned);
-        }
-    })
+    stage(
+        inner,
+        "judging checks and invariants",
+        move |inner| async move {
+            if by_itself {
+                checks::judge_all(&inner, body_end).await;
+            }
+            invariants::judge_all(&inner, by_itself).await;
+            if by_itself {
+                judge_claims(&inner, returned);
+            }
+        },
+    )
     .await;
     stage(inner, "ending monitors", |inner| async move {
         stop_monitors(&inner)

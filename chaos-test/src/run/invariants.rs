@@ -79,13 +79,13 @@ impl Invariants {
 
 impl Invariant {
     #[track_caller]
-    pub(super) fn new(monitor: &Monitor, what: String, rule: Rule) -> Self {
+    fn new(monitor: &Monitor, what: String, rule: Rule, since: Duration) -> Self {
         let inner = Arc::clone(&monitor.inner);
         let held = Arc::new(Held {
             what,
             rule: Mutex::new(rule),
             watcher: Arc::clone(&monitor.watcher),
-            since: inner.recorder.now(),
+            since,
             at: Location::caller().to_string(),
             state: Mutex::default(),
         });
@@ -94,7 +94,7 @@ impl Invariant {
         Self { held, inner }
     }
 
-    /// As [`new`](Self::new), of a tolerance.
+    /// Of a tolerance, from now on.
     #[track_caller]
     pub(super) fn of(monitor: &Monitor, tolerance: Tolerance) -> Self {
         let rule = keeps(tolerance);
@@ -102,7 +102,14 @@ impl Invariant {
             Rule::Succeeds => monitor.name().to_owned(),
             Rule::Keeps(tolerance) => format!("{}: {}", monitor.name(), tolerance.words()),
         };
-        Self::new(monitor, what, rule)
+        let since = monitor.inner.recorder.now();
+        Self::new(monitor, what, rule, since)
+    }
+
+    /// Of a monitor that was started for it: from its first sample on.
+    #[track_caller]
+    pub(super) fn from_the_first(monitor: &Monitor, what: String) -> Self {
+        Self::new(monitor, what, Rule::Succeeds, monitor.watcher.first())
     }
 
     /// What each sample must keep, in the place of that it succeeds: of the number that the probe
@@ -183,7 +190,10 @@ pub(super) fn breached(inner: &Inner) -> Option<Stop> {
     held.iter().find_map(|held| {
         let state = lock(&held.state);
         let first = state.first.as_ref().filter(|_| state.aborts)?;
-        Some(Stop::Aborted(format!("invariant \"{}\": {first}", held.what)))
+        Some(Stop::Aborted(format!(
+            "invariant \"{}\": {first}",
+            held.what
+        )))
     })
 }
 

@@ -88,8 +88,8 @@ pub use recoveries::{Recoveries, RecoveriesExpected};
 pub use recovery::{Recovers, Recovery};
 pub use reserving::{Ports, Reserved, Slot};
 pub use service::{Address, Link, Service};
-pub use slos::SloCheck;
 pub use service_log::{LogContains, ServiceLog};
+pub use slos::SloCheck;
 #[cfg(feature = "cli")]
 pub use sweep::{Came, Swept, Told, UNMADE_LIMIT};
 pub use transitions::{Observed, Reached, States, Transitions};

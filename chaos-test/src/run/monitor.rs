@@ -21,13 +21,13 @@ use crate::system::lock::lock;
 use crate::system::proxy::sleep_until;
 
 use super::aborting;
-use super::engine;
-use super::inner::Inner;
-use super::slots::{Slot, Slots};
 use super::checks::Must;
 use super::degrading::DegradesThenRecovers;
+use super::engine;
+use super::inner::Inner;
 use super::invariants::{self, Invariant};
 use super::recovery::Recovers;
+use super::slots::{Slot, Slots};
 use super::window::{Baseline, Samples};
 
 /// A probe that is asked at its pace until the context ends.

@@ -267,9 +267,7 @@ impl Recovers {
     /// that time wait for their answers, and that fault.
     fn trouble(&self, inner: &Inner, at: Duration) -> (Trouble, usize, Option<String>) {
         let phases = phases(&inner.recorder.records());
-        let fault = phases
-            .into_iter()
-            .rfind(|phase| phase.begun <= self.since);
+        let fault = phases.into_iter().rfind(|phase| phase.begun <= self.since);
         let from = fault.as_ref().map_or(self.since, |phase| phase.begun);
         let watcher = &self.monitor.watcher;
         let samples = watcher.so_far(Window { from, to: at });
@@ -387,7 +385,10 @@ impl Recovers {
         };
         Judgement {
             what: format!("recovery of {}", self.monitor.name()),
-            expected: format!("within {}, {samples} samples in a row{late}", human(self.within)),
+            expected: format!(
+                "within {}, {samples} samples in a row{late}",
+                human(self.within)
+            ),
             actual,
             met,
             measured: Vec::new(),

@@ -170,6 +170,10 @@ impl Drop for SloCheck {
             met: Met::NoData,
             measured: Vec::new(),
         };
-        record(&self.inner, &unjudged(judgement, "call `.check()`"), &self.at);
+        record(
+            &self.inner,
+            &unjudged(judgement, "call `.check()`"),
+            &self.at,
+        );
     }
 }

@@ -138,7 +138,10 @@ impl Transitions {
             !of.trim().is_empty(),
             "states need a name: say whose they are, as in \"breaker\""
         );
-        assert!(!interval.is_zero(), "an interval between looks cannot be zero");
+        assert!(
+            !interval.is_zero(),
+            "an interval between looks cannot be zero"
+        );
         let watch = Arc::new(Watch {
             of,
             interval,
@@ -179,7 +182,9 @@ impl Transitions {
         let task = engine::probes().spawn(async move {
             let mut due = watch.since;
             loop {
-                let Some(asked) = begin(&weak, due).await else { return };
+                let Some(asked) = begin(&weak, due).await else {
+                    return;
+                };
                 let answer = tokio::time::timeout(LOOK_LIMIT, look()).await;
                 let Some(inner) = weak.upgrade() else { return };
                 match answer {
@@ -242,9 +247,13 @@ impl Transitions {
             };
             let (mut due, mut read) = (watch.since, watch.since);
             loop {
-                let Some(asked) = begin(&weak, due).await else { return };
+                let Some(asked) = begin(&weak, due).await else {
+                    return;
+                };
                 let Some(inner) = weak.upgrade() else { return };
-                let until = lines.whole(&path).map(|lines| (lines, inner.recorder.now()));
+                let until = lines
+                    .whole(&path)
+                    .map(|lines| (lines, inner.recorder.now()));
                 match until {
                     Ok((lines, until)) => {
                         for line in lines {

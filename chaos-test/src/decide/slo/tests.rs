@@ -59,7 +59,10 @@ fn the_presets_are_those_of_the_reference() {
         assert_eq!((slos.recovery_rate, slos.consistency), (None, None));
     }
     assert_eq!(Slos::default().validate(&sound()).results, Vec::new());
-    assert!(!Slos::default().validate(&sound()).passed(), "it validates nothing");
+    assert!(
+        !Slos::default().validate(&sound()).passed(),
+        "it validates nothing"
+    );
 }
 
 #[test]
@@ -97,7 +100,10 @@ fn what_was_not_measured_fails_and_says_so() {
     for result in &validation.results {
         assert_eq!(result.met, Met::NoData, "{result:?}");
         let judgement = result.judgement("");
-        assert!(judgement.actual.starts_with("not measured: "), "{judgement:?}");
+        assert!(
+            judgement.actual.starts_with("not measured: "),
+            "{judgement:?}"
+        );
         assert!(judgement.measured.is_empty());
     }
     assert!(!validation.passed());
@@ -106,7 +112,10 @@ fn what_was_not_measured_fails_and_says_so() {
         ..sound()
     };
     let results = Slos::reference().validate(&with_a_gap).results;
-    assert_eq!(results[2].actual, Err("3 requests could not be sent".to_owned()));
+    assert_eq!(
+        results[2].actual,
+        Err("3 requests could not be sent".to_owned())
+    );
     assert_eq!(results[3].met, Met::NoData);
     let one = SloMeasured {
         recoveries: recoveries(&[3]),
@@ -118,7 +127,10 @@ fn what_was_not_measured_fails_and_says_so() {
         results[0].actual,
         Err("1 recovery, and a mean is over two or more".to_owned())
     );
-    assert_eq!((results[4].slo, results[4].met), ("recovery_time", Met::Yes));
+    assert_eq!(
+        (results[4].slo, results[4].met),
+        ("recovery_time", Met::Yes)
+    );
 }
 
 #[test]
@@ -202,9 +214,8 @@ fn a_share_that_is_just_the_target_is_met() {
 
 #[test]
 fn budgets_and_burn_rates_are_those_of_the_workbook() {
-    let budget = |objective, total, failed| {
-        ErrorBudget::of(percent(objective), Requests { total, failed })
-    };
+    let budget =
+        |objective, total, failed| ErrorBudget::of(percent(objective), Requests { total, failed });
     let near = |one: f64, other: f64| assert!((one - other).abs() < 1e-9, "{one} and {other}");
     // Chapter 2: 99.97 % of 3,663,253 requests leaves 1,099.
     near(budget(99.97, 3_663_253, 0).allowed().round(), 1099.0);

@@ -90,7 +90,10 @@ fn states_are_gone_through_in_their_order() {
     assert_eq!(only.judge(&seen("ccohc"), |_| None).met, Met::Yes);
     let judgement = only.judge(&seen("ccohohc"), |_| None);
     assert_eq!(judgement.met, Met::No);
-    assert!(judgement.actual.ends_with("; 2 others came between"), "{judgement:?}");
+    assert!(
+        judgement.actual.ends_with("; 2 others came between"),
+        "{judgement:?}"
+    );
     check(
         &breaker,
         &seen("ccocccccc"),
@@ -115,7 +118,10 @@ fn states_are_gone_through_in_their_order() {
 fn what_was_open_before_has_not_opened() {
     let judgement = expected("o").judge(&seen("ooooooooo"), |_| None);
     assert_eq!(judgement.met, Met::No);
-    assert!(judgement.actual.starts_with("never `open`: `open` before"), "{judgement:?}");
+    assert!(
+        judgement.actual.starts_with("never `open`: `open` before"),
+        "{judgement:?}"
+    );
 }
 
 #[test]
@@ -125,12 +131,17 @@ fn the_time_of_an_entry_lies_between_two_looks() {
     let judgement = breaker.judge(&seen("cccccccoo"), |_| None);
     assert_eq!(judgement.met, Met::NoData, "{judgement:?}");
     assert!(
-        judgement.actual.ends_with("`open` was entered between 45.0 ms and 56.0 ms: look more often"),
+        judgement
+            .actual
+            .ends_with("`open` was entered between 45.0 ms and 56.0 ms: look more often"),
         "{judgement:?}"
     );
     let judgement = breaker.judge(&seen("ccccccccco"), |_| None);
     assert_eq!(judgement.met, Met::No);
-    assert!(judgement.actual.ends_with("`open` came too late"), "{judgement:?}");
+    assert!(
+        judgement.actual.ends_with("`open` came too late"),
+        "{judgement:?}"
+    );
     assert_eq!(breaker.judge(&seen("cccccco"), |_| None).met, Met::Yes);
 }
 
@@ -158,6 +169,13 @@ fn counts_tell_of_states_that_nobody_saw() {
     // Seen once and counted once is the same time.
     let once = counted(&[('c', 0, 0), ('o', 1, 3), ('c', 1, 9)]);
     assert_eq!(once.entries().len(), 3);
+    // It was half-open between two looks that saw it open.
+    let reopened = counted(&[('o', 1, 0), ('o', 2, 3)]);
+    let entries = reopened.entries().iter();
+    let states: Vec<_> = entries
+        .map(|entry| (entry.state.as_str(), entry.unseen))
+        .collect();
+    assert_eq!(states, [("open", false), ("open", true)]);
     // A victim that was started again has forgotten its counts.
     let again = counted(&[('c', 5, 0), ('c', 0, 0), ('c', 0, 0)]);
     assert_eq!(again.entries().len(), 1);
@@ -175,7 +193,10 @@ fn counts_tell_of_states_that_nobody_saw() {
     }
     let judgement = breaker.judge(&both, |_| None);
     assert_eq!(judgement.met, Met::NoData, "{judgement:?}");
-    assert!(judgement.actual.contains("nobody knows their order"), "{judgement:?}");
+    assert!(
+        judgement.actual.contains("nobody knows their order"),
+        "{judgement:?}"
+    );
 }
 
 #[test]
@@ -185,24 +206,46 @@ fn calls_until_it_opens_are_bounded_by_two_looks() {
         ..expected("o")
     };
     // 2 calls when the fault came, 4 at the last look before it opened, 7 at the first one after.
-    let history = counted(&[('c', 0, 2), ('c', 0, 2), ('c', 0, 4), ('o', 1, 7), ('o', 1, 7)]);
+    let history = counted(&[
+        ('c', 0, 2),
+        ('c', 0, 2),
+        ('c', 0, 4),
+        ('o', 1, 7),
+        ('o', 1, 7),
+    ]);
     for (calls, met, note) in [
         (5, Met::Yes, "after 0 to 5 calls"),
-        (4, Met::NoData, "after 0 to 5 calls, which cannot be told: look more often"),
+        (
+            4,
+            Met::NoData,
+            "after 0 to 5 calls, which cannot be told: look more often",
+        ),
     ] {
         let judgement = within(calls).judge(&history, |_| None);
         assert_eq!(judgement.met, met, "{judgement:?}");
         assert!(judgement.actual.ends_with(note), "{judgement:?}");
     }
-    let slow = counted(&[('c', 0, 2), ('c', 0, 2), ('c', 0, 3), ('c', 0, 13), ('o', 1, 14)]);
+    let slow = counted(&[
+        ('c', 0, 2),
+        ('c', 0, 2),
+        ('c', 0, 3),
+        ('c', 0, 13),
+        ('o', 1, 14),
+    ]);
     let judgement = within(5).judge(&slow, |_| None);
     assert_eq!(judgement.met, Met::No, "{judgement:?}");
-    assert!(judgement.actual.ends_with("after 10 to 12 calls"), "{judgement:?}");
+    assert!(
+        judgement.actual.ends_with("after 10 to 12 calls"),
+        "{judgement:?}"
+    );
     // Somebody else's count comes first; without any there is no data.
     assert_eq!(within(5).judge(&slow, |_| Some((5, 5))).met, Met::Yes);
     let judgement = within(5).judge(&seen("ccooo"), |_| None);
     assert_eq!(judgement.met, Met::NoData);
-    assert!(judgement.actual.contains("nobody counts calls"), "{judgement:?}");
+    assert!(
+        judgement.actual.contains("nobody counts calls"),
+        "{judgement:?}"
+    );
 }
 
 #[test]
@@ -210,7 +253,10 @@ fn it_is_waited_for_until_it_came_or_cannot_come_any_more() {
     let breaker = expected("oc");
     assert!(!breaker.is_decided(&seen("ccoo")));
     assert!(breaker.is_decided(&seen("ccoc")));
-    assert!(!breaker.is_decided(&seen("ccccccc")), "asked at 60, the limit is 65");
+    assert!(
+        !breaker.is_decided(&seen("ccccccc")),
+        "asked at 60, the limit is 65"
+    );
     assert!(breaker.is_decided(&seen("cccccccc")));
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::decide::invariant::Rule;
 use crate::decide::recoveries::attempts;
 use crate::decide::slo::Slos;
 use crate::probe::Pace;
@@ -65,7 +64,7 @@ impl ChaosContext {
             "an invariant needs words: say what always holds, as in \"no order is lost\""
         );
         let monitor = self.monitor(pace.named(what.clone()));
-        Invariant::new(&monitor, what, Rule::Succeeds)
+        Invariant::from_the_first(&monitor, what)
     }
 
     /// The recoveries that this test has waited for so far, to judge their mean and how many of
