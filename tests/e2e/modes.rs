@@ -1,11 +1,14 @@
 //! What must hold before, after and during faults, and in every single sample.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use chaos_test::prelude::*;
-use chaos_test::{RunStatus, process};
+use chaos_test::{RunStatus, log_line, process};
 use chaos_test_fixtures::rerun::{Ended, Rerun};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
 
 use crate::bad_input::{judged, nothing_left, outcome};
 use crate::victims::{checkout, inventory, watch};
@@ -43,7 +46,85 @@ async fn what_must_hold_at_its_time_holds(
     Ok(())
 }
 
-/// A number that grows with each look, and is bad from the tenth on.
+/// A real Redis, which puts each write on disk before it acknowledges it, unless `DURABLE` is `off`.
+#[chaos_fixture]
+async fn store(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+    let is_durable = std::env::var_os("DURABLE").is_none_or(|durable| durable != "off");
+    let append = if is_durable { "yes" } else { "no" };
+    let program = Program::new("redis-server")
+        .listens(6379)
+        .args(["--port", "{port}", "--bind", "127.0.0.1", "--dir", "{dir}"])
+        .args(["--save", "", "--appendfsync", "always"])
+        .args(["--appendonly", append])
+        .ready(log_line("Ready to accept connections"));
+    Ok(chaos.process("store", program).await?)
+}
+
+/// Sends a command that is answered with a number.
+async fn number(store: SocketAddr, command: &str) -> std::io::Result<u64> {
+    let mut client = BufStream::new(TcpStream::connect(store).await?);
+    client
+        .write_all(format!("{command}\r\n").as_bytes())
+        .await?;
+    client.flush().await?;
+    let mut answer = String::new();
+    client.read_line(&mut answer).await?;
+    let number = answer.trim_end().strip_prefix(':').map(str::parse);
+    match number {
+        Some(Ok(number)) => Ok(number),
+        _ => Err(std::io::Error::other(format!("answered {answer:?}"))),
+    }
+}
+
+/// Redis loses no write that it has acknowledged, however it dies.
+#[chaos_test(
+    timeout = "60s",
+    requires(program("redis-server")),
+    breaks(store),
+    must_fail_when(env("DURABLE" = "off") => "invariant \"no write is lost\""),
+)]
+async fn no_acknowledged_write_is_lost(
+    chaos: &ChaosContext,
+    store: &Service,
+) -> chaos_test::Result {
+    let address = store.first_address().socket();
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let newest = Arc::clone(&acknowledged);
+    let write = move || {
+        let newest = Arc::clone(&newest);
+        async move {
+            let written = number(address, "INCR writes").await?;
+            newest.fetch_max(written, Ordering::SeqCst);
+            Ok::<_, std::io::Error>(())
+        }
+    };
+    let writes = chaos.monitor(write.every(ms(20)).named("writes"));
+    let lost = move || {
+        let before = acknowledged.load(Ordering::SeqCst);
+        async move {
+            // It adds nothing, and is answered with a number, as a look at a text would not be.
+            let there = number(address, "INCRBY writes 0").await?;
+            Ok::<_, std::io::Error>(before.saturating_sub(there))
+        }
+    };
+    chaos
+        .invariant("no write is lost", lost.every(ms(20)))
+        .keeping(value().at_most(0.0))
+        .gaps_at_most(secs(20));
+    let normal = writes.baseline(ms(400)).await?;
+    let outage = chaos.inject(process::kill(store)).await?;
+    writes.over(ms(200)).await?;
+    let lifted = outage.lift().await?;
+    writes
+        .recovers_to(&normal)
+        .since(lifted)
+        .within(secs(20))
+        .await?;
+    writes.over(ms(200)).await?;
+    Ok(())
+}
+
+/// A number that is none at first and grows from a certain look on.
 fn losing(from: u32) -> impl chaos_test::Probe {
     let looks = Arc::new(AtomicU32::new(0));
     move || {
