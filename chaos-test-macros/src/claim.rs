@@ -30,6 +30,10 @@ const METRICS: &[&str] = &[
     "max",
     "value",
     "recovery",
+    "first_success",
+    "throughput_recovery",
+    "mttr",
+    "recovery_rate",
     "lost",
     "duplicated",
     "changed",
@@ -53,7 +57,7 @@ impl Parse for Claim {
             metric.as_str(),
             "lost" | "duplicated" | "changed" | "out_of_order" | "unexpected"
         );
-        if !at_most && (is_records || metric == "recovery") {
+        if !at_most && (is_records || is_recovery(&metric)) {
             return Err(Error::new(
                 span,
                 format!("`{metric}` must not become too large: write `<=`"),
@@ -125,19 +129,30 @@ fn subject(input: ParseStream<'_>) -> Result<(Option<String>, String, Span)> {
     Ok((source, metric, name.span()))
 }
 
+/// Whether it is a time of a recovery, or of several.
+fn is_recovery(metric: &str) -> bool {
+    matches!(
+        metric,
+        "recovery" | "first_success" | "throughput_recovery" | "mttr"
+    )
+}
+
 /// The metric, which for records depends on the unit, its limit, and how that is shown.
 fn limit(
     input: ParseStream<'_>,
     metric: String,
     is_records: bool,
 ) -> Result<(String, f64, String)> {
-    if matches!(metric.as_str(), "recovery" | "max") || metric.starts_with("p") {
+    if is_recovery(&metric) || metric == "max" || metric.starts_with("p") {
         let shown = input.cursor().token_stream();
         let limit = duration(input, "this is compared with a duration: `5s`")?;
         let shown = first(shown);
         return Ok((metric, limit.as_secs_f64(), shown));
     }
-    let is_rate = matches!(metric.as_str(), "error_rate" | "availability");
+    let is_rate = matches!(
+        metric.as_str(),
+        "error_rate" | "availability" | "recovery_rate"
+    );
     let expected = if is_rate {
         "a rate is compared with a share: `1%`"
     } else if is_records {
@@ -228,6 +243,23 @@ mod tests {
                 5.0,
                 "recovery <= 5s",
             ),
+            ("mttr <= 30s", None, "mttr", true, 30.0, "mttr <= 30s"),
+            (
+                "checkout.throughput_recovery <= 10s",
+                Some("checkout"),
+                "throughput_recovery",
+                true,
+                10.0,
+                "checkout.throughput_recovery <= 10s",
+            ),
+            (
+                "recovery_rate >= 95%",
+                None,
+                "recovery_rate",
+                false,
+                0.95,
+                "recovery_rate >= 95%",
+            ),
             (
                 "checkout.p99.90 <= 250ms",
                 Some("checkout"),
@@ -288,6 +320,12 @@ mod tests {
             ("error_rate <= 101%", "a share is from 0% to 100%"),
             ("recovery <= 5", "this is compared with a duration: `5s`"),
             ("recovery >= 5s", "`recovery` must not become too large"),
+            ("mttr >= 5s", "`mttr` must not become too large"),
+            ("mttr <= 5", "this is compared with a duration: `5s`"),
+            (
+                "recovery_rate >= 95",
+                "a rate is compared with a share: `1%`",
+            ),
             ("lost >= 1", "`lost` must not become too large"),
             ("lost <= 1s", "a number of records or a share"),
             ("throughput >= 20%", "this is compared with a plain number"),

@@ -66,6 +66,7 @@
 //! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
 //! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
 //! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`], [`ChaosContext::eventually`], [`ChaosContext::consistency`] |
+//! | judge what holds when, each sample, states, several recoveries, objectives | [`ChaosContext::check`], [`ChaosContext::invariant`], [`ChaosContext::transitions`], [`ChaosContext::recoveries`], [`ChaosContext::slos`] |
 //! | share set-up | [`chaos_fixture`] |
 //! | share a target with other tests | `leases(..)` and `exclusive` of [`chaos_test`](macro@chaos_test), [`ChaosContext::lease`] |
 //!
@@ -124,12 +125,20 @@ pub use decide::consistency::{
 };
 pub use decide::delta::Delta;
 pub use decide::measures::{
-    Change, FailedServices, LatencyOf, Rate, Throughput, ValueOf, availability, error_rate,
-    failed_services, latency, throughput, value,
+    Change, FailedServices, LatencyOf, Rate, ShareOfThroughput, Throughput, ValueOf, availability,
+    error_rate, failed_services, latency, throughput, value,
+};
+pub use decide::recoveries::{
+    RecoveryRate, RecoverySummary, RecoveryTimes, RecoveryTolerance, mttr, recovery_rate,
+    recovery_time,
 };
 pub use decide::retries::{
     Amplification, Attempt, AttemptsPerCall, Growth, HasTried, Jitter, RetryTolerance, Spacing,
     amplification, attempts, jitter, spacing,
+};
+pub use decide::slo::{
+    Actual, ConsistencyShare, ErrorBudget, Requests, SloMeasured, SloResult, SloValidation, Slos,
+    Target as SloTarget,
 };
 pub use decide::statistics::{Latency, Summary};
 pub use decide::statistics::{MAX, P50, P90, P95, P99, Percentile, percentile};
@@ -165,6 +174,10 @@ pub use run::{
     Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
     Fixture, Group, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
     RecordExpectations, Recovers, Recovery, Reserved, Samples, Served, Service, ServiceLog, Slot,
+};
+pub use run::{
+    Check, DegradesThenRecovers, Faulted, Invariant, Must, Observed, Reached, Recoveries,
+    RecoveriesExpected, SloCheck, States, Transitions,
 };
 #[cfg(feature = "containers")]
 pub use run::{Container, IntoContainer};

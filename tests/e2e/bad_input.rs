@@ -20,6 +20,24 @@ fn failing(test: &str) -> Ended {
     ended
 }
 
+/// What was judged in a child, a line each, however its report is laid out.
+pub fn judged(ended: &Ended) -> String {
+    let journals = ended.journals().concat();
+    let events = journals
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let judged = events.filter(|event| event["event"] == "judged");
+    let text =
+        |event: &serde_json::Value, field| event[field].as_str().unwrap_or_default().to_owned();
+    judged
+        .map(|event| {
+            let [what, expected, actual, met] =
+                ["what", "expected", "actual", "met"].map(|field| text(&event, field));
+            format!("{met}: {what} expected: {expected} actual: {actual}\n")
+        })
+        .collect()
+}
+
 pub fn nothing_left(ended: &Ended) {
     assert_eq!(
         ended.leftovers(),

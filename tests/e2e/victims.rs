@@ -15,6 +15,19 @@ pub async fn inventory(chaos: &ChaosContext) -> chaos_test::Result<Service> {
     Ok(chaos.process("inventory", inventory_program()).await?)
 }
 
+/// A service that asks inventory, with retries, a breaker and a fallback, through a link of its
+/// own.
+#[chaos_fixture]
+pub async fn checkout(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result<Service> {
+    let program = Program::cargo_bin("e2e-checkout")
+        .env("INVENTORY", inventory.link("checkout").await?.address())
+        // Far above what a busy machine needs.
+        .env("TIMEOUT_MS", 400_u32)
+        .env("BREAKER_OPEN_MS", 200_u32)
+        .ready(http("/health").status(200));
+    Ok(chaos.process("checkout", program).await?)
+}
+
 /// Asks inventory for stock every 10 ms.
 pub fn watch(chaos: &ChaosContext, inventory: &Service) -> Monitor {
     chaos.monitor(inventory.get("/stock/42").every(ms(10)))

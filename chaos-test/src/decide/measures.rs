@@ -9,7 +9,7 @@ use super::comparison::{By, Direction};
 use super::delta::Delta;
 use super::metric::Metric;
 use super::statistics::{P50, Percentile};
-use super::tolerance::{Bound, Tolerance};
+use super::tolerance::{BaselineSummary, Bound, Tolerance};
 
 /// By how much a latency may change: a duration, or a share of the baseline.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -176,6 +176,12 @@ impl Throughput {
         absolute(Metric::Throughput, Bound::AtMost(per_second))
     }
 
+    /// At most this share of a baseline's: for a fault that must be felt. "Falls below half" is
+    /// `throughput().at_most_share(percent(50)).of(&normal)`.
+    pub fn at_most_share(self, share: Percent) -> ShareOfThroughput {
+        ShareOfThroughput(share)
+    }
+
     /// Aborts a test when it is less than so many per second.
     pub fn below(self, per_second: f64) -> AbortCondition {
         AbortCondition::new(None, Measured::Throughput, Beyond::Below(per_second), None)
@@ -184,6 +190,19 @@ impl Throughput {
     /// Below the baseline by at most this share of it.
     pub fn drops_at_most(self, share: Percent) -> Delta {
         drops(Metric::Throughput, By::Share(share.as_fraction()))
+    }
+}
+
+/// A share of a baseline's throughput; made by [`Throughput::at_most_share`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "say of which baseline with `.of(&normal)`"]
+pub struct ShareOfThroughput(Percent);
+
+impl ShareOfThroughput {
+    /// Of what this baseline saw. It is a statement about the samples that are judged, and exact.
+    pub fn of(self, baseline: &impl BaselineSummary) -> Tolerance {
+        let normal = baseline.summary().throughput().unwrap_or_default();
+        throughput().at_most(normal * self.0.as_fraction())
     }
 }
 

@@ -1,10 +1,13 @@
 //! When a system under test is back to its steady state.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::model::sample::{Reading, Sample};
+use crate::model::event::Met;
+use crate::model::sample::{Reading, Sample, Window};
 use crate::model::units::human;
 
+use super::delta::Delta;
 use super::statistics::{Latency, P99, Summary};
 
 /// What one sample must be like to count as steady.
@@ -58,6 +61,8 @@ pub enum Progress {
     Recovered {
         /// When the streak's first sample was sent.
         at: Duration,
+        /// When the first sample that succeeded was sent, however slow it was.
+        first_success: Duration,
         /// Whether a sample before the streak was not steady.
         degraded: bool,
         /// How many before it were due that the monitor did not send: it may have been
@@ -66,6 +71,8 @@ pub enum Progress {
     },
     /// Not yet.
     NotYet {
+        /// When the first sample that succeeded was sent, if one did.
+        first_success: Option<Duration>,
         /// How many samples there were since the named instant.
         seen: usize,
         /// How many steady ones in a row there are at the end.
@@ -77,17 +84,32 @@ pub enum Progress {
     },
 }
 
-/// Looks for the first streak of `in_a_row` steady samples, one sample after the other.
+/// How long a streak has to be, and how much of it may be late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InARow {
+    /// So many samples.
+    pub samples: usize,
+    /// So many of them may be late: answered well, and slower than is steady. Jitter makes
+    /// answers late and never makes them fail, so a failure is never allowed.
+    pub late: usize,
+}
+
+/// Looks for the first streak of steady samples, one sample after the other.
 ///
 /// It is shown them in the order of their intended times, without a gap: a sample that is
 /// still waiting for its answer ends what it may be shown, because nobody knows yet whether
 /// it breaks the streak.
+///
+/// Where some may be late, a streak is the first row of so many samples of which no more are
+/// late; it begins with a steady one ("m of n", as alarms of Amazon CloudWatch count their data
+/// points).
 #[derive(Debug)]
 pub struct Streak {
     steady: Steady,
-    in_a_row: usize,
-    /// When the first of the present streak was sent, and how many it has.
-    present: Option<(Duration, usize)>,
+    in_a_row: InARow,
+    /// The present row: when each was sent, and whether it was late.
+    present: VecDeque<(Duration, bool)>,
+    first_success: Option<Duration>,
     recovered: Option<Duration>,
     degraded: bool,
     seen: usize,
@@ -98,11 +120,12 @@ pub struct Streak {
 impl Streak {
     /// Before the first sample.
     #[must_use]
-    pub fn new(steady: Steady, in_a_row: usize) -> Self {
+    pub fn new(steady: Steady, in_a_row: InARow) -> Self {
         Self {
             steady,
             in_a_row,
-            present: None,
+            present: VecDeque::new(),
+            first_success: None,
             recovered: None,
             degraded: false,
             seen: 0,
@@ -117,23 +140,45 @@ impl Streak {
             return true;
         }
         self.seen += 1;
+        let succeeded = sample.reading.is_good();
+        if succeeded {
+            self.first_success.get_or_insert(sample.sent);
+        }
         match self.steady.check(sample) {
-            Ok(()) => {
-                // Not its intended time: a sample that was sent late proves nothing about
-                // the time before.
-                let (first, count) = self.present.unwrap_or((sample.sent, 0));
-                self.present = Some((first, count + 1));
-                if count + 1 >= self.in_a_row {
-                    self.recovered = Some(first);
+            // Not its intended time: a sample that was sent late proves nothing about the
+            // time before.
+            Ok(()) => self.present.push_back((sample.sent, false)),
+            Err(problem) => {
+                self.last_problem = Some(problem);
+                if succeeded && !self.present.is_empty() && self.in_a_row.late > 0 {
+                    self.present.push_back((sample.sent, true));
+                    if self.late() > self.in_a_row.late {
+                        self.degraded = true;
+                        self.begin_behind_the_first_late_one();
+                    }
+                } else {
+                    self.degraded = true;
+                    self.present.clear();
                 }
             }
-            Err(problem) => {
-                self.degraded = true;
-                self.present = None;
-                self.last_problem = Some(problem);
-            }
+        }
+        if self.present.len() >= self.in_a_row.samples {
+            self.recovered = self.present.front().map(|(sent, _)| *sent);
         }
         self.recovered.is_some()
+    }
+
+    fn late(&self) -> usize {
+        self.present.iter().filter(|(_, late)| *late).count()
+    }
+
+    fn begin_behind_the_first_late_one(&mut self) {
+        while let Some((_, false)) = self.present.front() {
+            self.present.pop_front();
+        }
+        while let Some((_, true)) = self.present.front() {
+            self.present.pop_front();
+        }
     }
 
     /// One that was due and not sent: it is no sign of trouble, and the samples around it
@@ -141,7 +186,7 @@ impl Streak {
     pub fn unsent(&mut self) {
         if self.recovered.is_none() {
             self.unsent += 1;
-            self.present = None;
+            self.present.clear();
         }
     }
 
@@ -151,12 +196,14 @@ impl Streak {
         match self.recovered {
             Some(at) => Progress::Recovered {
                 at,
+                first_success: self.first_success.unwrap_or(at),
                 degraded: self.degraded,
                 unsent: self.unsent,
             },
             None => Progress::NotYet {
+                first_success: self.first_success,
                 seen: self.seen,
-                streak: self.present.map_or(0, |(_, count)| count),
+                streak: self.present.len() - self.late(),
                 unsent: self.unsent,
                 last_problem: self.last_problem.clone(),
             },
@@ -164,120 +211,126 @@ impl Streak {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::units::ms;
+/// What a fault did to the samples of a monitor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// How many samples there were.
+    pub seen: usize,
+    /// How many of them were out of steady state: they failed or were late.
+    pub out: usize,
+    /// How many of them failed.
+    pub failed: usize,
+    /// When the first one that was out of steady state was sent.
+    pub first: Option<Duration>,
+    /// What was wrong with that one.
+    pub first_problem: Option<String>,
+    /// Whether that is a degradation: one failed, or as many in a row were late as make a
+    /// recovery. A single answer that is late may be the machine's own doing.
+    pub degraded: bool,
+}
 
-    const STEADY: Steady = Steady {
-        slowest: Duration::from_millis(50),
-    };
-
-    /// `.` steady, `x` failed, `s` slow; one sample every 10 ms.
-    fn samples(pattern: &str) -> Vec<Sample> {
-        pattern
-            .chars()
-            .enumerate()
-            .map(|(index, kind)| Sample {
-                at: ms(index as u64 * 10),
-                sent: ms(index as u64 * 10),
-                latency: if kind == 's' { ms(80) } else { ms(1) },
-                reading: if kind == 'x' {
-                    Reading::Bad("refused".into())
-                } else {
-                    Reading::Good(None)
-                },
-            })
-            .collect()
-    }
-
-    /// All of a pattern; `_` was not sent.
-    fn progress(pattern: &str, since: u64) -> Progress {
-        let mut looking = Streak::new(STEADY, 3);
-        for (sample, kind) in samples(pattern).iter().zip(pattern.chars()) {
-            if sample.at < ms(since) {
+impl Trouble {
+    /// What these samples show, in the order of their intended times.
+    pub fn of<'a>(
+        samples: impl IntoIterator<Item = &'a Sample>,
+        steady: Steady,
+        in_a_row: usize,
+    ) -> Self {
+        let (mut trouble, mut late) = (Self::default(), 0);
+        for sample in samples {
+            trouble.seen += 1;
+            let Err(problem) = steady.check(sample) else {
+                late = 0;
                 continue;
-            }
-            if kind == '_' {
-                looking.unsent();
-            } else {
-                looking.sample(sample);
+            };
+            late += 1;
+            trouble.out += 1;
+            let failed = !sample.reading.is_good();
+            trouble.failed += usize::from(failed);
+            trouble.degraded |= failed || late >= in_a_row;
+            if trouble.first.is_none() {
+                trouble.first = Some(sample.sent);
+                trouble.first_problem = Some(problem);
             }
         }
-        looking.progress()
+        trouble
     }
+}
 
-    fn recovered(at: u64, degraded: bool) -> Progress {
-        Progress::Recovered {
-            at: ms(at),
-            degraded,
+/// Looks for the first row of samples in which throughput is back to that of a baseline, as far
+/// as noise allows to tell: the confidence interval of the difference decides, as for every
+/// comparison.
+#[derive(Debug)]
+pub struct ThroughputBack<'a> {
+    baseline: &'a Summary,
+    delta: Delta,
+    interval: Duration,
+    count: usize,
+    row: VecDeque<Sample>,
+    back: Option<Duration>,
+    /// The best that was seen, as a judgement of it reads.
+    pub last: Option<String>,
+    /// How many were due and not sent.
+    pub unsent: usize,
+}
+
+impl<'a> ThroughputBack<'a> {
+    /// Before the first sample; rows have so many samples.
+    #[must_use]
+    pub fn new(baseline: &'a Summary, delta: Delta, interval: Duration, count: usize) -> Self {
+        Self {
+            baseline,
+            delta,
+            interval,
+            count,
+            row: VecDeque::new(),
+            back: None,
+            last: None,
             unsent: 0,
         }
     }
 
-    #[test]
-    fn recovery_is_the_first_sample_of_the_first_whole_streak() {
-        for (pattern, since, expected) in [
-            ("xxx...", 0, recovered(30, true)),
-            ("xx.x...", 0, recovered(40, true)),
-            ("ss...", 0, recovered(20, true)),
-            ("......", 0, recovered(0, false)),
-            ("xxx......", 40, recovered(40, false)),
-            ("xxx...xxx...", 0, recovered(30, true)),
-        ] {
-            assert_eq!(progress(pattern, since), expected, "{pattern}");
+    /// The next sample. Whether throughput is back; nothing changes that afterwards.
+    pub fn sample(&mut self, sample: &Sample) -> bool {
+        if self.back.is_some() {
+            return true;
+        }
+        self.row.push_back(sample.clone());
+        if self.row.len() > self.count {
+            self.row.pop_front();
+        }
+        if let Some(first) = self.row.front()
+            && self.row.len() == self.count
+        {
+            let window = Window {
+                from: first.at,
+                to: sample.at + self.interval,
+            };
+            let sent = first.sent;
+            let summary = Summary::of(self.row.make_contiguous(), window);
+            if self.delta.decide(self.baseline, &summary) == Met::Yes {
+                self.back = Some(sent);
+            } else {
+                self.last = Some(self.delta.judge(self.baseline, &summary).actual);
+            }
+        }
+        self.back.is_some()
+    }
+
+    /// One that was due and not sent.
+    pub fn unsent(&mut self) {
+        if self.back.is_none() {
+            self.unsent += 1;
+            self.row.clear();
         }
     }
 
-    #[test]
-    fn samples_that_were_not_sent_are_no_trouble_and_no_part_of_a_streak() {
-        assert_eq!(
-            progress("..__...", 0),
-            Progress::Recovered {
-                at: ms(40),
-                degraded: false,
-                unsent: 2
-            }
-        );
-    }
-
-    #[test]
-    fn an_unfinished_streak_is_not_a_recovery() {
-        assert_eq!(
-            progress("x_x..", 0),
-            Progress::NotYet {
-                seen: 4,
-                streak: 2,
-                unsent: 1,
-                last_problem: Some("refused".into())
-            }
-        );
-    }
-
-    #[test]
-    fn no_sample_is_no_recovery() {
-        assert_eq!(
-            progress("...", 500),
-            Progress::NotYet {
-                seen: 0,
-                streak: 0,
-                unsent: 0,
-                last_problem: None
-            }
-        );
-    }
-
-    #[test]
-    fn no_answer_has_to_be_waited_for_longer_than_a_sample_may_take() {
-        let window = crate::model::sample::Window {
-            from: ms(0),
-            to: ms(1000),
-        };
-        for (pattern, expected) in [("....", ms(101)), (".x..", ms(200)), ("ssss", ms(180))] {
-            let normal = Summary::of(&samples(pattern), window);
-            assert_eq!(Steady::of(&normal, ms(200)).slowest, expected, "{pattern}");
-        }
-        let slow = Summary::of(&samples("ssss"), window);
-        assert_eq!(Steady::of(&slow, ms(100)).slowest, ms(100));
+    /// When the first sample of the first such row was sent.
+    #[must_use]
+    pub fn back(&self) -> Option<Duration> {
+        self.back
     }
 }
+
+#[cfg(test)]
+mod tests;

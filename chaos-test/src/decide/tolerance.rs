@@ -9,6 +9,7 @@ use crate::model::measure::Measure;
 use super::delta::Delta;
 use super::metric::{Metric, last_failure};
 use super::statistics::Summary;
+use crate::model::sample::Window;
 
 /// A predicate over the samples of a window. Made by [`error_rate`](crate::error_rate),
 /// [`availability`](crate::availability), [`latency`](crate::latency),
@@ -61,6 +62,31 @@ impl Tolerance {
 
     pub(super) fn relative(delta: Delta, baseline: Arc<Summary>) -> Self {
         Self(Kind::Relative(delta, baseline))
+    }
+
+    /// What is expected of which number, for example `error rate at most 1 %`.
+    pub(crate) fn words(&self) -> String {
+        let judgement = self.judge(&Summary::of(&[], Window::default()));
+        let what = match &self.0 {
+            // One sample has no percentile.
+            Kind::Absolute(Metric::Latency(_), _) => "latency".to_owned(),
+            Kind::Absolute(Metric::Value(_), _) => "value".to_owned(),
+            _ => judgement.what,
+        };
+        format!("{what} {}", judgement.expected)
+    }
+
+    /// Whether it is about the numbers that a probe returns.
+    pub(crate) fn is_of_values(&self) -> bool {
+        matches!(self.0, Kind::Absolute(Metric::Value(_), _))
+    }
+
+    /// Whether a single sample can be judged by it.
+    pub(crate) fn is_of_single_samples(&self) -> bool {
+        !matches!(
+            self.0,
+            Kind::Relative(..) | Kind::Absolute(Metric::Throughput, _)
+        )
     }
 
     /// Judges a window.

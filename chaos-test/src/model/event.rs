@@ -291,14 +291,56 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         measured: Vec<Measure>,
     },
-    /// A named instant that measurements refer to.
+    /// A system under test was back within the limit.
     Recovered {
         /// The monitor's name.
         monitor: String,
         /// Time from the named instant to the first sample of the streak, in microseconds.
         recovery_us: u64,
-        /// Whether any sample was out of its steady state in between.
+        /// Whether any sample was out of its steady state, under the fault or since then.
         degraded: bool,
+        /// Time from the named instant to the first sample that succeeded, in microseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first_success_us: Option<u64>,
+        /// From the first sample out of steady state to the recovery, in microseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outage_us: Option<u64>,
+        /// How many samples failed in that time.
+        #[serde(default)]
+        lost: u64,
+    },
+    /// A system under test was not back within the limit.
+    NotRecovered {
+        /// The monitor's name.
+        monitor: String,
+        /// The limit, in microseconds.
+        limit_us: u64,
+        /// When it was back nevertheless, if that was seen, in microseconds since the named
+        /// instant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recovery_us: Option<u64>,
+    },
+    /// A sample violated an invariant.
+    Violated {
+        /// The invariant, in words.
+        invariant: String,
+        /// The sample.
+        sample: Sample,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// What a system under test shows of its state has changed.
+    Transition {
+        /// Whose state, as its watcher is called.
+        of: String,
+        /// The state before, where one was known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        /// The state since then.
+        to: String,
+        /// Whether it was only counted or logged, and never seen itself.
+        #[serde(default)]
+        unseen: bool,
     },
     /// The samples of a monitor, written once when it ends.
     Samples {

@@ -47,7 +47,7 @@ impl Sample {
 }
 
 /// A span of time, since the context started; the end is not part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Window {
     /// Where it begins.

@@ -100,7 +100,11 @@ impl Claim {
     #[must_use]
     pub fn is_duration(&self) -> bool {
         let percentile = self.metric.strip_prefix('p').unwrap_or_default();
-        matches!(self.metric, "recovery" | "max") || percentile.parse::<f64>().is_ok()
+        let is_time = matches!(
+            self.metric,
+            "recovery" | "first_success" | "throughput_recovery" | "mttr" | "max"
+        );
+        is_time || percentile.parse::<f64>().is_ok()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::system::lock::lock;
 use super::dry;
 use super::engine;
 use super::inner::{Inner, Stop};
+use super::invariants;
 use super::judging;
 use super::monitor::Watcher;
 use super::stop;
@@ -49,6 +50,11 @@ impl Aborts {
 /// Watches for a condition from now on.
 pub(super) fn watch(inner: &Arc<Inner>, condition: AbortCondition) {
     lock(&inner.aborts.watches).push(Watch::new(condition));
+    keep_watching(inner);
+}
+
+/// Has somebody look from now on whether the context is to end.
+pub(super) fn keep_watching(inner: &Arc<Inner>) {
     if !inner.aborts.there.swap(true, Ordering::SeqCst) {
         let keeps_watch = engine::own().spawn(keep_watch(Arc::downgrade(inner)));
         let inner = Arc::downgrade(inner);
@@ -107,6 +113,10 @@ fn means(condition: &AbortCondition, watcher: &Watcher) -> bool {
 
 /// Why the context is to end, if a condition has come true.
 pub(super) fn breached(inner: &Inner) -> Option<Stop> {
+    condition_breached(inner).or_else(|| invariants::breached(inner))
+}
+
+fn condition_breached(inner: &Inner) -> Option<Stop> {
     let monitors = lock(&inner.monitors).clone();
     let mut watches = lock(&inner.aborts.watches);
     watches.iter_mut().find_map(|watch| {

@@ -16,7 +16,10 @@ mod conditions;
 
 mod consistency;
 
+mod checks;
 mod retries;
+
+mod transitions;
 
 mod faults;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decide::recovery::{Progress, Steady};
+use crate::decide::recovery::{InARow, Progress, Steady};
 use crate::decide::{claims, verdict};
 use crate::error::{Error, Kind};
 use crate::model::event::{BodyEnd, Event, Met, Record};
@@ -19,7 +19,9 @@ use crate::system::service::last_lines;
 use super::injecting::lifting;
 use super::inner::{Inner, Stop};
 use super::monitor::Watcher;
-use super::{aborting, dry, engine, judging, keep, process_run, rollback, summary};
+use super::{
+    aborting, checks, dry, engine, invariants, judging, keep, process_run, rollback, summary,
+};
 
 /// How long calls that are still under way may take to end.
 const CALLS_LIMIT: Duration = Duration::from_secs(120);
@@ -65,9 +67,10 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
             | Ending::Stopped(Stop::Interrupted(_))
             | Ending::Body(BodyEnd::Skipped(_) | BodyEnd::Interrupted(_))
     );
-    if ended_by_itself(&ending) {
+    let (body_end, by_itself) = (inner.recorder.now(), ended_by_itself(&ending));
+    let returned = matches!(&ending, Ending::Finished | Ending::Body(BodyEnd::Returned));
+    if by_itself {
         aborting::judge_unwatched(inner);
-        judge_claims(inner, &ending);
     }
     inner.recorder.record(Event::BodyEnded {
         how: match ending {
@@ -92,6 +95,20 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
         })
         .await;
     }
+    stage(
+        inner,
+        "judging checks and invariants",
+        move |inner| async move {
+            if by_itself {
+                checks::judge_all(&inner, body_end).await;
+            }
+            invariants::judge_all(&inner, by_itself).await;
+            if by_itself {
+                judge_claims(&inner, returned);
+            }
+        },
+    )
+    .await;
     stage(inner, "ending monitors", |inner| async move {
         stop_monitors(&inner);
         inner.trace.commands.close();
@@ -155,8 +172,8 @@ fn or_stopped(inner: &Inner, ending: Ending) -> Ending {
 }
 
 /// Holds what the test declares against what its body judged.
-fn judge_claims(inner: &Inner, ending: &Ending) {
-    let went_wrong = !matches!(ending, Ending::Finished | Ending::Body(BodyEnd::Returned))
+fn judge_claims(inner: &Inner, returned: bool) {
+    let went_wrong = !returned
         || inner
             .recorder
             .any(|event| matches!(event, Event::Judged { met, .. } if *met != Met::Yes));
@@ -281,8 +298,12 @@ pub(super) async fn settles(
     // The streak may begin at the last instant, however slow the monitor's pace is.
     let streak = watcher.interval * u32::try_from(SETTLE_STREAK).unwrap_or(u32::MAX);
     let deadline = since + SETTLE_LIMIT + streak + steady.slowest;
+    let in_a_row = InARow {
+        samples: SETTLE_STREAK,
+        late: 0,
+    };
     let progress = watcher
-        .recovery(steady, since, SETTLE_STREAK, deadline, inner)
+        .recovery(steady, since, in_a_row, deadline, inner)
         .await;
     Err(match progress {
         Progress::Recovered { at, .. } => return Ok(at),
@@ -303,6 +324,7 @@ pub(super) async fn settles(
 }
 
 fn stop_monitors(inner: &Inner) {
+    inner.transitions.stop();
     let monitors = std::mem::take(&mut *lock(&inner.monitors));
     for watcher in monitors {
         watcher.stop();

@@ -96,6 +96,7 @@ impl Drop for Injection {
 pub struct During<T> {
     /// What the block returned.
     pub value: T,
+    pub(super) entry: u64,
     pub(super) injected: Moment,
     pub(super) lifted: Moment,
 }

@@ -23,15 +23,18 @@ use crate::system::proxy::{self, LinkConfig};
 use crate::system::{Ledger, World};
 
 use super::aborting::Aborts;
+use super::checks::Checks;
 use super::engine;
 use super::fixtures::FixtureCache;
 use super::injecting::injected::Injected;
+use super::invariants::Invariants;
 use super::leases::Leases;
 use super::monitor::Watcher;
 use super::radius::Taken;
 use super::recorder::Recorder;
 use super::rollback::Closure;
 use super::test_identity::TestIdentity;
+use super::transitions::Watches;
 
 /// Why a context ends before its body does.
 #[derive(Debug, Clone)]
@@ -84,6 +87,9 @@ pub(crate) struct Inner {
     pub(super) aborts: Aborts,
     /// When the first fault was not injected, because this is a dry run.
     pub(super) dry_since: OnceLock<Duration>,
+    pub(super) checks: Checks,
+    pub(super) invariants: Invariants,
+    pub(super) transitions: Watches,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
     /// The last lines of its services, taken before they were ended.
     pub(super) tails: Mutex<Vec<LogTail>>,
@@ -126,6 +132,9 @@ impl Inner {
             stopped: watch::Sender::new(None),
             aborts: Aborts::default(),
             dry_since: OnceLock::new(),
+            checks: Checks::default(),
+            invariants: Invariants::default(),
+            transitions: Watches::default(),
             outcome: watch::Sender::new(None),
             tails: Mutex::default(),
             #[cfg(feature = "environments")]

@@ -5,6 +5,7 @@
 
 mod aborting;
 pub(crate) mod aftermath;
+mod checks;
 #[cfg(feature = "cli")]
 pub mod checkup;
 mod consistency;
@@ -12,6 +13,7 @@ mod consistency;
 mod container;
 mod context;
 mod control;
+mod degrading;
 mod dry;
 mod engine;
 #[cfg(feature = "environments")]
@@ -28,6 +30,7 @@ mod guard;
 mod in_process;
 mod injecting;
 mod inner;
+mod invariants;
 mod judging;
 mod keep;
 mod leases;
@@ -38,8 +41,10 @@ mod process_run;
 mod program;
 mod radius;
 mod recorder;
+mod recoveries;
 #[cfg(feature = "cli")]
 pub mod recovering;
+mod recovery;
 mod reports;
 mod requirements;
 mod reserving;
@@ -48,6 +53,7 @@ mod rollback;
 mod service;
 mod service_log;
 mod side_by_side;
+mod slos;
 mod slots;
 mod starting;
 mod stop;
@@ -56,6 +62,7 @@ pub mod stopping;
 mod summary;
 mod sweep;
 mod test_identity;
+mod transitions;
 mod window;
 
 use std::future::Future;
@@ -74,25 +81,32 @@ use crate::model::target::Breakable;
 use crate::model::units::human;
 use crate::system::Ledger;
 
+pub use checks::{Check, Must};
 pub use consistency::{Consistency, RecordExpectations};
 #[cfg(feature = "containers")]
 pub use container::{Container, IntoContainer};
 pub use context::ChaosContext;
+pub use degrading::{DegradesThenRecovers, Faulted};
 pub use eventually::Eventually;
 pub use fixtures::{Fixture, FixtureRun};
 pub use group::Group;
 pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
+pub use invariants::Invariant;
 pub use moment::Moment;
 pub use monitor::Monitor;
 pub use program::{EnvValue, Program};
+pub use recoveries::{Recoveries, RecoveriesExpected};
+pub use recovery::{Recovers, Recovery};
 pub use reserving::{Ports, Reserved, Slot};
 pub use retries::{Retries, RetriesSeen, RetryExpectations};
 pub use service::{Address, Link, Service};
 pub use service_log::{LogContains, ServiceLog};
+pub use slos::SloCheck;
 #[cfg(feature = "cli")]
 pub use sweep::{Came, Swept, Told, UNMADE_LIMIT};
-pub use window::{Baseline, Expectations, Recovers, Recovery, Samples};
+pub use transitions::{Observed, Reached, States, Transitions};
+pub use window::{Baseline, Expectations, Samples};
 
 use finish::Ending;
 use inner::{Inner, Stop};

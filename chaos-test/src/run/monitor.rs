@@ -1,5 +1,7 @@
 //! Monitors: a probe asked at a steady pace in the background, and what it saw.
 
+mod looking;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,8 +10,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::AbortHandle;
 
-use crate::decide::recovery::{Progress, Steady, Streak};
-use crate::decide::tolerance::unsent;
+use crate::decide::tolerance::Tolerance;
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::model::sample::{Reading, Sample, Window};
@@ -20,10 +21,14 @@ use crate::system::lock::lock;
 use crate::system::proxy::sleep_until;
 
 use super::aborting;
+use super::checks::Must;
+use super::degrading::DegradesThenRecovers;
 use super::engine;
 use super::inner::Inner;
+use super::invariants::{self, Invariant};
+use super::recovery::Recovers;
 use super::slots::{Slot, Slots};
-use super::window::{Baseline, Recovers, Samples};
+use super::window::{Baseline, Samples};
 
 /// A probe that is asked at its pace until the context ends.
 ///
@@ -132,10 +137,73 @@ impl Monitor {
 
     /// Waits until the system under test is back to what a baseline saw, and judges how
     /// long that took; see [`Recovers`].
+    ///
+    /// ```no_run
+    /// # async fn body(requests: &chaos_test::Monitor, normal: &chaos_test::Baseline, lifted: chaos_test::Moment) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// let recovery = requests
+    ///     .recovers_to(normal)
+    ///     .since(lifted)
+    ///     .within(secs(5))
+    ///     .in_a_row(5)
+    ///     .allowing(1) // one of them late, as on a busy machine
+    ///     .first_success_within(secs(1))
+    ///     .throughput_back_within(secs(10), percent(10))
+    ///     .await?;
+    /// println!("{:?}, {} samples lost", recovery.outage(), recovery.lost());
+    /// # Ok(()) }
+    /// ```
     #[must_use = "say since when and within what, then await it"]
     #[track_caller]
     pub fn recovers_to(&self, baseline: &Baseline) -> Recovers {
-        Recovers::new(self.clone(), baseline.steady)
+        Recovers::new(self.clone(), baseline)
+    }
+
+    /// Expects a fault to be felt, and the system to be back afterwards; see
+    /// [`DegradesThenRecovers`].
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, requests: &chaos_test::Monitor, normal: &chaos_test::Baseline) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// use chaos_test::process;
+    /// let outage = chaos.during(process::stop(cache), async |_| requests.over(secs(2)).await).await?;
+    /// requests
+    ///     .degrades_then_recovers(normal)
+    ///     .under(&outage)
+    ///     .by(throughput().at_most_share(percent(50)).of(normal))
+    ///     .within(secs(5))
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use = "say under which fault and within what, then await it"]
+    #[track_caller]
+    pub fn degrades_then_recovers(&self, baseline: &Baseline) -> DegradesThenRecovers {
+        DegradesThenRecovers::new(self.clone(), baseline)
+    }
+
+    /// Something that must hold at certain times of the test; say when, and pass it to
+    /// [`ChaosContext::check`](crate::ChaosContext::check).
+    #[track_caller]
+    pub fn must(&self, tolerance: Tolerance) -> Must {
+        Must::new(self.clone(), tolerance)
+    }
+
+    /// Something that every single sample must keep from now on: each is judged as a window of
+    /// its own; see [`Invariant`].
+    ///
+    /// ```no_run
+    /// # async fn body(requests: &chaos_test::Monitor) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// requests.always(latency(P99).at_most(secs(1)));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If no single sample can be judged by it: a throughput, or a comparison with a baseline.
+    #[track_caller]
+    pub fn always(&self, tolerance: Tolerance) -> Invariant {
+        Invariant::of(self, tolerance)
     }
 }
 
@@ -301,7 +369,7 @@ impl Watcher {
                 ),
             });
         }
-        let watched = inner.aborts.are_there();
+        let watched = inner.aborts.are_there() || inner.invariants.are_there();
         let seen = match &slot {
             Slot::Answered(sample) if watched => Some(sample.clone()),
             _ => None,
@@ -312,6 +380,7 @@ impl Watcher {
         }
         // Before anybody hears of it: a body that goes on because of it is not quicker.
         if let Some(sample) = seen {
+            invariants::sample_answered(inner, self, &sample);
             aborting::sample_answered(inner, self, &sample);
         } else if is_gap {
             aborting::sample_unsent(inner, self);
@@ -356,33 +425,6 @@ impl Watcher {
         slots.waiting(open..due)
     }
 
-    /// The samples due in a window, once the window is over and all are settled; and how
-    /// many more were not sent.
-    async fn answered(&self, window: Window, inner: &Inner) -> Result<(Vec<Sample>, usize), Error> {
-        let mut news = self.news.subscribe();
-        let end = tokio::time::Instant::from_std(inner.recorder.started() + window.to);
-        tokio::select! {
-            () = tokio::time::sleep_until(end) => {}
-            ended = inner.until_ended() => return Err(ended),
-        }
-        let to = self.first_due_at(window.to);
-        let from = self.first_due_at(window.from).min(to);
-        let mut next = from;
-        loop {
-            {
-                let slots = lock(&self.slots);
-                next = slots.settled_until(next);
-                if next >= to {
-                    return Ok(slots.answered(from..to));
-                }
-            }
-            tokio::select! {
-                _ = news.changed() => {}
-                ended = inner.until_ended() => return Err(ended),
-            }
-        }
-    }
-
     /// The number of the first sample due at an instant or later.
     fn first_due_at(&self, at: Duration) -> usize {
         let since = at.saturating_sub(self.first).as_nanos();
@@ -395,124 +437,6 @@ impl Watcher {
 
     pub(super) fn stop(&self) {
         self.stop.notify_one();
-    }
-
-    fn judge_baseline(&self, samples: &Samples) -> Result<Baseline, Error> {
-        let summary = samples.summary();
-        if summary.unsent > 0 {
-            return Err(Error::new(
-                Kind::NotSteady,
-                format!(
-                    "the baseline of `{}` has {} samples{}",
-                    self.name,
-                    summary.count,
-                    unsent(summary.unsent)
-                ),
-            )
-            .help("have the probe wait with `.await`, or ask it less often"));
-        }
-        let Some(rate) = summary.error_rate() else {
-            return Err(Error::new(
-                Kind::NotSteady,
-                format!(
-                    "the baseline of `{}` over {} holds no sample",
-                    self.name,
-                    human(samples.window.length())
-                ),
-            )
-            .help(format!(
-                "it is asked every {}: take a longer baseline",
-                human(self.interval)
-            )));
-        };
-        let tolerated = self.pace.tolerated;
-        if rate > tolerated.as_fraction() {
-            return Err(Error::new(
-                Kind::NotSteady,
-                format!(
-                    "the steady state of `{}` does not hold before the fault: {} of {} samples \
-                     failed, the last: {}",
-                    self.name,
-                    summary.errors,
-                    summary.count,
-                    summary.last_error.as_deref().unwrap_or("unknown"),
-                ),
-            )
-            .help(
-                "nothing was tested; repair the service or its ready check, or say with \
-                 `.steady_error_rate(..)` how many failures are normal",
-            ));
-        }
-        let steady = Steady::of(&summary, self.pace.timeout);
-        Ok(Baseline {
-            summary: Arc::new(summary),
-            samples: samples.samples.clone().into(),
-            steady,
-        })
-    }
-
-    /// Whether its latest answers are steady, so many in a row, and none is overdue. What is not
-    /// known counts as no.
-    pub(super) fn is_steady(&self, steady: Steady, in_a_row: usize, inner: &Inner) -> bool {
-        let now = inner.recorder.now();
-        if self.waiting_since(now.saturating_sub(steady.slowest)) > 0 {
-            return false;
-        }
-        // Older ones say little of the present.
-        let intervals = u32::try_from(in_a_row)
-            .unwrap_or(u32::MAX)
-            .saturating_add(1);
-        let oldest = self.interval.saturating_mul(intervals) + steady.slowest;
-        let slots = lock(&self.slots);
-        let Some(latest) = slots.latest(in_a_row) else {
-            return false;
-        };
-        latest
-            .iter()
-            .all(|sample| sample.at + oldest >= now && steady.check(sample).is_ok())
-    }
-
-    /// Waits for a streak of steady samples since an instant, until `deadline` (both since
-    /// the context started). With a deadline that is over it says how far things are.
-    pub(super) async fn recovery(
-        &self,
-        steady: Steady,
-        since: Duration,
-        in_a_row: usize,
-        deadline: Duration,
-        inner: &Inner,
-    ) -> Progress {
-        let mut news = self.news.subscribe();
-        let end = tokio::time::Instant::from_std(inner.recorder.started() + deadline);
-        let mut streak = Streak::new(steady, in_a_row);
-        let mut next = self.first_due_at(since);
-        loop {
-            if self.show(&mut streak, &mut next) {
-                return streak.progress();
-            }
-            tokio::select! {
-                _ = news.changed() => {}
-                () = tokio::time::sleep_until(end) => {
-                    self.show(&mut streak, &mut next);
-                    return streak.progress();
-                }
-            }
-        }
-    }
-
-    /// Shows a streak what was settled since the last time, up to the first sample that is
-    /// not. Whether it is complete.
-    fn show(&self, streak: &mut Streak, next: &mut usize) -> bool {
-        let slots = lock(&self.slots);
-        loop {
-            match slots.get(*next) {
-                Some(Slot::Answered(sample)) if streak.sample(sample) => return true,
-                Some(Slot::Answered(_)) => {}
-                Some(Slot::Unsent) => streak.unsent(),
-                Some(Slot::Due | Slot::Sent(_)) | None => return false,
-            }
-            *next += 1;
-        }
     }
 }
 

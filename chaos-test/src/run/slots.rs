@@ -88,6 +88,34 @@ impl Slots {
         (latest.len() == count).then_some(latest)
     }
 
+    /// Those of a range that are answered by now.
+    pub(super) fn answered_of(&self, range: Range<usize>) -> Vec<Sample> {
+        let end = range.end.min(self.0.len());
+        let slots = self.0.get(range.start.min(end)..end).unwrap_or_default();
+        answered(slots).cloned().collect()
+    }
+
+    /// When those of a range that wait for their answers were sent.
+    pub(super) fn waiting_of(&self, range: Range<usize>) -> Vec<Duration> {
+        let end = range.end.min(self.0.len());
+        let slots = self.0.get(range.start.min(end)..end).unwrap_or_default();
+        let sent = slots.iter().filter_map(|slot| match slot {
+            Slot::Sent(sent) => Some(*sent),
+            _ => None,
+        });
+        sent.collect()
+    }
+
+    /// How many were sent after one instant and until another.
+    pub(super) fn sent_between(&self, after: Duration, until: Duration) -> usize {
+        let sent = self.0.iter().filter_map(|slot| match slot {
+            Slot::Sent(sent) => Some(*sent),
+            Slot::Answered(sample) => Some(sample.sent),
+            Slot::Due | Slot::Unsent => None,
+        });
+        sent.filter(|sent| after < *sent && *sent <= until).count()
+    }
+
     /// All that are answered.
     pub(super) fn all(&self) -> Vec<Sample> {
         answered(&self.0).cloned().collect()

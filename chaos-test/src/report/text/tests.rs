@@ -84,7 +84,8 @@ fn a_deviation_at_80_columns() {
            2.541  stop cache injected (231 ms)
            2.545  note: the cache holds 1,204 baskets
            7.791  stop cache lifted after 5.25 s, met 31 times
-           8.201  checkout recovered after 410 ms
+           8.201  checkout recovered after 410 ms: out of steady state for 5.66 s,
+                    31 samples lost
            8.204  ! missed: error rate of checkout over 5.25 s under "stop cache":
                     24.76 % (26 of 105)
            8.204  held: recovery of checkout: 410 ms
@@ -117,7 +118,7 @@ fn a_deviation_at_200_columns() {
 
       timeline                                                                     run 17f3, seed 0x5eed
            0.095  cache started (pid 4120, port 40112, 84.0 ms)                                                7.791  stop cache lifted after 5.25 s, met 31 times
-           0.290  checkout started (pid 4131, port 40113, 84.0 ms)                                             8.201  checkout recovered after 410 ms
+           0.290  checkout started (pid 4131, port 40113, 84.0 ms)                                             8.201  checkout recovered after 410 ms: out of steady state for 5.66 s, 31 samples lost
            0.291  fixture shop ready (290 ms)                                                                  8.204  ! missed: error rate of checkout over 5.25 s under "stop cache": 24.76 % (26 of 105)
            2.310  baseline of checkout: p95 3.1 ms, 49.9 /s, 0 errors                                          8.204  held: recovery of checkout: 410 ms
            2.541  stop cache injected (231 ms)                                                                10.400  the test returned
@@ -195,7 +196,7 @@ fn the_timeline_of_a_test_that_passed() {
            2.541  stop cache injected (231 ms)
            2.545  note: the cache holds 1,204 baskets
            7.791  stop cache lifted after 5.25 s, met 31 times
-           8.201  checkout recovered after 410 ms
+           8.201  checkout recovered after 410 ms: out of steady state for 5.66 s, 31 samples lost
            8.204  held: recovery of checkout: 410 ms
           10.400  the test returned
           10.420  undone: start checkout, start cache

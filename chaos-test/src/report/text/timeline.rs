@@ -233,14 +233,55 @@ fn text(event: &Event) -> Option<String> {
             degraded: false,
             ..
         } => {
-            format!("{monitor} never left its steady state")
+            format!("{monitor} never degraded: nothing to recover from")
         }
         Event::Recovered {
             monitor,
             recovery_us,
+            outage_us,
+            lost,
             ..
         } => {
-            format!("{monitor} recovered after {}", micros(recovery_us))
+            let outage = match outage_us {
+                Some(outage) => format!(
+                    ": out of steady state for {}, {lost} samples lost",
+                    micros(outage)
+                ),
+                None => String::new(),
+            };
+            format!("{monitor} recovered after {}{outage}", micros(recovery_us))
+        }
+        Event::NotRecovered {
+            monitor,
+            limit_us,
+            recovery_us,
+        } => match recovery_us {
+            Some(late) => format!(
+                "! {monitor} recovered late, after {} and not within {}",
+                micros(late),
+                micros(limit_us)
+            ),
+            None => format!("! {monitor} did not recover within {}", micros(limit_us)),
+        },
+        Event::Violated {
+            invariant,
+            sample,
+            why,
+        } => format!(
+            "! violated: {invariant}: the sample of {:.3}: {why}",
+            sample.at.as_secs_f64()
+        ),
+        Event::Transition {
+            of,
+            from,
+            to,
+            unseen,
+        } => {
+            let unseen = if *unseen { " (counted, not seen)" } else { "" };
+            match from {
+                Some(from) => format!("{of}: {from} -> {to}{unseen}"),
+                None => format!("{of}: {to}{unseen}"),
+            }
         }
         Event::Kept { kept } => {
             let what: Vec<String> = kept.iter().map(|one| one.undo.to_string()).collect();

@@ -75,12 +75,13 @@ impl ChaosContext {
         E: From<Error>,
     {
         let injection = self.inject(fault).await?;
-        let injected = injection.injected();
+        let (entry, injected) = (injection.fault.entry, injection.injected());
         let value = block(&injection).await;
         let lifted = injection.lift().await;
         let value = value?;
         Ok(During {
             value,
+            entry,
             injected,
             lifted: lifted?,
         })

@@ -143,6 +143,35 @@ impl Lines {
         }
     }
 
+    /// All lines that were not looked at yet and are complete, but for our own.
+    pub(crate) fn whole(&mut self, path: &Path) -> io::Result<Vec<String>> {
+        let mut log = File::open(path)?;
+        let length = log.metadata()?.len();
+        if length < self.read {
+            // Somebody emptied it; everything in it is new.
+            self.read = 0;
+            self.begun.clear();
+        }
+        log.seek(SeekFrom::Start(self.read))?;
+        let mut left = log.take((length - self.read).min(ENOUGH));
+        let (mut piece, mut whole) = (vec![0; PIECE], Vec::new());
+        loop {
+            let count = left.read(&mut piece)?;
+            if count == 0 {
+                return Ok(whole);
+            }
+            for part in piece[..count].split_inclusive(|byte| *byte == b'\n') {
+                self.read += part.len() as u64;
+                self.begun.extend_from_slice(part);
+                if part.ends_with(b"\n") {
+                    whole.extend(self.end_line(""));
+                } else {
+                    self.shorten_line("");
+                }
+            }
+        }
+    }
+
     /// The line that was begun, where it has the text and is none of ours.
     fn holds(&self, text: &str) -> Option<String> {
         let line = String::from_utf8_lossy(&self.begun);
@@ -270,6 +299,18 @@ mod tests {
         file.write_all(b"clear\n").unwrap();
         assert_eq!(find("all clear").as_deref(), Some("all clear"));
         assert_eq!((lines.count, lines.last.as_str()), (4, "all clear"));
+    }
+
+    #[test]
+    fn whole_lines_are_read_once_and_never_in_part() {
+        let (_folder, path) = log();
+        let (mut file, _) = SinceStart::mark(&path, "--- chaos-test: start 1 of `x` ---").unwrap();
+        file.write_all(b"one\ntwo\nthr").unwrap();
+        let mut lines = Lines::new(&path, false);
+        assert_eq!(lines.whole(&path).unwrap(), ["one", "two"]);
+        assert_eq!(lines.whole(&path).unwrap(), Vec::<String>::new());
+        file.write_all(b"ee\n").unwrap();
+        assert_eq!(lines.whole(&path).unwrap(), ["three"]);
     }
 
     #[test]

@@ -165,6 +165,9 @@ pub(super) fn outage() -> Vec<Record> {
         monitor: "checkout".into(),
         recovery_us: 410_000,
         degraded: true,
+        first_success_us: Some(390_000),
+        outage_us: Some(5_660_000),
+        lost: 31,
     };
     records(vec![
         (0, Event::Started(Box::new(started()))),
