@@ -26,15 +26,13 @@ pub fn plan(name: &str, records: &[Record]) -> Option<String> {
             Event::Note { text } if text.starts_with("dry run: ") => {
                 lines.push(format!("  -  {}", text.trim_start_matches("dry run: ")));
             }
-            Event::BodyEnded { how } => {
-                if let BodyEnd::Failed(why)
-                | BodyEnd::Errored(why)
-                | BodyEnd::Panicked(why)
-                | BodyEnd::TimedOut(why) = how
-                {
-                    lines.push(format!("  !  the body went wrong: {}", first(why)));
-                }
-            }
+            Event::BodyEnded {
+                how:
+                    BodyEnd::Failed(why)
+                    | BodyEnd::Errored(why)
+                    | BodyEnd::Panicked(why)
+                    | BodyEnd::TimedOut(why),
+            } => lines.push(format!("  !  the body went wrong: {}", first(why))),
             _ => {}
         }
     }
