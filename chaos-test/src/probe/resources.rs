@@ -88,6 +88,7 @@ impl ResourceProbe {
         let now = match found {
             Ok(Found::Total(now)) => now,
             Ok(Found::Level(level)) => return Ok(Some(level)),
+            #[cfg(feature = "containers")]
             Ok(Found::Nothing) => return Ok(None),
             Err(why) => {
                 *before = None;
