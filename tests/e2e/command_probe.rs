@@ -132,8 +132,8 @@ fn a_command_that_takes_too_long_leaves_nothing() {
     let error = error.expect_err("it takes too long").to_string();
     assert!(error.contains("no answer within 2 s"), "{error}");
     until("none of them sleeps", || sleepers() == [0, 0, 0]);
-    // What the other tests of this process hold open has nothing to do with it.
-    let _ = chaos.finish_blocking();
+    let error = chaos.finish_blocking().expect_err("it deviated");
+    assert!(error.is_deviation(), "{error}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::containers::ask;
 use crate::subjects::say;
-use crate::victims::inventory;
+use crate::victims::{come_in, inventory};
 
 /// Burns a core in one process, writes to the disk in others that come and go, and itself waits.
 #[chaos_fixture]
@@ -98,8 +98,8 @@ async fn a_program_is_looked_at_as_a_whole(
     assert_eq!(last_bad(seen.samples()), Some("it is not running"));
     let lifted = outage.lift().await?;
     let seen = cpu.over(secs(2)).await?;
-    let first = seen.samples()[0].at;
-    assert!(first >= lifted.into());
+    let lifted = std::time::Duration::from(lifted);
+    assert!(seen.samples()[0].at >= lifted);
     seen.expect(error_rate().at_most(percent(0)))
         .expect(value().at_least(0.05))
         .expect(value().at(MAX).at_most(2.6))
@@ -300,6 +300,7 @@ async fn a_container_is_looked_at(chaos: &ChaosContext, redis: &Service) -> chao
         .expect(value().at(MAX).at_most(2.6))
         .check()?;
     let outage = chaos.inject(container::stop(redis)).await?;
+    come_in(redis).await?;
     let seen = memory.over(secs(1)).await?;
     assert_eq!(last_bad(seen.samples()), Some("it is not running"));
     seen.expect(availability().at_most(percent(0))).check()?;

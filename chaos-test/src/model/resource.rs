@@ -60,7 +60,8 @@ pub(crate) enum Found {
     Level(f64),
     /// So much since some beginning.
     Total(Total),
-    /// Whoever counts it says nothing of it, neither that there is some nor that there is none.
+    /// Its engine says nothing of it, neither that there is some nor that there is none.
+    #[cfg(feature = "containers")]
     Nothing,
 }
 

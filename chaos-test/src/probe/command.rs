@@ -24,8 +24,8 @@ const TRACEPARENT: &str = "TRACEPARENT";
 /// process group ends with it, what has left that with the test.
 ///
 /// A sample costs the start of two programs: of the test's own executable, which waits until it is
-/// certain that the other one cannot outlive the test, and then becomes that. That is one to a few
-/// milliseconds of a core, so ask a few times a second, and not as often as over HTTP.
+/// certain that the other one cannot outlive the test, and then becomes that. So ask a few times a
+/// second, and not as often as over HTTP.
 ///
 /// A monitor whose program cannot be found, or whose folder is not there, is an error wherever it
 /// is looked at: nothing that it says is a sign of the system under test.

@@ -31,7 +31,8 @@ use crate::system::service::Unit;
 /// nothing of, such as the disk before there was any of it, has no number either.
 ///
 /// A look at a program reads some files of `/proc` for each process of the machine that is younger
-/// than it, which takes one to a few milliseconds; one at a container is a request to its engine.
+/// than it; one at a container is a request to its engine, which looks
+/// once a second: a sample takes until then, and several get the same look.
 pub struct ResourceProbe {
     name: String,
     of: Of,
@@ -77,17 +78,17 @@ impl ResourceProbe {
     }
 
     async fn look(&self) -> Result<Option<f64>, String> {
-        // Held while it looks: two looks that overtake each other would be told as one.
-        let mut before = self.before.lock().await;
         let found = match &self.of {
             Of::Service(unit) => resources::of_service(&**unit, self.what).await,
             Of::OwnProcess => resources::of_own_process(self.what).await,
             Of::Machine => resources::of_machine(self.what).await,
             Of::Nothing(why) => Err(why.clone()),
         };
+        let mut before = self.before.lock().await;
         let now = match found {
             Ok(Found::Total(now)) => now,
             Ok(Found::Level(level)) => return Ok(Some(level)),
+            #[cfg(feature = "containers")]
             Ok(Found::Nothing) => return Ok(None),
             Err(why) => {
                 *before = None;

@@ -133,7 +133,9 @@ fn of_processes(
         }
     }
     Ok(match what {
-        Resource::Cpu | Resource::DiskRead | Resource::DiskWritten => total(of, sum, own),
+        Resource::Cpu | Resource::DiskRead | Resource::DiskWritten => {
+            total(of, Instant::now(), sum, own)
+        }
         _ => Found::Level(sum),
     })
 }
@@ -213,13 +215,13 @@ fn pressure_file(waited: Waited) -> &'static str {
 }
 
 fn counted(amount: f64) -> Found {
-    total(String::new(), amount, BTreeMap::new())
+    total(String::new(), Instant::now(), amount, BTreeMap::new())
 }
 
-/// What was counted up to now.
-pub(super) fn total(of: String, amount: f64, own: BTreeMap<(u32, u64), f64>) -> Found {
+/// What was counted up to an instant.
+pub(super) fn total(of: String, at: Instant, amount: f64, own: BTreeMap<(u32, u64), f64>) -> Found {
     static BEGAN: OnceLock<Instant> = OnceLock::new();
-    let at: Duration = BEGAN.get_or_init(Instant::now).elapsed();
+    let at: Duration = at.saturating_duration_since(*BEGAN.get_or_init(|| at));
     Found::Total(Total {
         of,
         at,

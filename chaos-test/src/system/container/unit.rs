@@ -103,6 +103,7 @@ pub(crate) struct ServiceContainer {
     starts: AtomicU32,
     /// One change at a time; a fault and a restart must not cross.
     changing: tokio::sync::Mutex<()>,
+    last_look: uses::LastLook,
 }
 
 #[derive(Default)]
@@ -140,6 +141,7 @@ impl ServiceContainer {
             live: Arc::default(),
             starts: AtomicU32::new(0),
             changing: tokio::sync::Mutex::new(()),
+            last_look: uses::LastLook::default(),
         }
     }
 

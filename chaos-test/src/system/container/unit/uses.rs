@@ -1,6 +1,8 @@
 //! What a container uses, as its engine says.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use testcontainers::bollard::models::ContainerStatsResponse;
@@ -10,6 +12,10 @@ use super::{ASK_LIMIT, ContainerState, ServiceContainer};
 use crate::model::resource::{Found, Resource};
 use crate::system::resources::total;
 
+/// What the engine said last, and when. An engine looks at its containers once a second and
+/// answers then, so one answer serves all samples that wait for it.
+pub(super) type LastLook = tokio::sync::Mutex<Option<(Instant, Arc<ContainerStatsResponse>)>>;
+
 impl ServiceContainer {
     /// Looks at what it uses.
     ///
@@ -17,15 +23,7 @@ impl ServiceContainer {
     ///
     /// Why nothing can be said of it now: it does not run, or the engine does not tell.
     pub(crate) async fn uses(&self, what: Resource) -> Result<Found, String> {
-        // Without `one-shot` the engine takes a second to compare two looks of its own.
-        let options = StatsOptionsBuilder::new().stream(false).one_shot(true);
-        let docker = self.engine.docker();
-        let stats = docker.stats(self.container(), Some(options.build()));
-        let mut stats = std::pin::pin!(stats);
-        let what_for = "looking at what the container uses";
-        let asked = self.engine.ask(what_for, ASK_LIMIT, stats.try_next());
-        let stats = asked.await.map_err(|refusal| refusal.to_string())?;
-        let stats = stats.ok_or("the container engine said nothing of what it uses")?;
+        let (at, stats) = self.look().await?;
         // One that does not run uses nothing, which must not look like a number.
         let tasks = stats.pids_stats.as_ref().and_then(|pids| pids.current);
         if tasks.unwrap_or_default() == 0 {
@@ -35,13 +33,42 @@ impl ServiceContainer {
             }
         }
         let start = self.starts().to_string();
-        found(&stats, what, start)
+        found(&stats, what, at, start)
             .ok_or_else(|| format!("the container engine does not tell its {}", what.name()))
+    }
+
+    /// What the engine says from now on, or has said since this was called.
+    async fn look(&self) -> Result<(Instant, Arc<ContainerStatsResponse>), String> {
+        let called = Instant::now();
+        let mut last = self.last_look.lock().await;
+        if let Some((at, stats)) = &*last
+            && *at >= called
+        {
+            return Ok((*at, Arc::clone(stats)));
+        }
+        // Without `one-shot` the engine waits for a second look, to compare the two itself.
+        let options = StatsOptionsBuilder::new().stream(false).one_shot(true);
+        let docker = self.engine.docker();
+        let stats = docker.stats(self.container(), Some(options.build()));
+        let mut stats = std::pin::pin!(stats);
+        let what_for = "looking at what the container uses";
+        let asked = self.engine.ask(what_for, ASK_LIMIT, stats.try_next());
+        let stats = asked.await.map_err(|refusal| refusal.to_string())?;
+        let stats = stats.ok_or("the container engine said nothing of what it uses")?;
+        let look = (Instant::now(), Arc::new(stats));
+        *last = Some(look.clone());
+        Ok(look)
     }
 }
 
-fn found(stats: &ContainerStatsResponse, what: Resource, start: String) -> Option<Found> {
-    let rate = |amount: u64, unit: f64| total(start.clone(), amount as f64 / unit, BTreeMap::new());
+fn found(
+    stats: &ContainerStatsResponse,
+    what: Resource,
+    at: Instant,
+    start: String,
+) -> Option<Found> {
+    let rate =
+        |amount: u64, unit: f64| total(start.clone(), at, amount as f64 / unit, BTreeMap::new());
     Some(match what {
         Resource::Cpu => {
             let used = stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage?;
