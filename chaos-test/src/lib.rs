@@ -62,6 +62,7 @@
 //! | | |
 //! |---|---|
 //! | start services | [`ChaosContext::process`], [`Program`], [`ChaosContext::in_process`], [`Service`] |
+//! | break what runs already | [`ChaosContext::existing`], [`existing`] |
 //! | know a service's address before it starts | [`ChaosContext::reserve`] |
 //! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
 //! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
@@ -130,7 +131,10 @@ pub use error::{Error, Result, TestError, TestOutcome};
 pub use fault::container;
 pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
 pub use model::condition::AbortCondition;
-pub use model::event::{BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, Risk, Started};
+pub use model::event::{
+    BodyEnd, Event, JOURNAL_VERSION, Kept, Met, Record, RestartedBy, Risk, Started,
+};
+pub use model::existing::{Attachment, FoundBy};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
 pub use model::measure::Measure;
@@ -155,7 +159,11 @@ pub use run::{
 pub use run::{Container, IntoContainer};
 #[cfg(feature = "containers")]
 pub use system::ContainerState;
-pub use system::{Direction, Hits, ProcessState, ReadOnlySystem, Signal, System, Toxic, Traffic};
+pub use run::existing;
+pub use run::existing::Existing;
+pub use system::{
+    Direction, Hits, ProcessState, ReadOnlySystem, Restarted, Signal, System, Toxic, Traffic,
+};
 #[cfg(feature = "containers")]
 #[doc(no_inline)]
 pub use testcontainers;

@@ -4,6 +4,7 @@
 
 pub mod condition;
 pub mod event;
+pub mod existing;
 pub mod identity;
 pub mod journal;
 pub mod listed;

@@ -54,6 +54,7 @@ async fn try_inject(
     let (targets, risk, length) = guarded("targets, risk or duration", || {
         (fault.targets(), fault.risk(), fault.duration())
     })?;
+    let risk = inner.world.risk_of(&targets, risk);
     within_limits(inner, &targets, what)?;
     let entry = inner.recorder.next_entry();
     let undo = call(fault, "prepare", VERIFY_LIMIT, Some(inner), {

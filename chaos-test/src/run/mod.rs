@@ -14,6 +14,7 @@ mod context;
 mod control;
 mod engine;
 mod eventually;
+pub mod existing;
 mod exit;
 mod finish;
 mod fixtures;

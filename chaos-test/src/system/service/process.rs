@@ -1,5 +1,7 @@
 //! One service that is a process: started at the gate, restarted, killed, watched.
 
+mod supervised;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
@@ -23,6 +25,7 @@ use crate::system::identity;
 use crate::system::lock::lock;
 use crate::system::ports::ReservedPort;
 use crate::system::process::{self, ProcessState, Signal, TOKEN};
+use crate::system::supervision::{Successor, Supervision};
 use crate::system::world::Ledger;
 
 /// How a service's process is started, each time.
@@ -36,6 +39,8 @@ pub(crate) struct Launch {
     pub(crate) limits: Limits,
     pub(crate) token: String,
     pub(crate) ports: Vec<(u16, ReservedPort)>,
+    /// How long the program may take to bring its service back, where it is a supervisor.
+    pub(crate) supervised: Option<Duration>,
     pub(crate) ready: Arc<dyn ReadyCheck>,
     pub(crate) start_timeout: Duration,
     pub(crate) grace: Duration,
@@ -50,6 +55,9 @@ pub(crate) struct ServiceProcess {
     since_start: Mutex<SinceStart>,
     /// One change at a time; a fault and a restart must not cross.
     changing: tokio::sync::Mutex<()>,
+    supervision: Option<Supervision>,
+    /// What a fault has killed under the supervisor, in this start of that.
+    killed: Mutex<Vec<ProcessIdentity>>,
 }
 
 type Exit = watch::Receiver<Option<ExitStatus>>;
@@ -66,7 +74,11 @@ struct Running {
 
 impl ServiceProcess {
     pub(crate) fn new(launch: Launch, ledger: Weak<dyn Ledger>) -> Self {
+        let within = launch.supervised;
+        let supervision = within.map(|within| Supervision::new(within, Weak::clone(&ledger)));
         Self {
+            supervision,
+            killed: Mutex::default(),
             launch,
             ledger,
             running: Mutex::new(None),
@@ -85,6 +97,7 @@ impl ServiceProcess {
 
     fn spawn(&self, held: bool) -> Result<(), Error> {
         let ledger = self.ledger()?;
+        lock(&self.killed).clear();
         let started = Instant::now();
         let expected = Arc::new(AtomicBool::new(false));
         // First of all, so that there is no child yet where no thread can be had.
@@ -341,6 +354,9 @@ impl Unit for ServiceProcess {
     fn ensure_running(&self) -> Answer<'_, Result<(), Error>> {
         Box::pin(async move {
             let _change = self.changing.lock().await;
+            if self.awaits_supervisor() {
+                return self.brought_back().await;
+            }
             match self.state() {
                 ProcessState::Running => {}
                 ProcessState::Stopped => {
@@ -372,18 +388,27 @@ impl Unit for ServiceProcess {
     fn as_process(&self) -> Result<&dyn ProcessUnit, Error> {
         Ok(self)
     }
+
+    fn supervision(&self) -> Option<&Supervision> {
+        self.supervision.as_ref()
+    }
+
+    fn take_in(&self) -> Answer<'_, Result<Option<Successor>, Error>> {
+        Box::pin(async move { Ok(self.successor()) })
+    }
+
+    fn until_ready_again(&self) -> Answer<'_, Result<(), Error>> {
+        Box::pin(self.until_ready())
+    }
 }
 
 impl ProcessUnit for ServiceProcess {
     fn state(&self) -> ProcessState {
-        self.with_running(|running| match running {
-            None => ProcessState::Gone,
-            Some(running) if running.exit.borrow().is_some() => ProcessState::Gone,
-            Some(running) => match process::state(&running.process) {
-                ProcessState::Running if running.gate.is_some() => ProcessState::HeldAtStart,
-                state => state,
-            },
-        })
+        match self.own_state() {
+            // Of one that was killed, it is its service that counts.
+            ProcessState::Running => self.state_under_supervisor(),
+            state => state,
+        }
     }
 
     fn identity(&self) -> Option<ProcessIdentity> {
@@ -395,15 +420,19 @@ impl ProcessUnit for ServiceProcess {
     }
 
     fn signal(&self, signal: Signal) -> io::Result<bool> {
+        let supervised = self.supervision.is_some();
         let Some(process) = self.with_running(|running| {
             let running = running?;
-            if !matches!(signal, Signal::Stop | Signal::Continue) {
+            if !supervised && !matches!(signal, Signal::Stop | Signal::Continue) {
                 running.expect_end();
             }
             Some(running.process.clone())
         }) else {
             return Ok(false);
         };
+        if self.supervision.is_some() && !matches!(signal, Signal::Stop | Signal::Continue) {
+            return self.signal_under_supervisor(signal);
+        }
         match signal {
             // A crash takes what has left the group, too.
             Signal::Kill => process::kill_all(&process, &self.launch.token),
@@ -427,6 +456,9 @@ impl ProcessUnit for ServiceProcess {
     }
 
     fn leftovers(&self) -> Vec<u32> {
+        if self.supervision.is_some() {
+            return self.killed_that_live();
+        }
         let Some(process) = self.identity() else {
             return Vec::new();
         };
@@ -436,6 +468,9 @@ impl ProcessUnit for ServiceProcess {
 
     fn exits_within(&self, limit: Duration) -> Answer<'_, bool> {
         Box::pin(async move {
+            if !lock(&self.killed).is_empty() {
+                return self.killed_are_gone_within(limit).await;
+            }
             let Some(mut exit) =
                 self.with_running(|running| running.map(|running| running.exit.clone()))
             else {
@@ -453,6 +488,10 @@ impl ProcessUnit for ServiceProcess {
             let _change = self.changing.lock().await;
             self.spawn(held)
         })
+    }
+
+    fn was_replaced(&self) -> bool {
+        self.successor().is_some()
     }
 }
 

@@ -58,6 +58,7 @@ fn sleeper(folder: &tempfile::TempDir, ledger: &Arc<Paper>) -> ServiceProcess {
         limits: Limits::default(),
         token: folder.path().display().to_string(),
         ports: Vec::new(),
+        supervised: None,
         ready: Arc::new(Always),
         start_timeout: Duration::from_secs(90),
         grace: Duration::from_secs(15),
