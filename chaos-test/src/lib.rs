@@ -150,6 +150,8 @@ pub use probe::{HttpProbe, HttpRequest, http};
 pub use probe::{
     IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
 };
+pub use run::existing;
+pub use run::existing::Existing;
 pub use run::{
     Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
     Fixture, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
@@ -159,8 +161,6 @@ pub use run::{
 pub use run::{Container, IntoContainer};
 #[cfg(feature = "containers")]
 pub use system::ContainerState;
-pub use run::existing;
-pub use run::existing::Existing;
 pub use system::{
     Direction, Hits, ProcessState, ReadOnlySystem, Restarted, Signal, System, Toxic, Traffic,
 };

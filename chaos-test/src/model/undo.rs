@@ -353,7 +353,10 @@ impl fmt::Display for Undo {
                 write!(f, "put `{service}` back into network {network}")
             }
             Self::RestoreContainer { service, name, .. } => {
-                write!(f, "have container {name} of `{service}` run again, as before")
+                write!(
+                    f,
+                    "have container {name} of `{service}` run again, as before"
+                )
             }
             Self::RejoinNetworks {
                 service,
@@ -363,7 +366,10 @@ impl fmt::Display for Undo {
             } => {
                 let networks: Vec<_> = networks.iter().map(|one| one.name.as_str()).collect();
                 let networks = networks.join(", ");
-                write!(f, "put container {name} of `{service}` back into {networks}")
+                write!(
+                    f,
+                    "put container {name} of `{service}` back into {networks}"
+                )
             }
             Self::ContinueExisting {
                 service, process, ..

@@ -33,12 +33,12 @@ use crate::model::event::Event;
 use crate::model::existing::FoundBy;
 use crate::model::identity::ProcessIdentity;
 use crate::probe::{AllPorts, Ready};
+use crate::system::Ledger;
 use crate::system::existing::{
     ExistingAddress, ExistingProcess, Known, find, ports_of, with_descendants,
 };
 use crate::system::service::Unit;
 use crate::system::supervision::Supervision;
-use crate::system::Ledger;
 
 use super::inner::Inner;
 use super::leases;
@@ -296,7 +296,11 @@ async fn found_process(
     hold_place(inner, &found_by).await?;
     let process = loop {
         let process = one(name, &found_by)?;
-        hold(inner, &format!("process {}-{}", process.pid, process.start_time)).await?;
+        hold(
+            inner,
+            &format!("process {}-{}", process.pid, process.start_time),
+        )
+        .await?;
         // It may have been replaced while its lease was waited for.
         if one(name, &found_by)? == process {
             break process;

@@ -278,8 +278,9 @@ impl Service {
     /// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
     /// use chaos_test::{RestartedBy, process, secs};
     /// let outage = chaos.inject(process::kill(shop)).await?;
+    /// let shop = shop.clone();
     /// let back = chaos
-    ///     .eventually("the shop is back", async || shop.restarted())
+    ///     .eventually("the shop is back", async move || shop.restarted())
     ///     .within(secs(10))
     ///     .await?;
     /// outage.lift().await?;

@@ -233,7 +233,9 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell<'_>) -> boo
     }
     let mut nothing_left = true;
     for (dead, steps) in dead.into_iter().zip(done) {
-        let over = steps.iter().all(|(_, came)| matches!(came, Came::Undone | Came::Lost(_)));
+        let over = steps
+            .iter()
+            .all(|(_, came)| matches!(came, Came::Undone | Came::Lost(_)));
         nothing_left &= over;
         tell(Told::Swept(Box::new(conclude(dead, steps, over))));
     }

@@ -46,7 +46,9 @@ impl fmt::Display for Restarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (after, within) = (human(self.after), human(self.within));
         match self.by {
-            RestartedBy::Supervisor => write!(f, "brought back by its own supervisor after {after}"),
+            RestartedBy::Supervisor => {
+                write!(f, "brought back by its own supervisor after {after}")
+            }
             RestartedBy::Undo => write!(
                 f,
                 "not brought back by its own supervisor, which had {within}: we started it again, \
@@ -86,6 +88,8 @@ struct State {
     /// Since when it is dead, while nobody has brought it back.
     died: Option<Instant>,
     followed: bool,
+    /// Whether its supervisor was too late, and we start it.
+    ours: bool,
     last: Option<Restarted>,
 }
 
@@ -107,6 +111,7 @@ impl Supervision {
     pub(crate) fn died(&self) {
         let mut state = lock(&self.state);
         state.died.get_or_insert_with(Instant::now);
+        state.ours = false;
         state.last = None;
     }
 
@@ -130,6 +135,10 @@ impl Supervision {
     pub(crate) fn is_back(&self, service: &str, by: RestartedBy, successor: Successor) {
         let restarted = {
             let mut state = lock(&self.state);
+            if state.ours && by == RestartedBy::Supervisor {
+                // What was seen is what we have started.
+                return;
+            }
             let Some(died) = state.died.take() else {
                 return;
             };
@@ -146,6 +155,15 @@ impl Supervision {
                 process: successor.process,
             });
         }
+    }
+
+    /// Its supervisor was too late.
+    fn give_up(&self) {
+        lock(&self.state).ours = true;
+    }
+
+    fn is_ours(&self) -> bool {
+        lock(&self.state).ours
     }
 
     /// Whether nobody looks yet whether it comes back.
@@ -168,7 +186,7 @@ pub(crate) fn follow(unit: &Arc<dyn Unit>) {
             let Some(supervision) = unit.supervision() else {
                 return;
             };
-            let over = supervision.awaited_until().is_none();
+            let over = supervision.awaited_until().is_none() || supervision.is_ours();
             // What cannot be seen now is seen later, or by the undo.
             if over || matches!(look(&*unit).await, Ok(true)) {
                 lock(&supervision.state).followed = false;
@@ -194,6 +212,8 @@ pub(crate) async fn wait(unit: &dyn Unit) -> Result<bool, Error> {
             return Ok(true);
         }
         if Instant::now() >= until {
+            // From here on whoever looks beside us would take ours for the supervisor's.
+            supervision.give_up();
             return Ok(false);
         }
         tokio::time::sleep(LOOK).await;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::run::engine;
 use crate::run::existing::{self, Existing};
 use crate::run::reserving::Slot;
 use crate::run::service::Service;
-use crate::run::engine;
 
 use super::ChaosContext;
 

@@ -86,7 +86,10 @@ fn since_start<'a>(line: &'a [u8], start: Option<&str>) -> Option<&'a [u8]> {
     let Some(space) = line.iter().position(|byte| *byte == b' ') else {
         return Some(line);
     };
-    let Some(stamp) = std::str::from_utf8(&line[..space]).ok().filter(|it| is_stamp(it)) else {
+    let Some(stamp) = std::str::from_utf8(&line[..space])
+        .ok()
+        .filter(|it| is_stamp(it))
+    else {
         return Some(line);
     };
     (comparable(stamp) >= comparable(start)).then(|| &line[space + 1..])
@@ -319,10 +322,16 @@ mod tests {
         let at = |stamp: &str| format!("{stamp} ready\n").into_bytes();
         let seen = |stamp: &str| since_start(&at(stamp), start).map(<[u8]>::to_vec);
         assert_eq!(seen("2026-11-21T23:01:25.499999999Z"), None);
-        assert_eq!(seen("2026-11-21T23:01:25.500000001Z"), Some(b"ready\n".to_vec()));
+        assert_eq!(
+            seen("2026-11-21T23:01:25.500000001Z"),
+            Some(b"ready\n".to_vec())
+        );
         assert_eq!(seen("2026-11-21T23:01:26Z"), Some(b"ready\n".to_vec()));
         assert_eq!(seen("2026-11-21T23:01:25Z"), None);
-        assert_eq!(since_start(b"no stamp here", start), Some(&b"no stamp here"[..]));
+        assert_eq!(
+            since_start(b"no stamp here", start),
+            Some(&b"no stamp here"[..])
+        );
         let same = ["2026-11-21T03:01:25.5Z", "2026-11-21 3:01:25.5 +00:00:00"];
         assert_eq!(comparable(same[0]), comparable(same[1]));
         let whole = at("2026-11-21T23:01:25Z");

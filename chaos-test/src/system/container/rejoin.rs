@@ -39,7 +39,11 @@ fn attachment(name: String, endpoint: EndpointSettings, id: &str) -> Attachment 
         links: endpoint.links.unwrap_or_default(),
         address: text(endpoint.ip_address),
         chosen: [text(chosen.ipv4_address), text(chosen.ipv6_address)],
-        options: endpoint.driver_opts.unwrap_or_default().into_iter().collect(),
+        options: endpoint
+            .driver_opts
+            .unwrap_or_default()
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -52,7 +56,9 @@ pub(super) async fn leave(
         container: container.to_owned(),
         force: Some(false),
     };
-    let done = engine.docker().disconnect_network(&network.network, request);
+    let done = engine
+        .docker()
+        .disconnect_network(&network.network, request);
     engine
         .ask("taking it out of its network", NETWORK_LIMIT, done)
         .await

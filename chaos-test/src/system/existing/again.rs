@@ -39,9 +39,8 @@ pub(crate) fn continue_process(
         }
     }
     all.reverse();
-    tree::continue_each(&all).map_err(|error| {
-        Error::new(Kind::Undo, "it could not be continued").because(error)
-    })?;
+    tree::continue_each(&all)
+        .map_err(|error| Error::new(Kind::Undo, "it could not be continued").because(error))?;
     if process.namespace == identity::namespace() && !identity::is_alive(process) {
         return Err(Error::new(
             Kind::Lost,
@@ -75,7 +74,9 @@ pub(crate) async fn run_again(
     if until_found(process, found_by, supervised).await?.is_some() {
         return Ok(());
     }
-    started(process, found_by, argv, supervised, start).await.map(drop)
+    started(process, found_by, argv, supervised, start)
+        .await
+        .map(drop)
 }
 
 /// Runs what starts it, and waits until it is found.
@@ -96,6 +97,12 @@ pub(super) async fn started(
             ),
         ));
     };
+    if let Ok(Some(found)) = find(found_by)
+        && found != *before
+    {
+        // Its supervisor was quicker by a hair.
+        return Ok(found);
+    }
     let failed = |why: String| {
         let what = format!("`{}`, which is to start it, {why}", argv.join(" "));
         Error::new(Kind::Undo, what).help("run it by hand to see what it says")

@@ -44,7 +44,10 @@ fn number_in(path: &Path) -> io::Result<Option<u32>> {
         Ok(number) => Ok(Some(number)),
         Err(_) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("{} holds `{first}`, which is no process number", path.display()),
+            format!(
+                "{} holds `{first}`, which is no process number",
+                path.display()
+            ),
         )),
     }
 }

@@ -1,12 +1,11 @@
 //! One service that is a process: started at the gate, restarted, killed, watched.
 
+mod launch;
 mod supervised;
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak, mpsc};
@@ -15,36 +14,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::log::{SinceStart, last_lines};
-use super::{Answer, NotReady, ProcessUnit, ReadyCheck, Unit};
+use super::{Answer, NotReady, ProcessUnit, Unit};
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::model::identity::ProcessIdentity;
 use crate::model::undo::Undo;
-use crate::system::gate::{self, Gate, Limits};
+use crate::system::gate::{self, Gate};
 use crate::system::identity;
 use crate::system::lock::lock;
-use crate::system::ports::ReservedPort;
 use crate::system::process::{self, ProcessState, Signal, TOKEN};
 use crate::system::supervision::{Successor, Supervision};
 use crate::system::world::Ledger;
 
-/// How a service's process is started, each time.
-pub(crate) struct Launch {
-    pub(crate) name: String,
-    pub(crate) program: PathBuf,
-    pub(crate) args: Vec<OsString>,
-    pub(crate) env: BTreeMap<OsString, Option<OsString>>,
-    pub(crate) folder: Option<PathBuf>,
-    pub(crate) log: PathBuf,
-    pub(crate) limits: Limits,
-    pub(crate) token: String,
-    pub(crate) ports: Vec<(u16, ReservedPort)>,
-    /// How long the program may take to bring its service back, where it is a supervisor.
-    pub(crate) supervised: Option<Duration>,
-    pub(crate) ready: Arc<dyn ReadyCheck>,
-    pub(crate) start_timeout: Duration,
-    pub(crate) grace: Duration,
-}
+pub(crate) use launch::Launch;
 
 /// A service, whether its process runs at the moment or not.
 pub(crate) struct ServiceProcess {

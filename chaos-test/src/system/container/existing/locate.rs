@@ -42,7 +42,10 @@ impl fmt::Display for Which {
             Self::Name(name) => write!(f, "container {name}"),
             Self::Label(name, value) => write!(f, "the container with the label {name}={value}"),
             Self::Compose(project, service) => {
-                write!(f, "the container of {service} in the Compose project {project}")
+                write!(
+                    f,
+                    "the container of {service} in the Compose project {project}"
+                )
             }
         }
     }

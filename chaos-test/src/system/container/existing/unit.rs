@@ -101,9 +101,16 @@ impl ExistingContainer {
             None => format!("--- chaos-test: container {name} is `{service}` from here on ---"),
             Some(_) => format!("--- chaos-test: container {name} was started again ---"),
         };
-        Output::follow(&self.known.engine, &self.id, &self.known.log, &mark, &[], start)
-            .map(drop)
-            .map_err(|why| self.refused(&why))
+        Output::follow(
+            &self.known.engine,
+            &self.id,
+            &self.known.log,
+            &mark,
+            &[],
+            start,
+        )
+        .map(drop)
+        .map_err(|why| self.refused(&why))
     }
 
     async fn inspect(&self) -> Result<ContainerInspectResponse, Error> {
@@ -367,7 +374,10 @@ fn endpoints(engine: &Engine, found: &ContainerInspectResponse) -> Vec<(u16, Soc
     let settings = found.network_settings.as_ref();
     let published = settings.and_then(|settings| settings.ports.clone());
     let published = published.unwrap_or_default();
-    let exposed = found.config.as_ref().and_then(|it| it.exposed_ports.clone());
+    let exposed = found
+        .config
+        .as_ref()
+        .and_then(|it| it.exposed_ports.clone());
     let mut keys: Vec<String> = exposed.unwrap_or_default().into_iter().collect();
     keys.extend(published.keys().cloned());
     let mut known: Vec<u16> = keys
@@ -400,7 +410,10 @@ fn endpoints(engine: &Engine, found: &ContainerInspectResponse) -> Vec<(u16, Soc
 
 fn published_at(engine: &Engine, binding: &PortBinding) -> Option<SocketAddr> {
     let port = binding.host_port.as_ref()?.parse().ok()?;
-    let named = binding.host_ip.as_ref().and_then(|ip| ip.parse::<IpAddr>().ok());
+    let named = binding
+        .host_ip
+        .as_ref()
+        .and_then(|ip| ip.parse::<IpAddr>().ok());
     let named = named.filter(|ip| engine.is_here() && !ip.is_unspecified());
     Some(SocketAddr::new(named.unwrap_or(engine.host()), port))
 }

@@ -141,7 +141,9 @@ impl ServiceContainer {
             }
             report.send_replace(Some(Ended { how, code }));
             // Its engine may bring it back, whoever ended it.
-            if let Some(unit) = world.upgrade().and_then(|world| world.service(&service).ok())
+            if let Some(unit) = world
+                .upgrade()
+                .and_then(|world| world.service(&service).ok())
                 && let Some(supervision) = unit.supervision()
                 && Self::died(supervision, expected)
             {

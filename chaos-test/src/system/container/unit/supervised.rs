@@ -94,7 +94,8 @@ impl ServiceContainer {
             return Ok(None);
         }
         if start != known {
-            self.starts.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            self.starts
+                .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let mark = format!(
                 "--- chaos-test: `{}` was started again by its engine ---",
                 self.name()
@@ -128,7 +129,10 @@ impl ServiceContainer {
 
     /// Whether what a fault has killed is gone, and its engine has started it again.
     pub(super) async fn replaced(&self) -> Result<bool, Error> {
-        let killed = lock(&self.live).killed.as_ref().map(|(start, _)| start.clone());
+        let killed = lock(&self.live)
+            .killed
+            .as_ref()
+            .map(|(start, _)| start.clone());
         if killed.is_none() || self.supervision.is_none() {
             return Ok(false);
         }

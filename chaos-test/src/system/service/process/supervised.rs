@@ -59,9 +59,8 @@ impl ServiceProcess {
         let found = started.iter().map(|one| one.pid);
         let mut found: Vec<u32> = found.filter(|pid| listening.contains(pid)).collect();
         let parents = found.clone();
-        found.retain(|pid| {
-            identity::stat(*pid).is_some_and(|stat| !parents.contains(&stat.parent))
-        });
+        found
+            .retain(|pid| identity::stat(*pid).is_some_and(|stat| !parents.contains(&stat.parent)));
         let oldest = found.into_iter().filter_map(|pid| identity::of(pid).ok());
         oldest.min_by_key(|one| (one.start_time, one.pid))
     }

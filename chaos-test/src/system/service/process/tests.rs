@@ -1,6 +1,9 @@
 //! Services as processes: what they leave, and when they count as started.
 
 use super::*;
+use crate::system::gate::Limits;
+use crate::system::service::ReadyCheck;
+use std::collections::BTreeMap;
 
 /// A ledger that refuses or not, and keeps what it was asked to write.
 #[derive(Default)]
