@@ -216,7 +216,7 @@ impl<'a> Foreign<'a> {
     }
 
     pub fn answers(&self) -> bool {
-        self.address().is_some_and(|address| pongs(address))
+        self.address().is_some_and(pongs)
     }
 
     pub fn pause(&self) {

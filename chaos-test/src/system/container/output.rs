@@ -104,9 +104,9 @@ fn is_stamp(text: &str) -> bool {
 /// have been built with show it.
 fn comparable(stamp: &str) -> (String, String) {
     let (date, time) = stamp.split_once(['T', ' ']).unwrap_or((stamp, ""));
-    let mut part = 0;
     let (mut second, mut fraction) = (format!("{date}T"), String::new());
-    for piece in time.split_inclusive([':', '.', 'Z', '+', '-', ' ']) {
+    let pieces = time.split_inclusive([':', '.', 'Z', '+', '-', ' ']);
+    for (part, piece) in pieces.enumerate() {
         let digits = piece.trim_end_matches(|c: char| !c.is_ascii_digit());
         match part {
             // Hours may come without their zero.
@@ -114,9 +114,7 @@ fn comparable(stamp: &str) -> (String, String) {
             3 => fraction = digits.to_owned(),
             _ => break,
         }
-        let ends_the_seconds = part == 2 && !piece.ends_with('.');
-        part += 1;
-        if ends_the_seconds {
+        if part == 2 && !piece.ends_with('.') {
             break;
         }
     }
