@@ -44,6 +44,8 @@ pub(crate) enum Kind {
         expect(dead_code, reason = "only engines make things late")
     )]
     MayStillCome,
+    /// What was to be put back is gone, and was not ours: nobody can have it again.
+    Lost,
     /// A service did not start, did not become ready or is gone.
     Service,
     /// A fixture's set-up failed.
@@ -74,6 +76,11 @@ impl Error {
     /// Whether what was to be undone is not there, and may still come.
     pub(crate) fn may_still_come(&self) -> bool {
         matches!(self.0.kind, Kind::MayStillCome)
+    }
+
+    /// Whether what was to be put back is gone for good, and was not ours.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.0.kind == Kind::Lost
     }
 
     pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
@@ -177,7 +184,7 @@ impl Error {
     /// Whether a fault could not be applied, was not in effect, or could not be undone.
     #[must_use]
     pub fn is_fault(&self) -> bool {
-        matches!(self.0.kind, Kind::Inject | Kind::Undo)
+        matches!(self.0.kind, Kind::Inject | Kind::Undo | Kind::Lost)
     }
 
     /// Whether the context had already ended, for example because its body timed out.

@@ -62,6 +62,7 @@
 //! | | |
 //! |---|---|
 //! | start services | [`ChaosContext::process`], [`Program`], [`ChaosContext::in_process`], [`Service`] |
+//! | break what runs already | [`ChaosContext::existing`], [`existing`] |
 //! | know a service's address before it starts | [`ChaosContext::reserve`] |
 //! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
 //! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
@@ -152,8 +153,9 @@ pub use model::condition::AbortCondition;
 #[cfg(feature = "environments")]
 pub use model::environment::{Environment, Thresholds, Zone};
 pub use model::event::{
-    BodyEnd, Event, JOURNAL_VERSION, Kept, Met, PreflightItem, Record, Risk, Started,
+    BodyEnd, Event, JOURNAL_VERSION, Kept, Met, PreflightItem, Record, RestartedBy, Risk, Started,
 };
+pub use model::existing::{Attachment, FoundBy};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};
 pub use model::measure::Measure;
@@ -170,6 +172,8 @@ pub use probe::{
     IntoReading, IntoValue, LogLine, Pace, Probe, Ready, TcpProbe, TcpReady, log_line, tcp,
 };
 pub use probe::{ResourceProbe, resources};
+pub use run::existing;
+pub use run::existing::Existing;
 pub use run::{
     Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
     Fixture, Group, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
@@ -184,7 +188,9 @@ pub use run::{Container, IntoContainer};
 pub use run::{Retries, RetriesSeen, RetryExpectations};
 #[cfg(feature = "containers")]
 pub use system::ContainerState;
-pub use system::{Direction, Hits, ProcessState, ReadOnlySystem, Signal, System, Toxic, Traffic};
+pub use system::{
+    Direction, Hits, ProcessState, ReadOnlySystem, Restarted, Signal, System, Toxic, Traffic,
+};
 #[cfg(feature = "containers")]
 #[doc(no_inline)]
 pub use testcontainers;

@@ -15,7 +15,7 @@ macro_rules! subject {
 
 mod engine;
 mod faults;
-mod forwarder;
+pub mod forwarder;
 mod places;
 mod requests;
 

@@ -57,6 +57,17 @@ impl fmt::Display for Risk {
     }
 }
 
+/// Who had a service run again that had died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RestartedBy {
+    /// Its own supervisor.
+    Supervisor,
+    /// The undo of the fault that had ended it, because its supervisor had not in time.
+    Undo,
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -111,6 +122,34 @@ pub enum Event {
         log: Option<PathBuf>,
         /// How long the start took, in microseconds.
         took_us: u64,
+    },
+    /// A service is something that was there before the test, and stays after it.
+    ServiceFound {
+        /// Its name in the test.
+        service: String,
+        /// What it is, in words.
+        what: String,
+        /// Its process number; 0 where it has none that is known.
+        #[serde(default)]
+        pid: u32,
+        /// Where it listens itself, without a link in between.
+        #[serde(default)]
+        ports: Vec<u16>,
+    },
+    /// A service that had died runs and is ready again.
+    Restarted {
+        /// Its name.
+        service: String,
+        /// Who brought it back.
+        by: RestartedBy,
+        /// Since when it had been dead, in microseconds.
+        after_us: u64,
+        /// The process that runs now; that of the engine's machine, for a container.
+        #[serde(default)]
+        pid: u32,
+        /// The same, where it can be told from a namesake.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<ProcessIdentity>,
     },
     /// A service's process ended though nobody asked for it.
     ServiceDied {

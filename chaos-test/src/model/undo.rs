@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::existing::{Attachment, FoundBy};
 use super::identity::ProcessIdentity;
 
 /// How to put one thing back.
@@ -78,6 +79,69 @@ pub enum Undo {
         service: String,
         /// The network's name, for people.
         network: String,
+    },
+    /// Have a container run again that was there before the test, as it did then. It is never
+    /// removed. One that is gone is an error: it was not ours, and nobody can have it again.
+    RestoreContainer {
+        /// The service's name.
+        service: String,
+        /// Where the engine is, as `DOCKER_HOST` spells it.
+        engine: String,
+        /// The container's whole id: a namesake has another one.
+        container: String,
+        /// The container's name, for people.
+        name: String,
+        /// How long its own supervisor may take to bring it back before it is started, in
+        /// milliseconds.
+        #[serde(default)]
+        supervised_ms: u64,
+        /// How long it may take to be ready again, in milliseconds.
+        #[serde(default)]
+        start_ms: u64,
+    },
+    /// Put a container that was there before the test back into its networks, with the
+    /// aliases and the addresses that it had.
+    RejoinNetworks {
+        /// The service's name.
+        service: String,
+        /// Where the engine is, as `DOCKER_HOST` spells it.
+        engine: String,
+        /// The container's whole id.
+        container: String,
+        /// The container's name, for people.
+        name: String,
+        /// How it was connected.
+        networks: Vec<Attachment>,
+    },
+    /// Continue a process that was there before the test, and what it has started (SIGCONT to
+    /// each of them, never to a group, which may hold others).
+    ContinueExisting {
+        /// The service's name.
+        service: String,
+        /// The process.
+        process: ProcessIdentity,
+        /// What it had started, as far as it was known before.
+        others: Vec<ProcessIdentity>,
+        /// What of that was stopped before, and stays so.
+        stopped: Vec<ProcessIdentity>,
+    },
+    /// Have a process run again that was there before the test and that was ended: wait for
+    /// its own supervisor, and start it where that does nothing.
+    RunExisting {
+        /// The service's name.
+        service: String,
+        /// The process that was ended.
+        process: ProcessIdentity,
+        /// How to find the one that runs in its place.
+        found_by: FoundBy,
+        /// What starts it, if the test says so: a program and its arguments.
+        argv: Vec<String>,
+        /// How long its own supervisor may take, in milliseconds; 0: it has none.
+        #[serde(default)]
+        supervised_ms: u64,
+        /// How long it may take to be there again, in milliseconds.
+        #[serde(default)]
+        start_ms: u64,
     },
     /// Take the fault's toxics off the links of the context. Links live in the test's
     /// process and end with it.
@@ -152,7 +216,18 @@ impl Undo {
     pub fn deadline(&self) -> Duration {
         match self {
             Self::Nothing | Self::ClearLinks { .. } => Duration::from_secs(5),
-            Self::ContinueProcess { .. } => Duration::from_secs(10),
+            Self::ContinueProcess { .. } | Self::ContinueExisting { .. } => Duration::from_secs(10),
+            // Each request to an engine has its own limit, the longest of which is a minute.
+            Self::RestoreContainer {
+                supervised_ms,
+                start_ms,
+                ..
+            } => longer(supervised_ms.saturating_add(*start_ms), 75),
+            Self::RunExisting {
+                supervised_ms,
+                start_ms,
+                ..
+            } => longer(supervised_ms.saturating_add(*start_ms), 15),
             // What the service itself may take, and time to kill what is left of it.
             Self::EndProcess { grace_ms, .. } => longer(*grace_ms, 10),
             Self::RunService { start_ms, .. } => longer(*start_ms, 15),
@@ -160,6 +235,7 @@ impl Undo {
             // Two seconds of it for one that the engine may still be making.
             Self::RemoveContainer { .. }
             | Self::RemoveNetwork { .. }
+            | Self::RejoinNetworks { .. }
             | Self::ConnectContainer { .. } => Duration::from_secs(45),
             Self::Command { .. } | Self::Http { .. } => Duration::from_secs(30),
         }
@@ -169,10 +245,14 @@ impl Undo {
     /// or container of a service, or its place in a network.
     pub(crate) fn puts_back(&self) -> Option<(&str, &'static str)> {
         match self {
-            Self::ContinueProcess { service, .. } | Self::RunService { service, .. } => {
-                Some((service, "process or container"))
+            Self::ContinueProcess { service, .. }
+            | Self::ContinueExisting { service, .. }
+            | Self::RunExisting { service, .. }
+            | Self::RestoreContainer { service, .. }
+            | Self::RunService { service, .. } => Some((service, "process or container")),
+            Self::ConnectContainer { service, .. } | Self::RejoinNetworks { service, .. } => {
+                Some((service, "place in its network"))
             }
-            Self::ConnectContainer { service, .. } => Some((service, "place in its network")),
             _ => None,
         }
     }
@@ -202,6 +282,33 @@ impl Undo {
             Self::RemoveNetwork {
                 engine, network, ..
             } => format!("docker --host {engine} network rm {network}"),
+            Self::RestoreContainer {
+                engine, container, ..
+            } => format!(
+                "docker --host {engine} start {container} (`unpause` in place of `start`, if it is \
+                 paused)"
+            ),
+            Self::RejoinNetworks {
+                engine,
+                container,
+                networks,
+                ..
+            } => {
+                let commands = networks.iter();
+                let commands = commands.map(|one| one.by_hand(engine, container));
+                commands.collect::<Vec<_>>().join(" && ")
+            }
+            Self::ContinueExisting {
+                process, others, ..
+            } => {
+                let all = std::iter::once(process).chain(others);
+                let all: Vec<_> = all.map(|one| one.pid.to_string()).collect();
+                format!("kill -CONT {}", all.join(" "))
+            }
+            Self::RunExisting { argv, found_by, .. } if argv.is_empty() => {
+                format!("have its supervisor start {found_by} again")
+            }
+            Self::RunExisting { argv, .. } => argv.join(" "),
             Self::EndProcess { process, .. } => format!("kill -KILL -- -{}", process.pid),
             Self::ContinueProcess { process, .. } => format!("kill -CONT -- -{}", process.pid),
             Self::RemoveScratch { name } => {
@@ -244,6 +351,31 @@ impl fmt::Display for Undo {
             Self::ConnectContainer { service, network } => {
                 write!(f, "put `{service}` back into network {network}")
             }
+            Self::RestoreContainer { service, name, .. } => {
+                write!(
+                    f,
+                    "have container {name} of `{service}` run again, as before"
+                )
+            }
+            Self::RejoinNetworks {
+                service,
+                name,
+                networks,
+                ..
+            } => {
+                let networks: Vec<_> = networks.iter().map(|one| one.name.as_str()).collect();
+                let networks = networks.join(", ");
+                write!(
+                    f,
+                    "put container {name} of `{service}` back into {networks}"
+                )
+            }
+            Self::ContinueExisting {
+                service, process, ..
+            } => write!(f, "continue process {} of `{service}`", process.pid),
+            Self::RunExisting {
+                service, found_by, ..
+            } => write!(f, "have `{service}` run again ({found_by})"),
             Self::RunService { service, .. } => write!(f, "have `{service}` run again"),
             Self::ClearLinks { target } => write!(f, "clear {target}"),
             Self::RemoveScratch { name } => write!(f, "remove scratch folder {name}"),

@@ -99,6 +99,31 @@ impl Container {
         self.with(|recipe| recipe.grace = limit)
     }
 
+    /// Its engine starts it again by itself when it dies, by a restart policy that
+    /// `with_host_config_modifier` sets. After a kill that is waited for, this long from the kill
+    /// on; only what is still dead then is started by the undo.
+    /// [`Service::restarted`](crate::Service::restarted) says who it was.
+    ///
+    /// An engine restarts nothing that it was told to kill. So `container::kill` sends its signal
+    /// past the engine, for which the test has to run on the engine's machine, as root or the
+    /// container's user.
+    ///
+    /// ```
+    /// use chaos_test::testcontainers::{GenericImage, ImageExt};
+    /// use chaos_test::testcontainers::bollard::models::{RestartPolicy, RestartPolicyNameEnum};
+    /// use chaos_test::{Container, secs};
+    /// let image = GenericImage::new("redis", "7").with_host_config_modifier(|host| {
+    ///     host.restart_policy = Some(RestartPolicy {
+    ///         name: Some(RestartPolicyNameEnum::ALWAYS),
+    ///         maximum_retry_count: None,
+    ///     });
+    /// });
+    /// let cache = Container::new(image).supervised(secs(10));
+    /// ```
+    pub fn supervised(self, within: Duration) -> Self {
+        self.with(|recipe| recipe.supervised = Some(within))
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Recipe)) -> Self {
         if let Ok(recipe) = &mut self.recipe {
             change(recipe);

@@ -8,6 +8,8 @@ mod lifecycle;
 
 mod services;
 
+mod existing;
+
 mod leases;
 
 mod monitors;

@@ -59,6 +59,7 @@ async fn try_inject(
     let (targets, risk, length) = guarded("targets, risk or duration", || {
         (fault.targets(), fault.risk(), fault.duration())
     })?;
+    let risk = inner.world.risk_of(&targets, risk);
     within_limits(inner, &targets, what)?;
     #[cfg(feature = "environments")]
     let _under_way = super::environment::permit(inner, what, &targets, risk, length)?;

@@ -72,7 +72,7 @@ async fn what_stays(inner: &Inner) -> Vec<Kept> {
                 let Ok(unit) = inner.world.service(service) else {
                     continue;
                 };
-                let Ok(container) = unit.as_container() else {
+                let Some(container) = unit.as_own_container() else {
                     continue;
                 };
                 // One that is gone, or that the engine does not tell of, is put back.

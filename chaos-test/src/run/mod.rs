@@ -22,6 +22,7 @@ mod environment;
 #[path = "environment_refused.rs"]
 mod environment;
 mod eventually;
+pub mod existing;
 mod exit;
 mod finish;
 mod fixtures;

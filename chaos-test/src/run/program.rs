@@ -48,6 +48,7 @@ pub struct Program {
     start_timeout: Duration,
     grace: Duration,
     keeps_ports: bool,
+    supervised: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +92,7 @@ impl Program {
             start_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(2),
             keeps_ports: true,
+            supervised: None,
         }
     }
 
@@ -176,6 +178,23 @@ impl Program {
     /// How long it may take to end after SIGTERM before it is killed; 2 seconds by default.
     pub fn grace(mut self, limit: Duration) -> Self {
         self.grace = limit;
+        self
+    }
+
+    /// It is a supervisor, such as a loop of a shell: the service is what it starts, and starts
+    /// again when that dies. `process::kill` then ends the process that listens on the first
+    /// port, with its descendants, and leaves the supervisor. It is waited for, this long from
+    /// the kill on; only where nothing listens by then, the undo starts all of it anew.
+    /// [`Service::restarted`](crate::Service::restarted) says who it was. The other faults act on
+    /// supervisor and service alike.
+    ///
+    /// ```
+    /// use chaos_test::{Program, secs};
+    /// let loops = "while :; do redis-server --port $PORT --save ''; done";
+    /// let redis = Program::new("sh").args(["-c", loops]).supervised(secs(10));
+    /// ```
+    pub fn supervised(mut self, within: Duration) -> Self {
+        self.supervised = Some(within);
         self
     }
 

@@ -133,7 +133,7 @@ impl Recorder {
                 Event::ServiceDied { service, .. } => {
                     failed.insert(service.clone());
                 }
-                Event::ServiceStarted { service, .. } => {
+                Event::ServiceStarted { service, .. } | Event::Restarted { service, .. } => {
                     failed.remove(service);
                 }
                 _ => {}

@@ -11,7 +11,7 @@ use crate::fault::link::Links;
 use crate::fault::process::ServiceName;
 use crate::model::target::{Breakable, Target};
 use crate::probe::{TcpProbe, with_slash};
-use crate::system::proxy;
+use crate::system::{Restarted, proxy};
 
 use super::engine;
 use super::inner::Inner;
@@ -270,6 +270,30 @@ impl Service {
     /// ```
     pub fn log_from_now(&self) -> ServiceLog {
         ServiceLog::new(self, true)
+    }
+
+    /// Who brought it back after its latest death, where it is supervised
+    /// ([`Program::supervised`](crate::Program::supervised),
+    /// [`Existing::supervised`](crate::Existing::supervised)); nothing while it is dead, and
+    /// where it never died.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::{RestartedBy, process, secs};
+    /// let outage = chaos.inject(process::kill(shop)).await?;
+    /// let shop = shop.clone();
+    /// let back = chaos
+    ///     .eventually("the shop is back", async move || shop.restarted())
+    ///     .within(secs(10))
+    ///     .await?;
+    /// outage.lift().await?;
+    /// assert_eq!(back.by(), RestartedBy::Supervisor);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn restarted(&self) -> Option<Restarted> {
+        let unit = self.inner.world.service(&self.name).ok()?;
+        unit.supervision()?.last()
     }
 
     #[track_caller]

@@ -58,7 +58,7 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
         started = process.start() => started,
         ended = inner.until_ended() => Err(ended),
     };
-    if let Err(error) = started {
+    if let Err(error) = started.and_then(|()| process.check_supervisor()) {
         // Nobody has a handle to it: what was started ends now, not with the context.
         let _ = process.end(false).await;
         return Err(error);
@@ -225,6 +225,7 @@ fn launch(
         limits: plan.limits(),
         token: format!("{}-{name}", inner.world.prefix),
         ports,
+        supervised: plan.supervised(),
         ready: plan.ready().0,
         start_timeout: plan.start_timeout(),
         grace: plan.grace(),

@@ -207,6 +207,7 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell<'_>) -> boo
             async move {
                 match undo::perform((&step).into(), &state, None).await {
                     Err(error) if error.may_still_come() => Ok(Came::NotYet),
+                    Err(error) if error.is_lost() => Ok(Came::Lost(error.to_string())),
                     done => done
                         .map(|()| Came::Undone)
                         .map_err(|error| error.to_string()),
@@ -232,7 +233,9 @@ async fn undo_all(state: &StateDir, mut dead: Vec<Dead>, tell: &Tell<'_>) -> boo
     }
     let mut nothing_left = true;
     for (dead, steps) in dead.into_iter().zip(done) {
-        let over = steps.iter().all(|(_, came)| matches!(came, Came::Undone));
+        let over = steps
+            .iter()
+            .all(|(_, came)| matches!(came, Came::Undone | Came::Lost(_)));
         nothing_left &= over;
         tell(Told::Swept(Box::new(conclude(dead, steps, over))));
     }
@@ -249,7 +252,7 @@ fn event_of(step: &Pending, came: &Came) -> Option<Event> {
             what,
             fault: step.fault,
         }),
-        Came::Failed(why) => Some(Event::UndoFailed {
+        Came::Failed(why) | Came::Lost(why) => Some(Event::UndoFailed {
             entry,
             what,
             why: why.clone(),

@@ -8,6 +8,7 @@ pub(crate) mod command;
 #[cfg(feature = "containers")]
 pub(crate) mod container;
 pub(crate) mod environment;
+pub(crate) mod existing;
 pub(crate) mod gate;
 mod hook;
 pub(crate) mod identity;
@@ -32,6 +33,7 @@ pub(crate) mod service;
 pub(crate) mod signals;
 pub(crate) mod state_dir;
 pub(crate) mod stem;
+pub(crate) mod supervision;
 #[cfg(feature = "cli")]
 pub(crate) mod survey;
 pub(crate) mod terminal;
@@ -44,5 +46,6 @@ pub use container::ContainerState;
 pub use process::{ProcessState, Signal};
 pub use proxy::{Direction, Hits, Toxic, Traffic};
 pub use reach::{ReadOnlySystem, System};
+pub use supervision::Restarted;
 
 pub(crate) use world::{Ledger, LinkUse, World};

@@ -319,6 +319,39 @@ fn living() -> impl Iterator<Item = (u32, identity::Stat)> {
     all().filter(|(_, stat)| !identity::is_dead(stat.state))
 }
 
+/// Sends a signal to exactly this process, and to nobody else of its group. "Already gone" is
+/// `false`.
+///
+/// # Errors
+///
+/// Where the kernel refuses, or the process lives in another namespace.
+pub(crate) fn signal_one(process: &ProcessIdentity, signal: Signal) -> io::Result<bool> {
+    use rustix::process::{PidfdFlags, kill_process, pidfd_open, pidfd_send_signal};
+    if process.boot_id != identity::boot_id() {
+        return Ok(false);
+    }
+    if process.namespace != identity::namespace() {
+        return Err(io::Error::other(
+            "it runs in another process-number namespace",
+        ));
+    }
+    let Some(pid) = pid(process.pid) else {
+        return Ok(false);
+    };
+    // The descriptor stays with the process that bore the number when it was opened.
+    let sent = match pidfd_open(pid, PidfdFlags::empty()) {
+        _ if state(process) == ProcessState::Gone => return Ok(false),
+        Ok(descriptor) => pidfd_send_signal(descriptor, signal.raw()),
+        // Old kernels and some sandboxes have no such descriptors.
+        Err(_) => kill_process(pid, signal.raw()),
+    };
+    match sent {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::SRCH) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Kills this process, and never another one that was given its number since.
 fn kill_exactly(one: Survivor) {
     use rustix::process::{PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use super::process::{ProcessState, Signal};
 use super::proxy::{Direction, Hits, Link, PartialToxic, Toxic, ToxicId, Traffic};
+use super::service::Ending;
+use super::supervision;
 use super::world::World;
 use crate::error::{Error, Kind};
 use crate::model::identity::ProcessIdentity;
@@ -80,6 +82,54 @@ impl ReadOnlySystem {
     /// If the context has no such service.
     pub fn undo_running(&self, service: &str) -> Result<Undo, Error> {
         Ok(self.world.service(service)?.undo_running())
+    }
+
+    /// As [`undo_running`](Self::undo_running), for a fault that ends the service as a crash
+    /// does: where it has a supervisor of its own, that is waited for first.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service, or it was there before the test and could not be had
+    /// again.
+    pub fn undo_killing(&self, service: &str) -> Result<Undo, Error> {
+        self.world.service(service)?.undo_ending(Ending::Killed)
+    }
+
+    /// As [`undo_running`](Self::undo_running), for a fault that ends the service in order.
+    ///
+    /// # Errors
+    ///
+    /// As for [`undo_killing`](Self::undo_killing).
+    pub fn undo_ending(&self, service: &str) -> Result<Undo, Error> {
+        self.world.service(service)?.undo_ending(Ending::Stopped)
+    }
+
+    /// Whether the process of a service can be held before its first instruction.
+    ///
+    /// # Errors
+    ///
+    /// Says why not.
+    pub fn can_be_held_at_start(&self, service: &str) -> Result<(), Error> {
+        self.world.service(service)?.as_process()?.can_be_held()
+    }
+
+    /// Whether a service has a supervisor of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service.
+    pub fn is_supervised(&self, service: &str) -> Result<bool, Error> {
+        Ok(self.world.service(service)?.supervision().is_some())
+    }
+
+    /// Whether what was killed of a service is gone, and its own supervisor has something else
+    /// run in its place.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service, or it is no process.
+    pub fn process_was_replaced(&self, service: &str) -> Result<bool, Error> {
+        Ok(self.world.service(service)?.as_process()?.was_replaced())
     }
 
     /// The undo that has the process of a service go on after a stop.
@@ -231,7 +281,10 @@ impl System {
         self.may_touch(&Target::Service(service.to_owned()))?;
         let unit = self.world.service(service)?;
         match unit.as_process()?.signal(signal) {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                supervision::follow(&unit);
+                Ok(())
+            }
             Ok(false) => Err(Error::new(
                 Kind::Service,
                 format!("service `{service}` does not run, so it cannot get {signal}"),

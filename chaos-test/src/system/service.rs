@@ -10,9 +10,14 @@ use std::path::Path;
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "containers")]
+use super::container::ContainerState;
 use super::process::{ProcessState, Signal};
+use super::supervision::{Successor, Supervision};
 use crate::error::{Error, Kind};
 use crate::model::identity::ProcessIdentity;
+#[cfg(feature = "containers")]
+use crate::model::resource::{Found, Resource};
 use crate::model::undo::Undo;
 use crate::model::units::human;
 
@@ -73,6 +78,15 @@ pub(crate) async fn until_ready(
     }
 }
 
+/// How a fault ends a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// As a crash does: a supervisor brings it back.
+    Killed,
+    /// In order, as somebody who means it does.
+    Stopped,
+}
+
 /// One service, whether it runs at the moment or not: the same thing under its name from
 /// its first start until its context ends.
 pub(crate) trait Unit: Send + Sync {
@@ -101,6 +115,28 @@ pub(crate) trait Unit: Send + Sync {
     /// Ends it: asks first, and kills what is still there after the grace period.
     fn end(&self, ask_first: bool) -> Answer<'_, Result<(), Error>>;
 
+    /// Whether it was there before the test and stays after it: only what a test names may
+    /// break it.
+    fn is_existing(&self) -> bool {
+        false
+    }
+
+    /// Its supervisor, if it has one of its own.
+    fn supervision(&self) -> Option<&Supervision> {
+        None
+    }
+
+    /// Takes in what its supervisor has started in the place of what died; `None` where nothing
+    /// runs there yet. Asked as often as one likes.
+    fn take_in(&self) -> Answer<'_, Result<Option<Successor>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Waits until what was taken in is ready.
+    fn until_ready_again(&self) -> Answer<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Itself, where the faults on processes can act on it.
     ///
     /// # Errors
@@ -114,7 +150,7 @@ pub(crate) trait Unit: Send + Sync {
     ///
     /// Says what it is instead, and which faults it has.
     #[cfg(feature = "containers")]
-    fn as_container(&self) -> Result<&super::container::ServiceContainer, Error> {
+    fn as_container(&self) -> Result<&dyn ContainerUnit, Error> {
         Err(Error::new(
             Kind::Usage,
             format!("service `{}` does not run in a container", self.name()),
@@ -122,13 +158,32 @@ pub(crate) trait Unit: Send + Sync {
         .help("the faults on processes are in `chaos_test::process`"))
     }
 
+    /// Itself, where it is a container that the context made.
+    #[cfg(feature = "containers")]
+    fn as_own_container(&self) -> Option<&super::container::ServiceContainer> {
+        None
+    }
+
     /// The undo that has it run and be ready again, with the time that this may take.
     fn undo_running(&self) -> Undo {
-        let limit = self.start_timeout().saturating_add(self.grace());
+        let waited = self.supervision().map(Supervision::within);
+        let limit = self
+            .start_timeout()
+            .saturating_add(self.grace())
+            .saturating_add(waited.unwrap_or_default());
         Undo::RunService {
             service: self.name().to_owned(),
-            start_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+            start_ms: millis(limit),
         }
+    }
+
+    /// As [`undo_running`](Self::undo_running), for a fault that ends it.
+    ///
+    /// # Errors
+    ///
+    /// Where what was ended could not be had again.
+    fn undo_ending(&self, _: Ending) -> Result<Undo, Error> {
+        Ok(self.undo_running())
     }
 
     fn error(&self, what: String) -> Error {
@@ -175,4 +230,71 @@ pub(crate) trait ProcessUnit: Send + Sync {
     /// Starts it without waiting for it to be ready; `held`: it stays before its first
     /// instruction.
     fn start_unready(&self, held: bool) -> Answer<'_, Result<(), Error>>;
+
+    /// Whether it can be held before its first instruction.
+    ///
+    /// # Errors
+    ///
+    /// Says why not.
+    fn can_be_held(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Whether what a fault has killed is gone, and its supervisor has something else run in
+    /// its place.
+    fn was_replaced(&self) -> bool {
+        false
+    }
+}
+
+/// What the faults on containers need of a service.
+#[cfg(feature = "containers")]
+pub(crate) trait ContainerUnit: Unit {
+    /// Its name on the engine.
+    fn container(&self) -> &str;
+
+    /// What it is doing, as the engine says now.
+    fn state(&self) -> Answer<'_, Result<ContainerState, Error>>;
+
+    /// How often it was started, as far as that is known here.
+    fn starts(&self) -> u32;
+
+    /// What it uses, as the engine says, or why nothing can be said of that now.
+    fn uses(&self, what: Resource) -> Answer<'_, Result<Found, String>>;
+
+    /// The network that faults take it out of, or all of them.
+    fn network_name(&self) -> String;
+
+    /// Whether it is there.
+    fn is_connected(&self) -> Answer<'_, Result<bool, Error>>;
+
+    /// The undo that puts it back there.
+    fn undo_disconnecting(&self) -> Answer<'_, Result<Undo, Error>>;
+
+    /// Sends a signal to its first process. Where its own supervisor is to bring it back, the
+    /// kernel does it, because an engine restarts nothing that it was told to kill.
+    fn kill(&self, signal: Signal) -> Answer<'_, Result<(), Error>>;
+
+    /// Waits until what was ended does not run any more; `false` where it still does after a
+    /// time.
+    fn exits_within(&self, limit: Duration) -> Answer<'_, bool>;
+
+    /// Asks it to end and has it killed after its grace period.
+    fn stop(&self, grace: Duration) -> Answer<'_, Result<(), Error>>;
+
+    fn pause(&self) -> Answer<'_, Result<(), Error>>;
+
+    /// Starts it without waiting for it to be ready.
+    fn start_unready(&self) -> Answer<'_, Result<(), Error>>;
+
+    fn disconnect(&self) -> Answer<'_, Result<(), Error>>;
+
+    fn connect(&self) -> Answer<'_, Result<(), Error>>;
+
+    /// Whether what a fault has killed is gone, and its supervisor has started it again.
+    fn was_replaced(&self) -> Answer<'_, Result<bool, Error>>;
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

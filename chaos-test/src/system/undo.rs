@@ -5,9 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 #[cfg(feature = "containers")]
-use super::container::{remove_container, remove_network};
+use super::container::{rejoin, remove_container, remove_network, restore_container};
+use super::existing;
 use super::kept_file::{gone_is_fine, restore};
 use super::process;
 use super::state_dir::StateDir;
@@ -85,6 +87,57 @@ async fn put_back(step: Step<'_>, state: &StateDir, live: Option<&World>) -> Res
         Undo::ContinueProcess { process, .. } => {
             let process = process.clone();
             blocking(move || process::continue_group(&process)).await
+        }
+        Undo::ContinueExisting {
+            process,
+            others,
+            stopped,
+            ..
+        } => {
+            let (process, others) = (process.clone(), others.clone());
+            let stopped = stopped.clone();
+            let done = move || existing::continue_process(&process, &others, &stopped);
+            tokio::task::spawn_blocking(done).await.map_err(failed)?
+        }
+        Undo::RunExisting {
+            service,
+            process,
+            found_by,
+            argv,
+            supervised_ms,
+            start_ms,
+        } => {
+            // A live one sees that it is ready again, too.
+            if let Some(unit) = live.and_then(|world| world.service(service).ok()) {
+                return unit.ensure_running().await;
+            }
+            let [supervised, start] = [*supervised_ms, *start_ms].map(Duration::from_millis);
+            existing::run_again(process, found_by, argv, supervised, start).await
+        }
+        Undo::RestoreContainer {
+            service,
+            engine,
+            container,
+            supervised_ms,
+            ..
+        } => {
+            if let Some(unit) = live.and_then(|world| world.service(service).ok()) {
+                return unit.ensure_running().await;
+            }
+            let supervised = Duration::from_millis(*supervised_ms);
+            restore_container(engine, container, supervised).await
+        }
+        Undo::RejoinNetworks {
+            service,
+            engine,
+            container,
+            networks,
+            ..
+        } => {
+            if live.is_some_and(|world| world.service(service).is_ok()) {
+                return connect(live, service).await;
+            }
+            rejoin(engine, container, networks).await
         }
         Undo::RemoveContainer {
             service,
@@ -185,7 +238,7 @@ async fn remove_live(
     made: bool,
 ) -> Option<Result<(), Error>> {
     let unit = live?.service(service).ok()?;
-    let unit = unit.as_container().ok()?;
+    let unit = unit.as_own_container()?;
     (unit.container() == container).then_some(())?;
     Some(unit.remove(made).await)
 }
@@ -212,6 +265,20 @@ async fn remove_container(_: &str, container: &str, _: &str, _: bool) -> Result<
 #[cfg(not(feature = "containers"))]
 async fn remove_network(_: &str, network: &str, _: &str, _: bool) -> Result<(), Error> {
     Err(failed(format!("network {network}: {NEEDS_CONTAINERS}")))
+}
+
+#[cfg(not(feature = "containers"))]
+async fn restore_container(_: &str, container: &str, _: Duration) -> Result<(), Error> {
+    Err(failed(format!("container {container}: {NEEDS_CONTAINERS}")))
+}
+
+#[cfg(not(feature = "containers"))]
+async fn rejoin(
+    _: &str,
+    container: &str,
+    _: &[crate::model::existing::Attachment],
+) -> Result<(), Error> {
+    Err(failed(format!("container {container}: {NEEDS_CONTAINERS}")))
 }
 
 #[cfg(not(feature = "containers"))]

@@ -10,7 +10,7 @@ use super::lock::lock;
 use super::service::Unit;
 use super::state_dir::StateDir;
 use crate::error::{Error, Kind};
-use crate::model::event::Event;
+use crate::model::event::{Event, Risk};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
 
@@ -133,10 +133,24 @@ impl World {
         })
     }
 
-    /// Everything that the context made, for the blast radius.
+    /// Everything that the context made, for the blast radius. What was there before is not
+    /// among it.
     pub(crate) fn targets(&self) -> Vec<Target> {
         let made = self.made();
-        made.services.keys().cloned().map(Target::Service).collect()
+        let own = made.services.iter().filter(|(_, it)| !it.is_existing());
+        own.map(|(name, _)| Target::Service(name.clone())).collect()
+    }
+
+    /// The risk of a fault with these targets: what was there before the test is used by others,
+    /// too. A fault that ends with the test's process changes nothing of it.
+    pub(crate) fn risk_of(&self, targets: &[Target], risk: Risk) -> Risk {
+        let made = self.made();
+        let mut services = targets.iter().filter_map(Target::service);
+        let existing = |name: &str| made.services.get(name).is_some_and(|it| it.is_existing());
+        if risk > Risk::Low && services.any(existing) {
+            return risk.max(Risk::High);
+        }
+        risk
     }
 
     pub(crate) fn services(&self) -> Vec<Arc<dyn Unit>> {

@@ -118,6 +118,11 @@ fn steps_done(swept: &Swept, paint: Paint) -> String {
                 paint.warning("not yet"),
                 __cli::human(__cli::UNMADE_LIMIT)
             ),
+            Came::Lost(why) => writeln!(
+                text,
+                "  {}  {undo}: {why}; it was not ours, and nobody can have it again",
+                paint.bad("lost   ")
+            ),
             Came::Failed(why) => writeln!(
                 text,
                 "  {}  {undo}: {why}\n           by hand: {}",

@@ -58,10 +58,7 @@ impl Fault for Disconnect {
                 ),
             );
         }
-        Ok(Undo::ConnectContainer {
-            service: self.service.clone(),
-            network,
-        })
+        system.undo_disconnecting(&self.service).await
     }
 
     async fn apply(&self, system: &System) -> Result<(), Error> {

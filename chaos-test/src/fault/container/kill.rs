@@ -23,7 +23,8 @@ pub struct Kill {
 
 /// Ends a service's container with SIGKILL, as a crash or the kernel's out-of-memory killer
 /// does. What it wrote into its file system stays. Lifting it starts the same container
-/// again and waits until it is ready.
+/// again and waits until it is ready; where it is `supervised`, its own supervisor is waited for
+/// first.
 ///
 /// ```no_run
 /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
@@ -76,7 +77,7 @@ impl Fault for Kill {
             );
         }
         match system.container_state(&self.service).await? {
-            ContainerState::Running => system.undo_running(&self.service),
+            ContainerState::Running => system.undo_killing(&self.service),
             state => Err(super::not_running("killed", state)),
         }
     }
@@ -100,7 +101,11 @@ impl Fault for Kill {
 
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
         Ok(match system.container_state(&self.service).await? {
-            ContainerState::Exited => Effect::Active,
+            // Its engine is about to start it again.
+            ContainerState::Exited | ContainerState::Restarting => Effect::Active,
+            ContainerState::Running if system.container_was_replaced(&self.service).await? => {
+                Effect::Spent
+            }
             state => Effect::Absent(format!("its container is {state}")),
         })
     }

@@ -65,7 +65,7 @@ impl Fault for Stop {
 
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.container_state(&self.service).await? {
-            ContainerState::Running => system.undo_running(&self.service),
+            ContainerState::Running => system.undo_ending(&self.service),
             state => Err(super::not_running("stopped", state)),
         }
     }

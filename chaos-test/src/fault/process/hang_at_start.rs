@@ -46,7 +46,7 @@ impl Fault for HangAtStart {
     }
 
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
-        system.process_state(&self.service)?;
+        system.can_be_held_at_start(&self.service)?;
         system.undo_running(&self.service)
     }
 

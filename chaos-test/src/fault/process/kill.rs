@@ -25,6 +25,10 @@ pub struct Kill {
 /// a crash of the machine that it runs on does. Lifting it starts the service again and
 /// waits until it is ready.
 ///
+/// Of a service that is `supervised`, it ends what the supervisor brings back, and not the
+/// supervisor; lifting waits for that first. Of a process that was there before the test, it
+/// ends that and its descendants.
+///
 /// ```no_run
 /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
 /// use chaos_test::{Signal, process};
@@ -70,7 +74,7 @@ impl Fault for Kill {
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.process_state(&self.service)? {
             ProcessState::Gone => Err(Error::msg("its process is already gone")),
-            _ => system.undo_running(&self.service),
+            _ => system.undo_killing(&self.service),
         }
     }
 
@@ -89,6 +93,10 @@ impl Fault for Kill {
                 self.signal
             )));
         }
+        if system.is_supervised(&self.service)? {
+            // Killed once more it would be its successor that dies.
+            return Ok(());
+        }
         // The others of its group may take longer than their leader, and a process may have
         // been forked while the signals were sent. `verify` judges what is left.
         let mut pause = Duration::from_micros(200);
@@ -106,6 +114,9 @@ impl Fault for Kill {
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
         let state = system.process_state(&self.service)?;
         if state != ProcessState::Gone {
+            if system.process_was_replaced(&self.service)? {
+                return Ok(Effect::Spent);
+            }
             return Ok(Effect::Absent(format!("its process is {state}")));
         }
         // A wrapper may be gone while the server that it started still serves.

@@ -64,7 +64,7 @@ impl Fault for Restart {
 
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.process_state(&self.service)? {
-            ProcessState::Running => system.undo_running(&self.service),
+            ProcessState::Running => system.undo_ending(&self.service),
             state => Err(Error::msg(format!(
                 "only a running process can be restarted, and it is {state}"
             ))),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Page, wrapped};
-use crate::model::event::{BodyEnd, Event, Met, PreflightItem, Record, STEADY_STATE};
+use crate::model::event::{BodyEnd, Event, Met, PreflightItem, Record, RestartedBy, STEADY_STATE};
 use crate::model::units::human;
 
 /// From this width on there are two columns.
@@ -177,6 +177,33 @@ fn text(event: &Event) -> Option<String> {
                 None => format!("pid {pid}"),
             };
             format!("{service} started ({runs_in}{ports}, {})", micros(took_us))
+        }
+        Event::ServiceFound {
+            service,
+            what,
+            pid,
+            ports,
+        } => {
+            let ports: String = ports.iter().map(|port| format!(", port {port}")).collect();
+            let pid = if *pid == 0 {
+                String::new()
+            } else {
+                format!(", pid {pid}")
+            };
+            format!("{service} is {what}, which was there before{pid}{ports}")
+        }
+        Event::Restarted {
+            service,
+            by,
+            after_us,
+            pid,
+            ..
+        } => {
+            let how = match by {
+                RestartedBy::Supervisor => "brought back by its own supervisor",
+                RestartedBy::Undo => "still dead, and started again by us",
+            };
+            format!("{service} {how} after {} (pid {pid})", micros(after_us))
         }
         Event::ServiceDied { service, how } => format!("! {service} died: {how}"),
         Event::Injected { fault, took_us, .. } => format!("{fault} injected ({})", micros(took_us)),

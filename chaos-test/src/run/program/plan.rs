@@ -115,6 +115,10 @@ impl<'a> Plan<'a> {
     pub(in crate::run) fn grace(&self) -> Duration {
         self.program.grace
     }
+
+    pub(in crate::run) fn supervised(&self) -> Option<Duration> {
+        self.program.supervised
+    }
 }
 
 #[cfg(test)]

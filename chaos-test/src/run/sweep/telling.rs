@@ -21,6 +21,8 @@ pub enum Came {
     NotYet,
     /// What it undoes is left, and why.
     Failed(String),
+    /// What it would put back is gone, and was not ours: nobody can do more about it.
+    Lost(String),
 }
 
 /// What was done about one journal.
@@ -83,11 +85,14 @@ impl fmt::Display for Swept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let test = &self.started.test;
         let (mut undone, mut awaited, mut left) = (0, Vec::new(), Vec::new());
+        let mut lost = Vec::new();
         for (step, came) in &self.steps {
             let undo = &step.undo;
             match came {
                 Came::Undone => undone += 1,
                 Came::NotYet => awaited.push(undo.to_string()),
+                // Told once: nobody can ever do more about it.
+                Came::Lost(why) => lost.push(format!("{undo}: {why}")),
                 Came::Failed(why) => {
                     left.push(format!("{undo}: {why} (by hand: {})", undo.by_hand()));
                 }
@@ -115,6 +120,13 @@ impl fmt::Display for Swept {
                  within {} s look again:\n  {}",
                 UNMADE_LIMIT.as_secs(),
                 awaited.join("\n  ")
+            )?;
+        }
+        if !lost.is_empty() {
+            write!(
+                f,
+                "; what was not ours is gone, and cannot be put back:\n  {}",
+                lost.join("\n  ")
             )?;
         }
         if !left.is_empty() {

@@ -125,6 +125,11 @@ impl Engine {
         &self.url
     }
 
+    /// Whether it is on this machine, in our network.
+    pub(super) fn is_here(&self) -> bool {
+        self.place == Place::Here
+    }
+
     /// Where published ports are reached from here.
     pub(super) fn host(&self) -> IpAddr {
         self.host

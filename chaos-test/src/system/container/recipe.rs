@@ -55,6 +55,8 @@ pub(crate) struct Recipe {
     pub(crate) ready: Option<Arc<dyn ReadyCheck>>,
     pub(crate) start_timeout: Duration,
     pub(crate) grace: Duration,
+    /// How long its engine may take to start it again by itself, where that is to.
+    pub(crate) supervised: Option<Duration>,
 }
 
 /// Commands that an image wants to be run in its container.
@@ -128,6 +130,7 @@ impl Recipe {
             ready: None,
             start_timeout: request.startup_timeout().unwrap_or(START_TIMEOUT),
             grace: GRACE,
+            supervised: None,
             hooks: (TypeId::of::<I>() != TypeId::of::<GenericImage>())
                 .then(|| Arc::new(request) as Arc<dyn Hooks>),
         })

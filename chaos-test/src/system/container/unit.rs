@@ -1,9 +1,10 @@
 //! One service that is a container: what it is doing, and what it does as any service.
 
+mod as_unit;
 mod breaking;
 mod making;
 mod starting;
-mod uses;
+mod supervised;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,26 +13,26 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use testcontainers::bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
-};
+use testcontainers::bollard::models::{ContainerInspectResponse, EndpointSettings};
 use tokio::sync::watch;
 
-use super::advice;
+use super::acts;
 use super::engine::{Engine, Refusal};
 use super::network::Network;
 use super::output::Output;
 use super::permits::Permit;
 use super::recipe::Recipe;
+use super::uses::LastLook;
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::system::lock::lock;
 use crate::system::service::log::{SinceStart, last_lines};
-use crate::system::service::{Answer, ProcessUnit, Unit};
+use crate::system::service::{Answer, ContainerUnit, ProcessUnit, Unit};
+use crate::system::supervision::{Successor, Supervision};
 use crate::system::world::{Ledger, World};
 
 /// How long it may take to start one.
-const START_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to do anything else, besides what it is told to wait for: less than
 /// a fault may take to look, so that it is the engine that is named.
 pub(super) const ASK_LIMIT: Duration = Duration::from_secs(8);
@@ -103,7 +104,10 @@ pub(crate) struct ServiceContainer {
     starts: AtomicU32,
     /// One change at a time; a fault and a restart must not cross.
     changing: tokio::sync::Mutex<()>,
-    last_look: uses::LastLook,
+    last_look: LastLook,
+    /// Where the engine is to start it again by itself.
+    supervision: Option<Supervision>,
+    taking_in: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -122,6 +126,10 @@ struct Live {
     seen: Option<String>,
     /// How it is connected to its network, to be connected in the same way again.
     endpoint: Option<EndpointSettings>,
+    /// Which of its starts runs, as the engine tells.
+    start: Option<String>,
+    /// Which of them a fault has killed, and the end of that.
+    killed: Option<(String, Option<Exit>)>,
 }
 
 impl ServiceContainer {
@@ -132,16 +140,20 @@ impl ServiceContainer {
         world: Weak<World>,
         ledger: Weak<dyn Ledger>,
     ) -> Self {
+        let supervised = recipe.supervised;
+        let supervision = supervised.map(|within| Supervision::new(within, Weak::clone(&ledger)));
         Self {
             engine,
             recipe,
+            supervision,
+            taking_in: tokio::sync::Mutex::default(),
             made,
             world,
             ledger,
             live: Arc::default(),
             starts: AtomicU32::new(0),
             changing: tokio::sync::Mutex::new(()),
-            last_look: uses::LastLook::default(),
+            last_look: LastLook::default(),
         }
     }
 
@@ -168,11 +180,7 @@ impl ServiceContainer {
     }
 
     pub(super) async fn inspect(&self) -> Result<ContainerInspectResponse, Refusal> {
-        let docker = self.engine.docker();
-        let asked = docker.inspect_container(&self.made.container, None);
-        self.engine
-            .ask("looking at the container", ASK_LIMIT, asked)
-            .await
+        acts::inspect(&self.engine, &self.made.container).await
     }
 
     /// What it is doing, as the engine says now.
@@ -182,17 +190,7 @@ impl ServiceContainer {
             Err(refusal) if refusal.is_missing() => return Ok(ContainerState::Gone),
             Err(refusal) => return Err(self.refused(&refusal)),
         };
-        let status = found.state.and_then(|state| state.status);
-        Ok(match status {
-            Some(ContainerStateStatusEnum::RUNNING) => ContainerState::Running,
-            Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
-            Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting,
-            Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
-            Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {
-                ContainerState::Gone
-            }
-            _ => ContainerState::Exited,
-        })
+        Ok(acts::state_of(&found))
     }
 
     /// How often it was started.
@@ -210,7 +208,12 @@ impl ServiceContainer {
 
     /// Waits until it does not run any more; `false` where it still does after a time.
     pub(crate) async fn exits_within(&self, limit: Duration) -> bool {
-        let exit = lock(&self.live).exit.clone();
+        let exit = {
+            let live = lock(&self.live);
+            // What was killed, whatever runs in its place by now.
+            let killed = live.killed.as_ref().map(|(_, exit)| exit.clone());
+            killed.unwrap_or_else(|| live.exit.clone())
+        };
         let Some(mut exit) = exit else { return true };
         let gone = exit.wait_for(Option::is_some);
         tokio::time::timeout(limit, gone)
@@ -308,39 +311,7 @@ impl Unit for ServiceContainer {
     }
 
     fn ensure_running(&self) -> Answer<'_, Result<(), Error>> {
-        Box::pin(async move {
-            let _change = self.changing.lock().await;
-            match self.state().await? {
-                ContainerState::Running => {
-                    // It has survived what was to end it, if anything was.
-                    self.expect_end(false);
-                    if self.exit().is_some_and(|exit| exit.borrow().is_some()) {
-                        // Somebody else started it again, with other ports. What it has
-                        // printed meanwhile is lost, so only a check of the user is asked.
-                        lock(&self.live).unready = None;
-                        self.watch();
-                        self.find_ports().await?;
-                    }
-                    return self.still_ready().await;
-                }
-                ContainerState::Paused => {
-                    let docker = self.engine.docker();
-                    let done = docker.unpause_container(&self.made.container);
-                    self.engine
-                        .ask("having the container go on", ASK_LIMIT, done)
-                        .await
-                        .map_err(|why| self.refused(&why))?;
-                    return self.still_ready().await;
-                }
-                ContainerState::Gone => {
-                    return Err(self
-                        .error(format!("has lost its container {}", self.made.container))
-                        .help(advice::REMOVED));
-                }
-                ContainerState::Restarting | ContainerState::Created | ContainerState::Exited => {}
-            }
-            self.boot(false).await
-        })
+        Box::pin(self.run_again())
     }
 
     fn end(&self, ask_first: bool) -> Answer<'_, Result<(), Error>> {
@@ -367,7 +338,23 @@ impl Unit for ServiceContainer {
         .help("the faults on containers are in `chaos_test::container`"))
     }
 
-    fn as_container(&self) -> Result<&ServiceContainer, Error> {
+    fn as_container(&self) -> Result<&dyn ContainerUnit, Error> {
         Ok(self)
+    }
+
+    fn as_own_container(&self) -> Option<&ServiceContainer> {
+        Some(self)
+    }
+
+    fn supervision(&self) -> Option<&Supervision> {
+        self.supervision.as_ref()
+    }
+
+    fn take_in(&self) -> Answer<'_, Result<Option<Successor>, Error>> {
+        Box::pin(self.take_in_what_runs())
+    }
+
+    fn until_ready_again(&self) -> Answer<'_, Result<(), Error>> {
+        Box::pin(self.still_ready())
     }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::{ReadOnlySystem, System};
 use crate::error::Error;
 use crate::model::target::Target;
+use crate::model::undo::Undo;
 use crate::system::container::ContainerState;
 use crate::system::process::Signal;
+use crate::system::supervision;
 
 impl ReadOnlySystem {
     /// What the container of a service is doing, as the engine says now.
@@ -48,6 +50,29 @@ impl ReadOnlySystem {
         Ok(self.world.service(service)?.as_container()?.network_name())
     }
 
+    /// The undo that puts the container of a service back into its network.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service, it is no container, the engine does not answer, or
+    /// it could not be put back.
+    pub async fn undo_disconnecting(&self, service: &str) -> Result<Undo, Error> {
+        let unit = self.world.service(service)?;
+        unit.as_container()?.undo_disconnecting().await
+    }
+
+    /// Whether what was killed of a service is gone, and its own supervisor has started its
+    /// container again.
+    ///
+    /// # Errors
+    ///
+    /// If the context has no such service, it is no container, or the engine does not
+    /// answer.
+    pub async fn container_was_replaced(&self, service: &str) -> Result<bool, Error> {
+        let unit = self.world.service(service)?;
+        unit.as_container()?.was_replaced().await
+    }
+
     /// Whether the container of a service is in its network.
     ///
     /// # Errors
@@ -70,7 +95,9 @@ impl System {
     pub async fn kill_container(&self, service: &str, signal: Signal) -> Result<(), Error> {
         self.may_touch(&Target::Service(service.to_owned()))?;
         let unit = self.world.service(service)?;
-        unit.as_container()?.kill(signal).await
+        unit.as_container()?.kill(signal).await?;
+        supervision::follow(&unit);
+        Ok(())
     }
 
     /// Waits until the container of a service does not run any more; `false` where it still

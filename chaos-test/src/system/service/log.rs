@@ -40,6 +40,16 @@ impl SinceStart {
         Ok((log, since))
     }
 
+    /// What is printed from now on.
+    pub(in crate::system) fn from_now(path: &Path) -> io::Result<Self> {
+        let start = std::fs::metadata(path)?.len();
+        Ok(Self {
+            start,
+            looked: start,
+            ..Self::default()
+        })
+    }
+
     /// Whether this text was printed since the start. What was looked at is not read
     /// again, so always ask for the same text.
     pub(in crate::system) fn holds(&mut self, path: &Path, text: &str) -> io::Result<bool> {

@@ -1,10 +1,11 @@
 //! One service that is a process: started at the gate, restarted, killed, watched.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+mod launch;
+mod supervised;
+
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak, mpsc};
@@ -13,33 +14,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::log::{SinceStart, last_lines};
-use super::{Answer, NotReady, ProcessUnit, ReadyCheck, Unit};
+use super::{Answer, NotReady, ProcessUnit, Unit};
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::model::identity::ProcessIdentity;
 use crate::model::undo::Undo;
-use crate::system::gate::{self, Gate, Limits};
+use crate::system::gate::{self, Gate};
 use crate::system::identity;
 use crate::system::lock::lock;
-use crate::system::ports::ReservedPort;
 use crate::system::process::{self, ProcessState, Signal, TOKEN};
+use crate::system::supervision::{Successor, Supervision};
 use crate::system::world::Ledger;
 
-/// How a service's process is started, each time.
-pub(crate) struct Launch {
-    pub(crate) name: String,
-    pub(crate) program: PathBuf,
-    pub(crate) args: Vec<OsString>,
-    pub(crate) env: BTreeMap<OsString, Option<OsString>>,
-    pub(crate) folder: Option<PathBuf>,
-    pub(crate) log: PathBuf,
-    pub(crate) limits: Limits,
-    pub(crate) token: String,
-    pub(crate) ports: Vec<(u16, ReservedPort)>,
-    pub(crate) ready: Arc<dyn ReadyCheck>,
-    pub(crate) start_timeout: Duration,
-    pub(crate) grace: Duration,
-}
+pub(crate) use launch::Launch;
 
 /// A service, whether its process runs at the moment or not.
 pub(crate) struct ServiceProcess {
@@ -50,6 +37,9 @@ pub(crate) struct ServiceProcess {
     since_start: Mutex<SinceStart>,
     /// One change at a time; a fault and a restart must not cross.
     changing: tokio::sync::Mutex<()>,
+    supervision: Option<Supervision>,
+    /// What a fault has killed under the supervisor, in this start of that.
+    killed: Mutex<Vec<ProcessIdentity>>,
 }
 
 type Exit = watch::Receiver<Option<ExitStatus>>;
@@ -66,7 +56,11 @@ struct Running {
 
 impl ServiceProcess {
     pub(crate) fn new(launch: Launch, ledger: Weak<dyn Ledger>) -> Self {
+        let within = launch.supervised;
+        let supervision = within.map(|within| Supervision::new(within, Weak::clone(&ledger)));
         Self {
+            supervision,
+            killed: Mutex::default(),
             launch,
             ledger,
             running: Mutex::new(None),
@@ -85,6 +79,7 @@ impl ServiceProcess {
 
     fn spawn(&self, held: bool) -> Result<(), Error> {
         let ledger = self.ledger()?;
+        lock(&self.killed).clear();
         let started = Instant::now();
         let expected = Arc::new(AtomicBool::new(false));
         // First of all, so that there is no child yet where no thread can be had.
@@ -341,6 +336,9 @@ impl Unit for ServiceProcess {
     fn ensure_running(&self) -> Answer<'_, Result<(), Error>> {
         Box::pin(async move {
             let _change = self.changing.lock().await;
+            if self.awaits_supervisor() {
+                return self.brought_back().await;
+            }
             match self.state() {
                 ProcessState::Running => {}
                 ProcessState::Stopped => {
@@ -372,18 +370,27 @@ impl Unit for ServiceProcess {
     fn as_process(&self) -> Result<&dyn ProcessUnit, Error> {
         Ok(self)
     }
+
+    fn supervision(&self) -> Option<&Supervision> {
+        self.supervision.as_ref()
+    }
+
+    fn take_in(&self) -> Answer<'_, Result<Option<Successor>, Error>> {
+        Box::pin(async move { Ok(self.successor()) })
+    }
+
+    fn until_ready_again(&self) -> Answer<'_, Result<(), Error>> {
+        Box::pin(self.until_ready())
+    }
 }
 
 impl ProcessUnit for ServiceProcess {
     fn state(&self) -> ProcessState {
-        self.with_running(|running| match running {
-            None => ProcessState::Gone,
-            Some(running) if running.exit.borrow().is_some() => ProcessState::Gone,
-            Some(running) => match process::state(&running.process) {
-                ProcessState::Running if running.gate.is_some() => ProcessState::HeldAtStart,
-                state => state,
-            },
-        })
+        match self.own_state() {
+            // Of one that was killed, it is its service that counts.
+            ProcessState::Running => self.state_under_supervisor(),
+            state => state,
+        }
     }
 
     fn identity(&self) -> Option<ProcessIdentity> {
@@ -395,15 +402,19 @@ impl ProcessUnit for ServiceProcess {
     }
 
     fn signal(&self, signal: Signal) -> io::Result<bool> {
+        let supervised = self.supervision.is_some();
         let Some(process) = self.with_running(|running| {
             let running = running?;
-            if !matches!(signal, Signal::Stop | Signal::Continue) {
+            if !supervised && !matches!(signal, Signal::Stop | Signal::Continue) {
                 running.expect_end();
             }
             Some(running.process.clone())
         }) else {
             return Ok(false);
         };
+        if self.supervision.is_some() && !matches!(signal, Signal::Stop | Signal::Continue) {
+            return self.signal_under_supervisor(signal);
+        }
         match signal {
             // A crash takes what has left the group, too.
             Signal::Kill => process::kill_all(&process, &self.launch.token),
@@ -427,6 +438,9 @@ impl ProcessUnit for ServiceProcess {
     }
 
     fn leftovers(&self) -> Vec<u32> {
+        if self.supervision.is_some() {
+            return self.killed_that_live();
+        }
         let Some(process) = self.identity() else {
             return Vec::new();
         };
@@ -443,6 +457,9 @@ impl ProcessUnit for ServiceProcess {
 
     fn exits_within(&self, limit: Duration) -> Answer<'_, bool> {
         Box::pin(async move {
+            if !lock(&self.killed).is_empty() {
+                return self.killed_are_gone_within(limit).await;
+            }
             let Some(mut exit) =
                 self.with_running(|running| running.map(|running| running.exit.clone()))
             else {
@@ -460,6 +477,10 @@ impl ProcessUnit for ServiceProcess {
             let _change = self.changing.lock().await;
             self.spawn(held)
         })
+    }
+
+    fn was_replaced(&self) -> bool {
+        self.successor().is_some()
     }
 }
 

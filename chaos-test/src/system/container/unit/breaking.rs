@@ -3,39 +3,43 @@
 use std::time::Duration;
 
 use testcontainers::bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
-use testcontainers::bollard::query_parameters::{
-    KillContainerOptionsBuilder, StopContainerOptionsBuilder,
-};
 
-use super::{ASK_LIMIT, ContainerState, START_LIMIT, ServiceContainer};
+use super::{ContainerState, ServiceContainer};
 use crate::error::Error;
-use crate::system::container::engine::Refusal;
+use crate::system::container::acts;
 use crate::system::container::network::NETWORK_LIMIT;
 use crate::system::lock::lock;
 use crate::system::process::Signal;
+use crate::system::service::Unit;
 
 /// How long an exit may take to be told once the engine knows of it.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
-/// How often freezing a container's processes is tried, and what lies between two tries.
-const FREEZE_TRIES: u32 = 10;
-const FREEZE_PAUSE: Duration = Duration::from_millis(50);
 
 impl ServiceContainer {
-    /// Sends a signal to its first process.
+    /// Sends a signal to its first process; past the engine, where that is to bring it back.
     pub(crate) async fn kill(&self, signal: Signal) -> Result<(), Error> {
         let _change = self.changing.lock().await;
         self.expect_end(true);
-        let options = KillContainerOptionsBuilder::default()
-            .signal(&signal.to_string())
-            .build();
-        let docker = self.engine.docker();
-        let sent = docker.kill_container(&self.made.container, Some(options));
-        self.engine
-            .ask(&format!("sending {signal}"), ASK_LIMIT, sent)
+        let Some(supervision) = &self.supervision else {
+            return acts::kill(&self.engine, &self.made.container, signal)
+                .await
+                .map_err(|why| {
+                    self.expect_end(false);
+                    self.refused(&why)
+                });
+        };
+        {
+            let mut live = lock(&self.live);
+            let exit = live.exit.clone();
+            live.killed = live.start.clone().map(|start| (start, exit));
+        }
+        supervision.died();
+        acts::kill_past_engine(&self.engine, &self.made.container, signal)
             .await
             .map_err(|why| {
                 self.expect_end(false);
-                self.refused(&why)
+                supervision.calm();
+                self.error("could not be killed".to_owned()).because(why)
             })
     }
 
@@ -43,21 +47,10 @@ impl ServiceContainer {
     pub(crate) async fn stop(&self, grace: Duration) -> Result<(), Error> {
         let _change = self.changing.lock().await;
         self.expect_end(true);
-        let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
-        let options = StopContainerOptionsBuilder::default().t(seconds).build();
-        let limit = grace.saturating_add(START_LIMIT);
-        let docker = self.engine.docker();
-        let stopped = docker.stop_container(&self.made.container, Some(options));
-        match self
-            .engine
-            .ask("stopping the container", limit, stopped)
-            .await
-        {
-            Ok(()) => {}
-            Err(why) => {
-                self.expect_end(false);
-                return Err(self.refused(&why));
-            }
+        lock(&self.live).killed = None;
+        if let Err(why) = acts::stop(&self.engine, &self.made.container, grace).await {
+            self.expect_end(false);
+            return Err(self.refused(&why));
         }
         self.exits_within(EXIT_LIMIT).await;
         Ok(())
@@ -65,22 +58,9 @@ impl ServiceContainer {
 
     pub(crate) async fn pause(&self) -> Result<(), Error> {
         let _change = self.changing.lock().await;
-        let docker = self.engine.docker();
-        let mut tries = FREEZE_TRIES;
-        loop {
-            let paused = docker.pause_container(&self.made.container);
-            let paused = self.engine.ask("pausing the container", ASK_LIMIT, paused);
-            tries -= 1;
-            match paused.await {
-                Ok(()) => return Ok(()),
-                // With cgroup v1, runc gives up where the kernel has not frozen all processes
-                // fast enough, and has them go on: on a busy machine that happens by chance.
-                Err(Refusal::Answered(why)) if tries > 0 && why.contains("unable to freeze") => {
-                    tokio::time::sleep(FREEZE_PAUSE).await;
-                }
-                Err(why) => return Err(self.refused(&why)),
-            }
-        }
+        acts::pause(&self.engine, &self.made.container)
+            .await
+            .map_err(|why| self.refused(&why))
     }
 
     /// Whether it is in its network.

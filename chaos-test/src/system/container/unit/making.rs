@@ -71,13 +71,24 @@ impl ServiceContainer {
 
     /// Refuses what could not be watched or would not work.
     fn refuse(&self, body: &ContainerCreateBody) -> Result<(), Error> {
-        if let Some(policy) = restarts(body) {
-            return Err(self
-                .error(format!("asks the engine to restart it (`{policy}`)"))
-                .help(
-                    "leave the restart policy out: what the engine starts again by itself is not \
-                     watched, and its links would lead nowhere",
-                ));
+        match (restarts(body), self.recipe.supervised) {
+            (Some(policy), None) => {
+                return Err(self
+                    .error(format!("asks the engine to restart it (`{policy}`)"))
+                    .help(
+                        "say how long that may take, with `.supervised(secs(10))` on `Container`, \
+                         or leave the restart policy out",
+                    ));
+            }
+            (None, Some(_)) => {
+                return Err(self
+                    .error("is `.supervised(..)`, and has no restart policy".to_owned())
+                    .help(
+                        "set one with `with_host_config_modifier`: nobody else would bring it \
+                         back",
+                    ));
+            }
+            _ => {}
         }
         match self.refuses_aliases() {
             Some(network) => Err(self

@@ -11,15 +11,16 @@ use testcontainers::bollard::models::{ContainerInspectResponse, ContainerStateSt
 use testcontainers::bollard::query_parameters::WaitContainerOptionsBuilder;
 use tokio::sync::watch;
 
-use super::{ASK_LIMIT, Ended, START_LIMIT, ServiceContainer};
+use super::{ASK_LIMIT, Ended, ServiceContainer};
 use crate::error::Error;
 use crate::model::event::Event;
 use crate::model::units::human;
 use crate::system::container::engine::{Engine, Refusal};
 use crate::system::container::output::Output;
-use crate::system::container::{advice, readiness};
+use crate::system::container::{acts, advice, readiness};
 use crate::system::lock::lock;
 use crate::system::service::Unit;
+use crate::system::supervision;
 
 /// How long nobody asks for an exit after the engine could not be asked.
 const LOST_PAUSE: Duration = Duration::from_millis(200);
@@ -88,12 +89,10 @@ impl ServiceContainer {
         .await
         .map_err(failed)?;
         lock(&self.live).since_start = since;
-        let docker = self.engine.docker();
-        let start = docker.start_container(&self.made.container, None);
-        self.engine
-            .ask("starting the container", START_LIMIT, start)
+        acts::start(&self.engine, &self.made.container)
             .await
             .map_err(failed)?;
+        lock(&self.live).killed = None;
         lock(&self.live).unready = Some(output.clone());
         self.watch();
         self.find_ports().await?;
@@ -135,13 +134,21 @@ impl ServiceContainer {
                 Some(code) => how_it_ended(&engine, &container, code).await,
                 None => REMOVED.to_owned(),
             };
-            if !expected.load(Ordering::SeqCst)
-                && let Some(ledger) = ledger.upgrade()
-            {
-                let how = how.clone();
+            let expected = expected.load(Ordering::SeqCst);
+            if !expected && let Some(ledger) = ledger.upgrade() {
+                let (service, how) = (service.clone(), how.clone());
                 ledger.record(Event::ServiceDied { service, how });
             }
             report.send_replace(Some(Ended { how, code }));
+            // Its engine may bring it back, whoever ended it.
+            if let Some(unit) = world
+                .upgrade()
+                .and_then(|world| world.service(&service).ok())
+                && let Some(supervision) = unit.supervision()
+                && Self::died(supervision, expected)
+            {
+                supervision::follow(&unit);
+            }
         });
     }
 
@@ -150,6 +157,7 @@ impl ServiceContainer {
         let found = self.inspect().await.map_err(|why| self.refused(&why))?;
         let endpoints = self.addresses(&found);
         let mut live = lock(&self.live);
+        live.start = acts::start_of(&found);
         live.endpoints.clone_from(&endpoints);
         // Under the lock, so that the watch of an earlier start cannot lead them away again.
         if let Some(world) = self.world.upgrade() {

@@ -1,6 +1,9 @@
 //! Services as processes: what they leave, and when they count as started.
 
 use super::*;
+use crate::system::gate::Limits;
+use crate::system::service::ReadyCheck;
+use std::collections::BTreeMap;
 
 /// A ledger that refuses or not, and keeps what it was asked to write.
 #[derive(Default)]
@@ -58,6 +61,7 @@ fn sleeper(folder: &tempfile::TempDir, ledger: &Arc<Paper>) -> ServiceProcess {
         limits: Limits::default(),
         token: folder.path().display().to_string(),
         ports: Vec::new(),
+        supervised: None,
         ready: Arc::new(Always),
         start_timeout: Duration::from_secs(90),
         grace: Duration::from_secs(15),

@@ -8,39 +8,52 @@ use futures_util::TryStreamExt;
 use testcontainers::bollard::models::ContainerStatsResponse;
 use testcontainers::bollard::query_parameters::StatsOptionsBuilder;
 
-use super::{ASK_LIMIT, ContainerState, ServiceContainer};
+use super::engine::Engine;
+use super::unit::{ASK_LIMIT, ContainerState};
 use crate::model::resource::{Found, Resource};
 use crate::system::resources::total;
+use crate::system::service::ContainerUnit;
 
 /// What the engine said last, and when. An engine looks at its containers once a second and
 /// answers then, so one answer serves all samples that wait for it.
-pub(super) type LastLook = tokio::sync::Mutex<Option<(Instant, Arc<ContainerStatsResponse>)>>;
+#[derive(Default)]
+pub(crate) struct LastLook(tokio::sync::Mutex<Option<(Instant, Arc<ContainerStatsResponse>)>>);
 
-impl ServiceContainer {
-    /// Looks at what it uses.
+impl LastLook {
+    /// Looks at what a container uses.
     ///
     /// # Errors
     ///
     /// Why nothing can be said of it now: it does not run, or the engine does not tell.
-    pub(crate) async fn uses(&self, what: Resource) -> Result<Found, String> {
-        let (at, stats) = self.look().await?;
+    pub(crate) async fn uses(
+        &self,
+        engine: &Engine,
+        container: &dyn ContainerUnit,
+        what: Resource,
+    ) -> Result<Found, String> {
+        let (at, stats) = self.look(engine, container.container()).await?;
         // One that does not run uses nothing, which must not look like a number.
         let tasks = stats.pids_stats.as_ref().and_then(|pids| pids.current);
         if tasks.unwrap_or_default() == 0 {
-            match self.state().await.map_err(|error| error.to_string())? {
+            let state = container.state().await;
+            match state.map_err(|error| error.to_string())? {
                 ContainerState::Running | ContainerState::Paused => {}
                 state => return Err(format!("it is {state}")),
             }
         }
-        let start = self.starts().to_string();
+        let start = container.starts().to_string();
         found(&stats, what, at, start)
             .ok_or_else(|| format!("the container engine does not tell its {}", what.name()))
     }
 
     /// What the engine says from now on, or has said since this was called.
-    async fn look(&self) -> Result<(Instant, Arc<ContainerStatsResponse>), String> {
+    async fn look(
+        &self,
+        engine: &Engine,
+        container: &str,
+    ) -> Result<(Instant, Arc<ContainerStatsResponse>), String> {
         let called = Instant::now();
-        let mut last = self.last_look.lock().await;
+        let mut last = self.0.lock().await;
         if let Some((at, stats)) = &*last
             && *at >= called
         {
@@ -48,11 +61,10 @@ impl ServiceContainer {
         }
         // Without `one-shot` the engine waits for a second look, to compare the two itself.
         let options = StatsOptionsBuilder::new().stream(false).one_shot(true);
-        let docker = self.engine.docker();
-        let stats = docker.stats(self.container(), Some(options.build()));
+        let stats = engine.docker().stats(container, Some(options.build()));
         let mut stats = std::pin::pin!(stats);
         let what_for = "looking at what the container uses";
-        let asked = self.engine.ask(what_for, ASK_LIMIT, stats.try_next());
+        let asked = engine.ask(what_for, ASK_LIMIT, stats.try_next());
         let stats = asked.await.map_err(|refusal| refusal.to_string())?;
         let stats = stats.ok_or("the container engine said nothing of what it uses")?;
         let look = (Instant::now(), Arc::new(stats));

@@ -1,0 +1,142 @@
+//! What no test may break, whatever it names: itself, what it runs under, and what puts things
+//! back.
+
+use std::io;
+
+use crate::model::identity::ProcessIdentity;
+use crate::system::identity;
+use crate::system::process::TOKEN;
+
+/// The parts of container engines, by the names that the kernel has of them (15 bytes).
+const ENGINES: [&str; 8] = [
+    "dockerd",
+    "containerd",
+    "containerd-shim",
+    "docker-proxy",
+    "podman",
+    "conmon",
+    "runc",
+    "crun",
+];
+
+/// Why nobody may break this process; `None` where a test may.
+pub(crate) fn why_protected(process: &ProcessIdentity) -> Option<String> {
+    let pid = process.pid;
+    if pid == 1 {
+        return Some("it is process 1, under which everything runs".to_owned());
+    }
+    if pid == std::process::id() {
+        return Some("it is the test itself".to_owned());
+    }
+    let stat = identity::stat(pid)?;
+    if pid == 2 || stat.parent == 2 {
+        return Some("it is a thread of the kernel".to_owned());
+    }
+    if ancestors(std::process::id()).contains(&pid) {
+        return Some(format!(
+            "it is `{}`, under which the test runs",
+            name_of(pid).unwrap_or_default()
+        ));
+    }
+    let name = name_of(pid).unwrap_or_default();
+    if name == "docker-proxy" {
+        return Some(
+            "it is `docker-proxy`, which the engine has for a port of a container; name the \
+             container, with `existing::container(..)`"
+                .to_owned(),
+        );
+    }
+    if ENGINES.contains(&name.as_str()) {
+        return Some(format!("it is `{name}`, a part of the container engine"));
+    }
+    if name.starts_with("chaos-watchdog") {
+        return Some("it is the watchdog of a chaos test".to_owned());
+    }
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let service = format!("{TOKEN}=");
+    if environment
+        .split(|byte| *byte == 0)
+        .any(|entry| entry.starts_with(service.as_bytes()))
+    {
+        return Some("a chaos test has started it, and breaks it under its own name".to_owned());
+    }
+    None
+}
+
+/// Whether we may send it signals at all.
+///
+/// # Errors
+///
+/// Where the kernel refuses.
+pub(super) fn may_signal(process: &ProcessIdentity) -> io::Result<()> {
+    let pid = i32::try_from(process.pid).ok();
+    let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    Ok(rustix::process::test_kill_process(pid)?)
+}
+
+fn ancestors(pid: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut next = pid;
+    while let Some(stat) = identity::stat(next)
+        && stat.parent > 0
+        && !found.contains(&stat.parent)
+    {
+        found.push(stat.parent);
+        next = stat.parent;
+    }
+    found
+}
+
+/// What the kernel calls a process.
+pub(super) fn name_of(pid: u32) -> Option<String> {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Child, Command};
+
+    struct Sleeper(Child);
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn why(pid: u32) -> Option<String> {
+        why_protected(&identity::of(pid).unwrap())
+    }
+
+    #[test]
+    fn whatever_the_test_needs_is_protected_and_others_are_not() {
+        let own = std::process::id();
+        assert!(why(own).unwrap().contains("the test itself"));
+        assert!(why(1).unwrap().contains("process 1"));
+        let above = ancestors(own);
+        let parent = above.first().copied().filter(|pid| *pid > 1);
+        if let Some(parent) = parent {
+            let why = why(parent).unwrap();
+            assert!(why.contains("under which the test runs"), "{why}");
+        }
+        let sleeper = |token: Option<&str>| {
+            let mut command = Command::new("sleep");
+            command.arg("66");
+            if let Some(token) = token {
+                command.env(TOKEN, token);
+            }
+            Sleeper(command.spawn().unwrap())
+        };
+        let foreign = sleeper(None);
+        assert_eq!(why(foreign.0.id()), None);
+        may_signal(&identity::of(foreign.0.id()).unwrap()).unwrap();
+        let service = sleeper(Some("cache"));
+        let why = why(service.0.id()).unwrap();
+        assert!(why.contains("a chaos test has started it"), "{why}");
+    }
+}
