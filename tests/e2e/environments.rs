@@ -102,7 +102,9 @@ impl Fault for Prepared {
     async fn prepare(&self, _: &ReadOnlySystem) -> Result<Undo, Error> {
         self.begun.add_permits(1);
         let goes_on = self.goes_on.acquire().await;
-        goes_on.map_err(|error| Error::msg(error.to_string()))?;
+        goes_on
+            .map_err(|error| Error::msg(error.to_string()))?
+            .forget();
         Ok(Undo::Nothing)
     }
 
@@ -138,7 +140,7 @@ async fn breaks_two_zones(chaos: &ChaosContext) -> chaos_test::Result {
         second
     };
     let (first, second) = tokio::join!(chaos.inject(fault.clone()), second);
-    let refused = |one: Result<_, Error>, when: &str| match one {
+    let refused = |one: Result<chaos_test::Injection, Error>, when: &str| match one {
         Ok(_) => panic!("not refused while it is {when}"),
         Err(error) => say(&format!("{when}: {} {error}", error.is_refused())),
     };
