@@ -5,10 +5,12 @@ mod for_some;
 mod time;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chaos_test::prelude::*;
 use chaos_test::{Effect, Error, ReadOnlySystem, System, Target, Undo, process};
 use chaos_test_fixtures::rerun::{Ended, Folder, Rerun};
+use tokio::sync::Semaphore;
 
 use crate::bad_input::nothing_left;
 use crate::subjects::say;
@@ -84,38 +86,74 @@ async fn empties_a_file(chaos: &ChaosContext) -> chaos_test::Result {
     Ok(())
 }
 
-/// Two regions fail at once.
+/// A fault on a service that is being prepared until somebody says so.
+#[derive(Debug, Clone)]
+struct Prepared {
+    service: String,
+    begun: Arc<Semaphore>,
+    goes_on: Arc<Semaphore>,
+}
+
+impl Fault for Prepared {
+    fn targets(&self) -> Vec<Target> {
+        vec![Target::Service(self.service.clone())]
+    }
+
+    async fn prepare(&self, _: &ReadOnlySystem) -> Result<Undo, Error> {
+        self.begun.add_permits(1);
+        let goes_on = self.goes_on.acquire().await;
+        goes_on
+            .map_err(|error| Error::msg(error.to_string()))?
+            .forget();
+        Ok(Undo::Nothing)
+    }
+
+    async fn apply(&self, _: &System) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
+        Ok(Effect::Spent)
+    }
+
+    fn hits(&self, _: &ReadOnlySystem) -> Option<u64> {
+        Some(1)
+    }
+}
+
+/// Two regions fail at once: while one is about to, while it is broken, and afterwards.
 #[chaos_test]
 #[ignore = "another test runs it as a child"]
 async fn breaks_two_zones(chaos: &ChaosContext) -> chaos_test::Result {
-    let (west, east) = tokio::join!(
-        chaos.process("west-db", inventory_program()),
-        chaos.process("east-db", inventory_program()),
-    );
-    let (west, east) = (west?, east?);
+    let west = chaos.process("west-db", inventory_program()).await?;
+    let east = chaos.process("east-db", inventory_program()).await?;
     let requests = watch(chaos, &west);
-    watch(chaos, &east);
-    // Both at once: only one of them is the first.
-    let (first, second) = tokio::join!(
-        chaos.inject(process::stop(&west)),
-        chaos.inject(process::stop(&east)),
-    );
-    let refused = [&first, &second].map(|one| one.as_ref().is_err_and(Error::is_refused));
-    say(&format!(
-        "refused: {}",
-        refused.iter().filter(|refused| **refused).count()
-    ));
-    let (held, other) = match (first, second) {
-        (Ok(held), Err(error)) => (held, (&east, error)),
-        (Err(error), Ok(held)) => (held, (&west, error)),
-        (first, second) => panic!("{first:?} {second:?}"),
+    let fault = Prepared {
+        service: "west-db".to_owned(),
+        begun: Arc::new(Semaphore::new(0)),
+        goes_on: Arc::new(Semaphore::new(0)),
     };
-    say(&other.1.to_string());
+    let second = async {
+        fault.begun.acquire().await.unwrap().forget();
+        let second = chaos.inject(process::kill(&east)).await;
+        fault.goes_on.add_permits(1);
+        second
+    };
+    let (first, second) = tokio::join!(chaos.inject(fault.clone()), second);
+    let refused = |one: Result<chaos_test::Injection, Error>, when: &str| match one {
+        Ok(_) => panic!("not refused while it is {when}"),
+        Err(error) => say(&format!("{when}: {} {error}", error.is_refused())),
+    };
+    refused(second, "prepared");
+    first?.lift().await?;
+    let first = chaos.inject(process::kill(&west)).await?;
+    refused(chaos.inject(process::kill(&east)).await, "broken");
     requests.over(ms(50)).await?;
-    held.lift().await?;
+    first.lift().await?;
     // One after the other they may.
-    let next = chaos.inject(process::stop(other.0)).await?;
-    tokio::time::sleep(ms(50)).await;
+    let requests = watch(chaos, &east);
+    let next = chaos.inject(process::kill(&east)).await?;
+    requests.over(ms(50)).await?;
     next.lift().await?;
     Ok(())
 }
@@ -378,11 +416,13 @@ fn only_so_many_zones_are_broken_at_once() {
         .within("staging")
         .config(zones)
         .run(true);
+    let why = "east-db was refused, nothing was touched: the environment `staging` forbids it: - it \
+               would break 2 zones at once, 1 of them already broken (west), and `max_zones` is 1";
     says(
         &ended,
         &[
-            "refused: 1",
-            "it would break 2 zones at once, 1 of them already broken (",
+            &format!("prepared: true kill {why}"),
+            &format!("broken: true kill {why}"),
         ],
     );
     let two = zones.replace("max_zones = 1", "max_zones = 2");
@@ -390,7 +430,7 @@ fn only_so_many_zones_are_broken_at_once() {
         .within("staging")
         .config(&two)
         .run(false);
-    says(&ended, &["refused: 0"]);
+    says(&ended, &["not refused while it is prepared"]);
 }
 
 /// What a child without the macro prints, and whether it passes.
