@@ -126,6 +126,12 @@ pub(super) struct Place {
     number: u64,
 }
 
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Place").field(&self.number).finish()
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         lock(&self.taken.state).places.remove(&self.number);
@@ -154,17 +160,17 @@ mod tests {
     fn a_place_is_judged_when_it_is_taken_and_free_when_it_is_left() {
         let taken = Arc::new(Taken::new(BlastRadius::new().services(1)));
         assert!(taken.check(&kill("a")).is_ok() && taken.check(&kill("b")).is_ok());
-        let (place, first) = taken.take(kill("a")).ok().expect("there is room");
+        let (place, first) = taken.take(kill("a")).unwrap();
         assert!(first);
-        let refused = taken.take(kill("b")).err().expect("there is none");
+        let refused = taken.take(kill("b")).unwrap_err();
         assert!(refused.is_refused(), "{refused}");
-        let (again, first) = taken.take(kill("a")).ok().expect("it adds no service");
+        let (again, first) = taken.take(kill("a")).unwrap();
         assert!(!first);
         let target = Target::Service("a".to_owned());
         assert_eq!(taken.who_breaks(&target).as_deref(), Some("kill a"));
         drop((place, again));
         assert!(taken.is_empty() && taken.who_breaks(&target).is_none());
-        let (_place, first) = taken.take(kill("b")).ok().expect("there is room");
+        let (_place, first) = taken.take(kill("b")).unwrap();
         assert!(first);
     }
 }
