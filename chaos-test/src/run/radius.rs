@@ -126,8 +126,51 @@ pub(super) struct Place {
     number: u64,
 }
 
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Place").field(&self.number).finish()
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         lock(&self.taken.state).places.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::Risk;
+
+    fn kill(service: &str) -> Reach {
+        let target = Target::Service(service.to_owned());
+        Reach {
+            what: format!("kill {service}"),
+            targets: vec![target.clone()],
+            instances: vec![target],
+            share: 1.0,
+            risk: Risk::Medium,
+            ends_within: None,
+        }
+    }
+
+    /// Two that are injected at the same time have both been checked before either has its place.
+    #[test]
+    fn a_place_is_judged_when_it_is_taken_and_free_when_it_is_left() {
+        let taken = Arc::new(Taken::new(BlastRadius::new().services(1)));
+        assert!(taken.check(&kill("a")).is_ok() && taken.check(&kill("b")).is_ok());
+        let (place, first) = taken.take(kill("a")).unwrap();
+        assert!(first);
+        let refused = taken.take(kill("b")).unwrap_err();
+        assert!(refused.is_refused(), "{refused}");
+        let (again, first) = taken.take(kill("a")).unwrap();
+        assert!(!first);
+        let target = Target::Service("a".to_owned());
+        assert_eq!(taken.who_breaks(&target).as_deref(), Some("kill a"));
+        drop((place, again));
+        assert!(taken.is_empty() && taken.who_breaks(&target).is_none());
+        let (_place, first) = taken.take(kill("b")).unwrap();
+        assert!(first);
     }
 }
