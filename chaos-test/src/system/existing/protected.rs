@@ -99,6 +99,7 @@ pub(super) fn name_of(pid: u32) -> Option<String> {
 mod tests {
     use super::*;
     use std::process::{Child, Command};
+    use std::time::{Duration, Instant};
 
     struct Sleeper(Child);
 
@@ -130,7 +131,15 @@ mod tests {
             if let Some(token) = token {
                 command.env(TOKEN, token);
             }
-            Sleeper(command.spawn().unwrap())
+            let sleeper = Sleeper(command.spawn().unwrap());
+            // The kernel shows its environment a moment after it has become its program.
+            let environment = format!("/proc/{}/environ", sleeper.0.id());
+            let end = Instant::now() + Duration::from_secs(10);
+            while std::fs::read(&environment).unwrap().is_empty() {
+                assert!(Instant::now() < end, "it has no environment");
+                std::thread::yield_now();
+            }
+            sleeper
         };
         let foreign = sleeper(None);
         assert_eq!(why(foreign.0.id()), None);
