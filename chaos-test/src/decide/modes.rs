@@ -14,7 +14,7 @@ use super::tolerance::Judgement;
 /// Continuous and OnChaos, which is there in two forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Until the first fault (SOT).
+    /// Until the first fault (SOT). A sample that it met still waiting does not count.
     Before,
     /// Once everything is lifted and steady again, at the end of the test (EOT).
     After,
@@ -57,6 +57,9 @@ pub struct Looks {
     pub what: String,
     /// The windows; none is no data, for this reason.
     pub windows: Result<Vec<Look>, String>,
+    /// Whether a sample that was still waiting at a window's end does not count: the fault that
+    /// began there may have caught it.
+    pub answered_within: bool,
 }
 
 /// What is known of a test at its end.
@@ -84,6 +87,7 @@ pub fn looks(mode: Mode, piece: Duration, course: Course<'_>) -> Vec<Looks> {
     let one = |what: String, from: Duration, to: Duration| Looks {
         what,
         windows: Ok(vec![look(phases, from, to)]),
+        answered_within: false,
     };
     let before = || {
         let first = phases.first().map_or(ended, |phase| phase.begun);
@@ -94,9 +98,13 @@ pub fn looks(mode: Mode, piece: Duration, course: Course<'_>) -> Vec<Looks> {
                     "\"{}\" was injected before this was declared",
                     phases[0].fault
                 )),
+                answered_within: true,
             };
         }
-        one(Mode::Before.to_string(), declared, first)
+        Looks {
+            answered_within: true,
+            ..one(Mode::Before.to_string(), declared, first)
+        }
     };
     let at_end = || one(Mode::After.to_string(), after.from, after.to);
     let never = || Err("no fault was in force since this was declared".to_owned());
@@ -119,6 +127,7 @@ pub fn looks(mode: Mode, piece: Duration, course: Course<'_>) -> Vec<Looks> {
         Mode::Continuously => vec![Looks {
             what: mode.to_string(),
             windows: Ok(pieces(phases, declared, ended, piece)),
+            answered_within: false,
         }],
         Mode::DuringFaults => {
             let each: Vec<Looks> = in_force_since()
@@ -128,6 +137,7 @@ pub fn looks(mode: Mode, piece: Duration, course: Course<'_>) -> Vec<Looks> {
                 return vec![Looks {
                     what: mode.to_string(),
                     windows: never(),
+                    answered_within: false,
                 }];
             }
             each
@@ -151,6 +161,7 @@ pub fn looks(mode: Mode, piece: Duration, course: Course<'_>) -> Vec<Looks> {
                 } else {
                     Ok(windows)
                 },
+                answered_within: false,
             }]
         }
     }

@@ -43,7 +43,7 @@ impl Must {
     }
 
     /// Before anything is broken: over all samples from [`ChaosContext::check`] until the first
-    /// fault is about to be applied.
+    /// fault is about to be applied. One that still waits for its answer then does not count.
     ///
     /// [`ChaosContext::check`]: crate::ChaosContext::check
     pub fn before(self) -> Check {
@@ -206,7 +206,10 @@ impl Declared {
         let mut judged: Vec<(Look, Judgement)> = Vec::new();
         let watcher = &self.must.monitor.watcher;
         for look in windows {
-            let (samples, unsent) = watcher.settled(look.window, inner).await;
+            let (mut samples, unsent) = watcher.settled(look.window, inner).await;
+            if looks.answered_within {
+                samples.retain(|sample| sample.at + sample.latency <= look.window.to);
+            }
             let summary = Summary::of(&samples, look.window).with_unsent(unsent);
             let mut judgement = self.must.tolerance.judge(&summary);
             for measure in &mut judgement.measured {
