@@ -2,6 +2,7 @@
 
 mod configurations;
 mod for_some;
+mod found;
 mod time;
 
 use std::path::PathBuf;

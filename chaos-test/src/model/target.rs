@@ -20,6 +20,15 @@ pub enum Target {
         /// The link's name, for example `checkout->inventory:8080`.
         link: String,
     },
+    /// A container that was there before the test, by its name on the engine. Environments are
+    /// asked about this; the test calls it by the name of its service.
+    Container(String),
+    /// A process that was there before the test: its program, and where it listens
+    /// (`redis-server@127.0.0.1:6379`). Environments are asked about this.
+    Process(String),
+    /// An address that was there before the test, as the test wrote it. Environments are asked
+    /// about this.
+    Address(String),
     /// A file or folder, by its absolute path.
     File(PathBuf),
     /// Anything else, named by whoever wrote the fault.
@@ -56,7 +65,7 @@ impl Target {
     pub fn service(&self) -> Option<&str> {
         match self {
             Self::Service(name) | Self::Link { service: name, .. } => Some(name),
-            Self::File(_) | Self::Other(_) => None,
+            _ => None,
         }
     }
 }
@@ -65,13 +74,24 @@ impl Target {
 #[cfg(feature = "environments")]
 impl Target {
     /// The kinds of targets, as configurations write them before a colon.
-    pub(crate) const KINDS: &[&str] = &["service", "link", "file", "other"];
+    pub(crate) const KINDS: &[&str] = &[
+        "service",
+        "link",
+        "container",
+        "process",
+        "address",
+        "file",
+        "other",
+    ];
 
     /// Its kind, one of [`KINDS`](Self::KINDS).
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Service(_) => "service",
             Self::Link { .. } => "link",
+            Self::Container(_) => "container",
+            Self::Process(_) => "process",
+            Self::Address(_) => "address",
             Self::File(_) => "file",
             Self::Other(_) => "other",
         }
@@ -80,7 +100,11 @@ impl Target {
     /// Its name among those of its kind.
     pub(crate) fn bare_name(&self) -> String {
         match self {
-            Self::Service(name) | Self::Other(name) => name.clone(),
+            Self::Service(name)
+            | Self::Container(name)
+            | Self::Process(name)
+            | Self::Address(name)
+            | Self::Other(name) => name.clone(),
             Self::Link { link, .. } => link.clone(),
             Self::File(path) => path.to_string_lossy().into_owned(),
         }
@@ -99,6 +123,9 @@ impl fmt::Display for Target {
         match self {
             Self::Service(name) => write!(f, "service `{name}`"),
             Self::Link { link, .. } => write!(f, "link `{link}`"),
+            Self::Container(name) => write!(f, "container `{name}`"),
+            Self::Process(name) => write!(f, "process `{name}`"),
+            Self::Address(address) => write!(f, "address `{address}`"),
             Self::File(path) => write!(f, "file `{}`", path.display()),
             Self::Other(name) => write!(f, "`{name}`"),
         }

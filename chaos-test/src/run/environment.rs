@@ -170,10 +170,13 @@ pub(super) fn permit(
         return Err(refused("nobody knows in which environment".to_owned()));
     };
     let made = inner.world.targets();
+    let targets = &inner.world.as_they_are(targets);
     let permitted = {
         // One at a time, so that two that come together do not both count as the first.
         let mut under_way = lock(&here.under_way);
-        let mut broken = here.policy.zones_of(&inner.broken_targets());
+        let mut broken = here
+            .policy
+            .zones_of(&inner.world.as_they_are(&inner.broken_targets()));
         broken.extend(under_way.values().flatten().cloned());
         let asked = Asked {
             targets,

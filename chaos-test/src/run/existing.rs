@@ -273,6 +273,7 @@ async fn found_address(
     hold(inner, &format!("address {address}")).await?;
     let unit = Arc::new(ExistingAddress {
         service: name.to_owned(),
+        written: at.to_owned(),
         address,
         log: log_for(inner, name, &described)?,
         ready: described.ready_check(),

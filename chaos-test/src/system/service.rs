@@ -18,6 +18,7 @@ use crate::error::{Error, Kind};
 use crate::model::identity::ProcessIdentity;
 #[cfg(feature = "containers")]
 use crate::model::resource::{Found, Resource};
+use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::model::units::human;
 
@@ -115,10 +116,15 @@ pub(crate) trait Unit: Send + Sync {
     /// Ends it: asks first, and kills what is still there after the grace period.
     fn end(&self, ask_first: bool) -> Answer<'_, Result<(), Error>>;
 
-    /// Whether it was there before the test and stays after it: only what a test names may
-    /// break it.
+    /// What it is, where it was there before the test and stays after it: only what a test names
+    /// may break it, and the test has chosen its name as a service.
+    fn existing(&self) -> Option<Target> {
+        None
+    }
+
+    /// Whether it was there before the test and stays after it.
     fn is_existing(&self) -> bool {
-        false
+        self.existing().is_some()
     }
 
     /// Its supervisor, if it has one of its own.

@@ -141,6 +141,21 @@ impl World {
         own.map(|(name, _)| Target::Service(name.clone())).collect()
     }
 
+    /// What targets are outside of this test: what was there before it is known there by another
+    /// name than the test has chosen.
+    #[cfg(feature = "environments")]
+    pub(crate) fn as_they_are(&self, targets: &[Target]) -> Vec<Target> {
+        let made = self.made();
+        let as_it_is = |target: &Target| {
+            let unit = made.services.get(target.service()?)?;
+            unit.existing()
+        };
+        let targets = targets.iter();
+        targets
+            .map(|target| as_it_is(target).unwrap_or_else(|| target.clone()))
+            .collect()
+    }
+
     /// The risk of a fault with these targets: what was there before the test is used by others,
     /// too. A fault that ends with the test's process changes nothing of it.
     pub(crate) fn risk_of(&self, targets: &[Target], risk: Risk) -> Risk {

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Kind};
+use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::system::service::{Answer, NotReady, ProcessUnit, ReadyCheck, Unit, until_ready};
 
 /// An address, as a service.
 pub(crate) struct ExistingAddress {
     pub(crate) service: String,
+    /// As the test wrote it.
+    pub(crate) written: String,
     pub(crate) address: SocketAddr,
     pub(crate) log: PathBuf,
     pub(crate) ready: Arc<dyn ReadyCheck>,
@@ -83,8 +86,8 @@ impl Unit for ExistingAddress {
         Err(self.is_only_an_address())
     }
 
-    fn is_existing(&self) -> bool {
-        true
+    fn existing(&self) -> Option<Target> {
+        Some(Target::Address(self.written.clone()))
     }
 
     fn undo_running(&self) -> Undo {

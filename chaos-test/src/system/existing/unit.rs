@@ -12,6 +12,7 @@ use crate::error::{Error, Kind};
 use crate::model::event::RestartedBy;
 use crate::model::existing::FoundBy;
 use crate::model::identity::ProcessIdentity;
+use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::system::identity;
 use crate::system::lock::lock;
@@ -44,6 +45,8 @@ pub(crate) struct Known {
 /// A service in a process that the test did not start.
 pub(crate) struct ExistingProcess {
     known: Known,
+    /// What the kernel calls it.
+    program: String,
     live: Mutex<Live>,
     starts: AtomicU32,
     /// One change at a time; a fault and a restart must not cross.
@@ -62,6 +65,7 @@ impl ExistingProcess {
     pub(crate) fn new(known: Known, process: ProcessIdentity) -> Self {
         Self {
             known,
+            program: protected::name_of(process.pid).unwrap_or_default(),
             live: Mutex::new(Live {
                 process,
                 killed: Vec::new(),
@@ -274,8 +278,12 @@ impl Unit for ExistingProcess {
         Ok(self)
     }
 
-    fn is_existing(&self) -> bool {
-        true
+    fn existing(&self) -> Option<Target> {
+        let program = &self.program;
+        Some(Target::Process(match self.known.ports.first() {
+            Some((_, at)) => format!("{program}@{at}"),
+            None => program.clone(),
+        }))
     }
 
     fn supervision(&self) -> Option<&Supervision> {

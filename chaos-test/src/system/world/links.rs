@@ -194,7 +194,7 @@ impl World {
             .filter(|made| match target {
                 Target::Service(service) => made.service == *service,
                 Target::Link { link, .. } => made.link.name() == link,
-                Target::File(_) | Target::Other(_) => false,
+                _ => false,
             })
             .map(|made| made.link.clone())
             .collect()

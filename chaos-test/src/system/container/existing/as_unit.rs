@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::unit::ExistingContainer;
 use crate::error::{Error, Kind};
 use crate::model::resource::{Found, Resource};
+use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::system::container::acts;
 use crate::system::container::unit::ContainerState;
@@ -66,8 +67,8 @@ impl Unit for ExistingContainer {
         Ok(self)
     }
 
-    fn is_existing(&self) -> bool {
-        true
+    fn existing(&self) -> Option<Target> {
+        Some(Target::Container(self.name.clone()))
     }
 
     fn supervision(&self) -> Option<&Supervision> {
