@@ -46,16 +46,19 @@ fn an_environment_asks_what_it_is_and_not_what_the_test_calls_it() {
             &[
                 "its link: false",
                 &format!("process `{process}` is not in `may_break`"),
-                &format!("set CHAOS_CONFIRM=\"production/{process}\""),
+                &format!("set CHAOS_CONFIRM=\"production/process:{process}\""),
             ],
         );
     }
     for named in [process.clone(), "process:redis-server@*".to_owned()] {
-        let ended = child(&named, &format!("production/{process}")).run(false);
+        let ended = child(&named, &format!("production/process:{process}")).run(false);
         // Only that nothing met the latency of its link is wrong with it, or nothing.
         says(
             &ended,
-            &["its link: true", &format!("confirmed production/{process}")],
+            &[
+                "its link: true",
+                &format!("confirmed production/process:{process}"),
+            ],
         );
         assert!(!ended.output().contains("refused"), "{}", ended.output());
     }
