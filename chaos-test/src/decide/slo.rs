@@ -5,6 +5,8 @@ mod budget;
 use std::fmt;
 use std::time::Duration;
 
+#[cfg(feature = "environments")]
+use crate::model::environment::Thresholds;
 use crate::model::event::{Event, Met, Record};
 use crate::model::measure::Measure;
 use crate::model::units::{Percent, human, ms, percent, secs};
@@ -41,6 +43,31 @@ pub struct Slos {
     pub recovery_rate: Option<Percent>,
     /// Share of acknowledged records that are there afterwards as they were written, at least.
     pub consistency: Option<Percent>,
+}
+
+/// The thresholds of an environment, as objectives: `chaos.slos(Slos::from(thresholds))`.
+#[cfg(feature = "environments")]
+impl From<&Thresholds> for Slos {
+    fn from(thresholds: &Thresholds) -> Self {
+        let Thresholds {
+            mttr,
+            error_rate,
+            availability,
+            latency_degradation,
+            recovery_time,
+            recovery_rate,
+            consistency,
+        } = *thresholds;
+        Self {
+            mttr,
+            error_rate,
+            availability,
+            latency_degradation,
+            recovery_time,
+            recovery_rate,
+            consistency,
+        }
+    }
 }
 
 impl Slos {

@@ -58,12 +58,14 @@ impl Zone {
 /// What the configuration expects of systems in an environment; `None` where it says nothing.
 ///
 /// ```
-/// use chaos_test::{Thresholds, Tolerance, error_rate, percent};
+/// use chaos_test::{Slos, Thresholds, Tolerance, error_rate, percent};
 ///
 /// fn tolerated(thresholds: &Thresholds) -> Tolerance {
 ///     error_rate().at_most(thresholds.error_rate.unwrap_or(percent(5)))
 /// }
 /// # let _ = tolerated(&Thresholds::default());
+/// // All of them, for `chaos.slos(..)`.
+/// assert_eq!(Slos::from(&Thresholds::default()), Slos::default());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
