@@ -4,6 +4,7 @@
 pub mod foreign;
 mod killed;
 mod refused;
+mod sharing;
 
 use chaos_test::prelude::*;
 use chaos_test::{Event, Existing, Journal, Risk, existing};

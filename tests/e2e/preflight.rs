@@ -1,11 +1,15 @@
 //! What is looked at before the first fault: the steady state above all. Where it does not hold,
 //! nothing is broken and nothing was tested, whatever the body makes of that.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chaos_test::prelude::*;
-use chaos_test::{Event, Journal, PreflightItem, RunStatus, Verdict, link, process};
+use chaos_test::{
+    Effect, Error, Event, Journal, PreflightItem, ReadOnlySystem, RunStatus, System, Target, Undo,
+    Verdict, link, process,
+};
 use chaos_test_fixtures::rerun::Rerun;
 
 use crate::bad_input::nothing_left;
@@ -113,6 +117,67 @@ async fn everything_is_well(chaos: &ChaosContext, inventory: &Service) -> chaos_
     chaos
         .during(process::kill(inventory), async |_| come_in(inventory).await)
         .await?;
+    Ok(())
+}
+
+/// Empties a file, and says when it looks how to put that back.
+#[derive(Debug)]
+struct Empty(PathBuf, Arc<tokio::sync::Notify>);
+
+impl Fault for Empty {
+    fn targets(&self) -> Vec<Target> {
+        vec![Target::File(self.0.clone())]
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        self.1.notify_one();
+        system.undo_restoring(&self.0)
+    }
+
+    async fn apply(&self, _: &System) -> Result<(), Error> {
+        std::fs::write(&self.0, "").map_err(|error| Error::msg(error.to_string()))
+    }
+
+    async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
+        match std::fs::read(&self.0) {
+            Ok(text) if text.is_empty() => Ok(Effect::Active),
+            _ => Ok(Effect::Absent("it is not empty".to_owned())),
+        }
+    }
+
+    fn hits(&self, _: &ReadOnlySystem) -> Option<u64> {
+        Some(1)
+    }
+}
+
+/// While it waits for the steady state, somebody deploys something.
+#[chaos_test]
+async fn what_changes_before_the_fault_is_put_back_as_it_became(
+    chaos: &ChaosContext,
+) -> chaos_test::Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("config");
+    std::fs::write(&path, "old")?;
+    chaos.may_break(&Target::File(path.clone()));
+    let (broken, health) = switch(chaos);
+    health.baseline(ms(100)).await?;
+    broken.store(true, Ordering::SeqCst);
+    health.over(ms(30)).await?;
+    let looks = Arc::new(tokio::sync::Notify::new());
+    let deploy = async {
+        // It must not have looked by then: it has every chance to.
+        let _ = tokio::time::timeout(ms(300), looks.notified()).await;
+        std::fs::write(&path, "new")?;
+        broken.store(false, Ordering::SeqCst);
+        Ok::<_, TestError>(())
+    };
+    let fault = Empty(path.clone(), Arc::clone(&looks));
+    let (injected, deployed) = tokio::join!(chaos.inject(fault), deploy);
+    deployed?;
+    let injected = injected?;
+    assert_eq!(std::fs::read_to_string(&path)?, "");
+    injected.lift().await?;
+    assert_eq!(std::fs::read_to_string(&path)?, "new");
     Ok(())
 }
 

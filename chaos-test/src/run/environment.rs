@@ -40,6 +40,24 @@ impl Here {
     pub(super) fn environment(&self) -> &Environment {
         &self.policy.environment
     }
+
+    /// With all that forbids a fault.
+    fn forbids(&self, what: &str, missing: &[String]) -> Error {
+        let name = self.environment().name();
+        let missing: String = missing.iter().map(|one| format!("\n  - {one}")).collect();
+        let help = match &self.file {
+            Some(file) => format!("the rules of `{name}` are in {}", file.display()),
+            None => format!(
+                "there is no configuration: {} beside Cargo.lock says what may be broken in `{name}`",
+                outside::PLACES[0]
+            ),
+        };
+        let why = format!("the environment `{name}` forbids it:{missing}");
+        refused(what, &why).help(format!(
+            "{help}; this run is for it because of {}",
+            self.chosen_by
+        ))
+    }
 }
 
 /// Reads the configuration and the variables, for a test of a package.
@@ -160,15 +178,9 @@ pub(super) fn permit(
     what: &str,
     targets: &[Target],
     risk: Risk,
-    length: Option<Duration>,
+    lasts: Option<Duration>,
 ) -> Result<UnderWay, Error> {
-    let refused = |why: String| {
-        let message = format!("{what} was refused, nothing was touched: {why}");
-        Error::new(Kind::Refused, message)
-    };
-    let Some(here) = inner.environment.get() else {
-        return Err(refused("nobody knows in which environment".to_owned()));
-    };
+    let here = entered(inner, what)?;
     let made = inner.world.targets();
     let targets = &inner.world.as_they_are(targets);
     let permitted = {
@@ -182,7 +194,7 @@ pub(super) fn permit(
             targets,
             made: &made,
             risk,
-            length,
+            length: lasts,
             broken: &broken,
             now: outside::now(),
         };
@@ -194,20 +206,7 @@ pub(super) fn permit(
         })
     };
     let name = here.environment().name();
-    let (permit, under_way) = permitted.map_err(|missing| {
-        let missing: String = missing.iter().map(|one| format!("\n  - {one}")).collect();
-        let help = match &here.file {
-            Some(file) => format!("the rules of `{name}` are in {}", file.display()),
-            None => format!(
-                "there is no configuration: {} beside Cargo.lock says what may be broken in `{name}`",
-                outside::PLACES[0]
-            ),
-        };
-        refused(format!("the environment `{name}` forbids it:{missing}")).help(format!(
-            "{help}; this run is for it because of {}",
-            here.chosen_by
-        ))
-    })?;
+    let (permit, under_way) = permitted.map_err(|missing| here.forbids(what, &missing))?;
     if permit.says_something() {
         // Whoever confirmed it stands in the journal before anything is touched.
         inner.recorder.write(Event::Permitted {
@@ -222,6 +221,35 @@ pub(super) fn permit(
         watch(inner);
     }
     Ok(under_way)
+}
+
+/// Looks at the clock once more, just before a fault that was permitted is applied: what was
+/// waited for in between may have taken longer than a window was open.
+///
+/// # Errors
+///
+/// If it is not permitted any more, or would not be over in time. Nothing has been touched.
+pub(super) fn permit_still(
+    inner: &Inner,
+    what: &str,
+    lasts: Option<Duration>,
+) -> Result<(), Error> {
+    let here = entered(inner, what)?;
+    let in_time = here.policy.in_time(outside::now(), lasts);
+    in_time
+        .map(drop)
+        .map_err(|closed| here.forbids(what, &closed))
+}
+
+/// The environment of a context, without which nothing is broken.
+fn entered<'a>(inner: &'a Inner, what: &str) -> Result<&'a Here, Error> {
+    let here = inner.environment.get();
+    here.ok_or_else(|| refused(what, "nobody knows in which environment"))
+}
+
+fn refused(what: &str, why: &str) -> Error {
+    let message = format!("{what} was refused, nothing was touched: {why}");
+    Error::new(Kind::Refused, message)
 }
 
 /// Sees to it that nothing stays broken when it may not be any more.

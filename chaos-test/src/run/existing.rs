@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decide::turns::EXISTING;
 use crate::error::{Error, Kind};
 use crate::model::event::Event;
 use crate::model::existing::FoundBy;
@@ -270,7 +271,7 @@ async fn found_address(
         ));
     }
     let address = look_up(name, at).await?;
-    hold(inner, &format!("address {address}")).await?;
+    hold(inner, name, &format!("address {address}")).await?;
     let unit = Arc::new(ExistingAddress {
         service: name.to_owned(),
         written: at.to_owned(),
@@ -294,11 +295,12 @@ async fn found_process(
 ) -> Result<Service, Error> {
     let argv = prepared(name, &described)?;
     // What was left of it by a killed test is undone by whoever has its lease.
-    hold_place(inner, &found_by).await?;
+    hold_place(inner, name, &found_by).await?;
     let process = loop {
         let process = one(name, &found_by)?;
         hold(
             inner,
+            name,
             &format!("process {}-{}", process.pid, process.start_time),
         )
         .await?;
@@ -446,28 +448,28 @@ async fn look_up(name: &str, at: &str) -> Result<SocketAddr, Error> {
 }
 
 /// Holds the place where a process is found, which outlives the process.
-async fn hold_place(inner: &Arc<Inner>, found_by: &FoundBy) -> Result<(), Error> {
+async fn hold_place(inner: &Arc<Inner>, name: &str, found_by: &FoundBy) -> Result<(), Error> {
     match found_by {
         FoundBy::Number(_) => Ok(()),
-        FoundBy::Address(address) => hold(inner, &format!("address {address}")).await,
+        FoundBy::Address(address) => hold(inner, name, &format!("address {address}")).await,
         FoundBy::PidFile(path) => {
             let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-            hold(inner, &format!("pid file {}", path.display())).await
+            hold(inner, name, &format!("pid file {}", path.display())).await
         }
     }
 }
 
 /// Holds a target against all other tests, for the time of this one.
-async fn hold(inner: &Arc<Inner>, what: &str) -> Result<(), Error> {
-    let mut name = format!("existing {what}");
+async fn hold(inner: &Arc<Inner>, service: &str, what: &str) -> Result<(), Error> {
+    let mut name = format!("{EXISTING}{what}");
     if name.len() > LONGEST_LEASE {
         // Two that end alike wait for each other, which does no harm.
-        let mut from = name.len() - (LONGEST_LEASE - "existing ..".len());
+        let mut from = name.len() - (LONGEST_LEASE - "..".len() - EXISTING.len());
         while !name.is_char_boundary(from) {
             from += 1;
         }
-        name = format!("existing ..{}", &name[from..]);
+        name = format!("{EXISTING}..{}", &name[from..]);
     }
     let name = name.replace(|c: char| c.is_control(), "?");
-    leases::take_lease(Arc::clone(inner), name).await
+    leases::take_existing(Arc::clone(inner), name, service).await
 }

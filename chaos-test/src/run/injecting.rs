@@ -1,4 +1,4 @@
-//! Injecting one fault: limits, prepare, undo on disk, apply, verify.
+//! Injecting one fault: limits, pre-flight, prepare, undo on disk, apply, verify.
 
 pub(super) mod calling;
 pub(super) mod injected;
@@ -20,7 +20,7 @@ use crate::system::{Ledger, System};
 use super::dry;
 use super::guard::Injection;
 use super::inner::Inner;
-use super::preflight;
+use super::preflight::{self, LookedAt};
 use super::radius::Place;
 
 use calling::{Call, VERIFY_LIMIT, call, guarded, read_only};
@@ -61,45 +61,23 @@ async fn try_inject(
     })?;
     let risk = inner.world.risk_of(&targets, risk);
     within_limits(inner, &targets, what)?;
-    #[cfg(feature = "environments")]
-    let _under_way = super::environment::permit(inner, what, &targets, risk, length)?;
     let reach = reach(fault, what, &targets, risk)?;
     let ends_within = reach.ends_within;
+    // The later of both: what it says of itself, and what somebody made of it.
+    #[cfg(feature = "environments")]
+    let lasts = length.max(ends_within);
+    #[cfg(feature = "environments")]
+    let _under_way = super::environment::permit(inner, what, &targets, risk, lasts)?;
     inner.taken.check(&reach)?;
     let entry = inner.recorder.next_entry();
-    let undo = call(fault, "prepare", VERIFY_LIMIT, Some(inner), {
-        let system = read_only(inner, entry, &targets);
-        move |fault| Box::pin(async move { fault.prepare(&system).await })
-    })
-    .await
-    .answer()
-    .map_err(|error| not_injected(what, "could not be prepared").because(error))
-    .and_then(|undo| {
-        crate::system::undo::prepared(undo)
-            .map_err(|error| not_injected(what, "was not injected").because(error))
-    });
-    let undo = match undo {
-        Ok(undo) => undo,
-        Err(error) => {
-            if inner.taken.is_empty() {
-                preflight::cannot_be_undone(inner, what, &error);
-            }
-            return Err(error);
-        }
-    };
-    let fault = Arc::clone(fault);
-    let place = take_place(inner, reach, &undo).await?;
-    // From the present on, not from before a wait for the steady state.
-    let used_before = inner.world.link_use(&targets).unwrap_or_default();
-    let injected = Injected::new(entry, what, undo.clone(), fault, targets, used_before);
-    injected.take(place);
-    let injected = Arc::new(injected);
-    // Known before it is applied, so that samples can meet it from its first moment.
-    while let Err(other) = inner.know(&injected) {
-        other.until_settled().await;
-        if *other.handed_out.borrow() && other.lifted.borrow().is_none() {
-            return Err(refused_beside(&injected, &other));
-        }
+    let (place, looked_at) = take_place(inner, reach).await?;
+    let injected = known(inner, fault, what, entry, targets, place, looked_at).await?;
+    let undo = injected.undo.clone();
+    // It was permitted before all that was waited for.
+    #[cfg(feature = "environments")]
+    if let Err(error) = super::environment::permit_still(inner, what, lasts) {
+        inner.forget(entry);
+        return Err(error);
     }
     if inner.identity.dry_run {
         dry::would_inject(inner, &injected, risk, length, ends_within);
@@ -156,6 +134,70 @@ async fn try_inject(
     Ok(injected)
 }
 
+/// Prepares a fault, and makes it known before it is applied, so that samples can meet it from its
+/// first moment. It is prepared when all that it waits for is over: an undo puts back what was
+/// there when the fault was applied, not what was there before.
+async fn known(
+    inner: &Arc<Inner>,
+    fault: &Arc<dyn ErasedFault>,
+    what: &str,
+    entry: u64,
+    targets: Vec<Target>,
+    place: Place,
+    looked_at: Option<LookedAt>,
+) -> Result<Arc<Injected>, Error> {
+    let (mut place, mut looked_at) = (Some(place), looked_at);
+    loop {
+        let undo = prepare(inner, fault, what, entry, &targets).await;
+        if let Some(looked_at) = looked_at.take() {
+            looked_at.and_the_undo(inner, what, &undo);
+        }
+        let undo = undo?;
+        // From the present on, not from before a wait for the steady state.
+        let used_before = inner.world.link_use(&targets).unwrap_or_default();
+        let (fault, targets) = (Arc::clone(fault), targets.clone());
+        let injected = Arc::new(Injected::new(
+            entry,
+            what,
+            undo,
+            fault,
+            targets,
+            used_before,
+        ));
+        if let Some(place) = place.take() {
+            injected.take(place);
+        }
+        let Err(other) = inner.know(&injected) else {
+            return Ok(injected);
+        };
+        other.until_settled().await;
+        if *other.handed_out.borrow() && other.lifted.borrow().is_none() {
+            return Err(refused_beside(&injected, &other));
+        }
+        place = injected.take_back();
+    }
+}
+
+/// Has a fault say how it is put back, as things are now.
+async fn prepare(
+    inner: &Arc<Inner>,
+    fault: &Arc<dyn ErasedFault>,
+    what: &str,
+    entry: u64,
+    targets: &[Target],
+) -> Result<Undo, Error> {
+    let system = read_only(inner, entry, targets);
+    let prepared = call(fault, "prepare", VERIFY_LIMIT, Some(inner), move |fault| {
+        Box::pin(async move { fault.prepare(&system).await })
+    });
+    let undo = prepared
+        .await
+        .answer()
+        .map_err(|error| not_injected(what, "could not be prepared").because(error))?;
+    crate::system::undo::prepared(undo)
+        .map_err(|error| not_injected(what, "was not injected").because(error))
+}
+
 fn refused_beside(fault: &Injected, other: &Injected) -> Error {
     let what = fault.undo.puts_back().map_or("state", |(_, what)| what);
     Error::new(
@@ -210,14 +252,15 @@ fn reach(
 
 /// Takes a fault's place in the blast radius. The first one has a pre-flight, and others wait for
 /// its end.
-async fn take_place(inner: &Inner, reach: Reach, undo: &Undo) -> Result<Place, Error> {
+async fn take_place(inner: &Inner, reach: Reach) -> Result<(Place, Option<LookedAt>), Error> {
     let _first = inner.taken.first.lock().await;
     let (what, targets) = (reach.what.clone(), reach.targets.clone());
     let (place, first) = inner.taken.take(reach)?;
-    if first {
-        preflight::check(inner, &what, &targets, undo).await?;
-    }
-    Ok(place)
+    let looked_at = match first {
+        true => Some(preflight::check(inner, &what, &targets).await?),
+        false => None,
+    };
+    Ok((place, looked_at))
 }
 
 /// Whether all that it does is over already.

@@ -2,8 +2,8 @@
 //! holds meanwhile on targets that tests share.
 //!
 //! Everything is asked for in one order, in all tests: the turn first, then leases by their
-//! names, then places for containers. No test waits for what comes before something that it
-//! holds, so none waits in a circle.
+//! names, then those on what was there before the test, then places for containers. No test waits
+//! without end for what comes before something that it holds, so none waits in a circle for ever.
 
 mod waiting;
 
@@ -24,7 +24,7 @@ use crate::system::lock::lock;
 use super::engine;
 use super::inner::Inner;
 use super::sweep::{self, looking};
-use waiting::{PAUSE, Refusal, Wanted};
+use waiting::{PAUSE, Patience, Refusal, Wanted};
 
 /// How long somebody may take who already undoes what a killed holder left.
 const UNDOING_LIMIT: Duration = Duration::from_secs(120);
@@ -272,6 +272,21 @@ pub(super) async fn take_turn(
 
 /// Holds a lease until the context ends.
 pub(super) async fn take_lease(inner: Arc<Inner>, name: String) -> Result<(), Error> {
+    take(inner, name, None).await
+}
+
+/// Holds what was there before the test until the context ends. When a test comes to this it may
+/// hold anything, and its author did not choose the name: so it waits against the order, too, as
+/// long as no circle is likely.
+pub(super) async fn take_existing(
+    inner: Arc<Inner>,
+    name: String,
+    service: &str,
+) -> Result<(), Error> {
+    take(inner, name, Some(service)).await
+}
+
+async fn take(inner: Arc<Inner>, name: String, existing: Option<&str>) -> Result<(), Error> {
     let _call = inner.enter().await?;
     turns::check_name(&name).map_err(|why| Error::new(Kind::Usage, why))?;
     let Some(turn) = inner.leases.turn() else {
@@ -295,7 +310,25 @@ pub(super) async fn take_lease(inner: Arc<Inner>, name: String) -> Result<(), Er
         lock: Lock::Lease(name.clone()),
         side: Side::Alone,
     };
-    let refusal = || why_not_to_wait(&turn, held.keys().map(String::as_str), &name);
+    let refusal = || {
+        let mut refusal = why_not_to_wait(&turn, held.keys().map(String::as_str), &name)?;
+        if let Some(service) = existing {
+            refusal.help = format!(
+                "tests that take the same things in another order wait for each other: name one \
+                 lease for them in each of these tests, such as `#[chaos_test(leases({service:?}))]`, \
+                 which is waited for before the set-up; or make this one `exclusive`"
+            );
+            refusal.patience = Patience::Limited {
+                wanted_by: waiting::who_waits(
+                    &inner,
+                    &wanted.lock,
+                    held.keys(),
+                    holds_a_container(&turn),
+                ),
+            };
+        }
+        Some(refusal)
+    };
     let _wait = Wait::begin(&turn);
     let claim = Arc::new(wanted.wait(&inner, refusal).await?);
     if claim.was_left() {
@@ -322,6 +355,7 @@ fn why_not_to_wait<'a>(
         let mut names = in_the_way.clone();
         names.push(name);
         return Some(Refusal {
+            patience: Patience::None,
             because: quoted(&in_the_way),
             help: format!(
                 "name all of them in `#[chaos_test(leases({}))]`, or ask for `{name}` before {}: \
@@ -336,6 +370,7 @@ fn why_not_to_wait<'a>(
         });
     }
     holds_a_container(turn).then(|| Refusal {
+        patience: Patience::None,
         because: "a place for a container".to_owned(),
         help: format!(
             "name it in `#[chaos_test(leases({name:?}))]`, or ask for it before the first container"

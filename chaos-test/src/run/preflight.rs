@@ -13,21 +13,46 @@ use super::finish::{SETTLE_LIMIT, SETTLE_STREAK, settles};
 use super::inner::Inner;
 use super::process_run;
 
-/// Looks at everything, and writes it down.
+/// All that was looked at but the undo, for which the fault looks last: the steady state may have
+/// been waited for.
+#[must_use = "it stands in the journal once the undo is known"]
+pub(super) struct LookedAt(Vec<PreflightItem>);
+
+impl LookedAt {
+    /// Writes everything down, with the undo that a fault was prepared with, or why it could not
+    /// be.
+    pub(super) fn and_the_undo(self, inner: &Inner, fault: &str, undo: &Result<Undo, Error>) {
+        let Self(mut items) = self;
+        let undo = match undo {
+            Ok(undo) => item("undo", true, undo_in_words(undo)),
+            Err(why) => {
+                let said = why.to_string();
+                item(
+                    "undo",
+                    false,
+                    said.lines().next().unwrap_or_default().to_owned(),
+                )
+            }
+        };
+        // Behind the steady state.
+        items.insert(1, undo);
+        write(inner, fault, items);
+    }
+}
+
+/// Looks at everything that can be seen before the fault is prepared.
 ///
 /// # Errors
 ///
 /// If the steady state does not hold, or somebody else breaks the same thing. Nothing was
-/// touched.
+/// touched, and it is written down.
 pub(super) async fn check(
     inner: &Inner,
     fault: &str,
     targets: &[Target],
-    undo: &Undo,
-) -> Result<(), Error> {
+) -> Result<LookedAt, Error> {
     let others = others(inner, targets);
     let mut items = vec![
-        item("undo", true, undo_in_words(undo)),
         item("capabilities", true, capabilities(inner)),
         item("limits", true, limits(inner)),
         others.clone(),
@@ -41,10 +66,10 @@ pub(super) async fn check(
         ended = inner.until_ended() => return Err(ended),
     };
     items.insert(0, steady.clone());
-    write(inner, fault, items);
     if steady.ok {
-        return Ok(());
+        return Ok(LookedAt(items));
     }
+    write(inner, fault, items);
     let why = format!(
         "the steady state does not hold before the fault: {}",
         steady.detail
@@ -53,13 +78,6 @@ pub(super) async fn check(
         "nothing was tested; wait until the service is sound again, or say with \
          `.steady_error_rate(..)` how many failures are normal",
     ))
-}
-
-/// A fault that cannot be undone, because it could not even be prepared.
-pub(super) fn cannot_be_undone(inner: &Inner, fault: &str, why: &Error) {
-    let said = why.to_string();
-    let why = said.lines().next().unwrap_or_default();
-    write(inner, fault, vec![item("undo", false, why.to_owned())]);
 }
 
 fn refused(kind: Kind, fault: &str, why: &str) -> Error {

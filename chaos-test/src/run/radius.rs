@@ -62,11 +62,6 @@ impl Taken {
         Ok(())
     }
 
-    /// Whether nothing is broken.
-    pub(super) fn is_empty(&self) -> bool {
-        lock(&self.state).places.is_empty()
-    }
-
     /// The fault that has broken something, if one has.
     pub(super) fn who_breaks(&self, target: &Target) -> Option<String> {
         let state = lock(&self.state);
@@ -169,7 +164,7 @@ mod tests {
         let target = Target::Service("a".to_owned());
         assert_eq!(taken.who_breaks(&target).as_deref(), Some("kill a"));
         drop((place, again));
-        assert!(taken.is_empty() && taken.who_breaks(&target).is_none());
+        assert_eq!(taken.who_breaks(&target), None);
         let (_place, first) = taken.take(kill("b")).unwrap();
         assert!(first);
     }

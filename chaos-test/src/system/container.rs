@@ -22,9 +22,9 @@ mod uses;
 pub(crate) use engine::Engine;
 pub(crate) use existing::{ExistingContainer, Known, Which, locate, restore_container};
 pub(crate) use network::{Network, make_network};
-pub(crate) use permits::Permit;
 #[cfg(feature = "cli")]
 pub(crate) use permits::most as most_containers;
+pub(crate) use permits::{Permit, somebody_waits};
 pub(crate) use recipe::Recipe;
 pub(crate) use rejoin::rejoin;
 pub(crate) use remove::{TOKEN_LABEL, remove_container, remove_network};

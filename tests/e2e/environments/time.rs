@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chaos_test::prelude::*;
-use chaos_test::{RunStatus, process};
+use chaos_test::{Effect, Error, ReadOnlySystem, RunStatus, System, Target, Undo, process};
 
 use super::{Child, says};
 use crate::bad_input::outcome;
@@ -30,9 +30,74 @@ async fn breaks_for_long(chaos: &ChaosContext, inventory: &Service) -> chaos_tes
     Ok(())
 }
 
+/// Starts what it has again only when a window is over, as the parent says.
+#[chaos_test]
+#[ignore = "another test runs it as a child"]
+async fn restarts_late(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
+    let down_for = secs(std::env::var("DOWN_FOR")?.parse()?);
+    let fault = process::restart(inventory).down_for(down_for);
+    chaos.inject(fault).await?.lift().await?;
+    Ok(())
+}
+
+/// Is prepared until a second of the day has come.
+#[derive(Debug)]
+struct PreparedUntil(u64);
+
+impl Fault for PreparedUntil {
+    fn targets(&self) -> Vec<Target> {
+        vec![Target::other("nothing")]
+    }
+
+    async fn prepare(&self, _: &ReadOnlySystem) -> Result<Undo, Error> {
+        say("it is prepared");
+        until_second(self.0).await;
+        Ok(Undo::Nothing)
+    }
+
+    async fn apply(&self, _: &System) -> Result<(), Error> {
+        say("it is applied");
+        Ok(())
+    }
+
+    async fn verify(&self, _: &ReadOnlySystem) -> Result<Effect, Error> {
+        Ok(Effect::Spent)
+    }
+
+    fn hits(&self, _: &ReadOnlySystem) -> Option<u64> {
+        Some(1)
+    }
+}
+
+async fn until_second(second: u64) {
+    // Across midnight the difference is large, and means the past.
+    while (1..43200).contains(&((second + 86400 - second_of_day()) % 86400)) {
+        tokio::time::sleep(ms(10)).await;
+    }
+}
+
+/// It is permitted a moment before the end of a window, and prepared a moment after it.
+#[chaos_test(timeout = "120s")]
+#[ignore = "another test runs it as a child"]
+async fn is_prepared_for_long(chaos: &ChaosContext) -> chaos_test::Result {
+    chaos.may_break(&Target::other("nothing"));
+    let end: u64 = std::env::var("WINDOW_END")?.parse()?;
+    until_second((end + 86400 - 5) % 86400).await;
+    let refused = chaos.inject(PreparedUntil(end)).await.map(drop);
+    let refused = refused.expect_err("its window is over");
+    say(&format!("is_refused: {}", refused.is_refused()));
+    Err(refused.into())
+}
+
 fn child(window: &str) -> Child {
-    let config = format!("default = 'staging'\n[environment.staging]\nwindows = ['{window}']");
-    Child::of("time::breaks_for_long").config(&config)
+    of("breaks_for_long", window)
+}
+
+fn of(test: &str, window: &str) -> Child {
+    let config = format!(
+        "default = 'staging'\n[environment.staging]\nwindows = ['{window}']\nmay_break = ['nothing']"
+    );
+    Child::of(&format!("time::{test}")).config(&config)
 }
 
 /// Seconds since midnight, in UTC.
@@ -73,6 +138,49 @@ fn a_fault_must_end_within_its_window() {
         &ended,
         &["it lasts 120 min, and nothing may be broken any more in"],
     );
+}
+
+/// It is over once it is applied, which takes long.
+#[test]
+fn a_restart_must_be_over_within_its_window() {
+    let now = second_of_day() / 60;
+    let window = format!("daily {}-{} UTC", minute(now + 1380), minute(now + 60));
+    let ended = of("restarts_late", &window)
+        .env("DOWN_FOR", "7200")
+        .run(false);
+    says(
+        &ended,
+        &[
+            "restart inventory was refused, nothing was touched",
+            "it lasts 120 min, and nothing may be broken any more in",
+        ],
+    );
+    let ended = of("restarts_late", &window).env("DOWN_FOR", "0").run(false);
+    let output = ended.output();
+    assert!(!output.contains("refused"), "{output}");
+}
+
+#[test]
+fn a_window_that_ends_before_a_fault_is_applied_forbids_it() {
+    // Long enough to begin, however busy the machine is.
+    let end = (second_of_day() + 20).div_ceil(60);
+    let window = format!("daily {}-{} UTC", minute(end + 1380), minute(end));
+    let child = of("is_prepared_for_long", &window);
+    let ended = child
+        .env("WINDOW_END", (end * 60 % 86400).to_string())
+        .run(false);
+    says(
+        &ended,
+        &[
+            "it is prepared is_refused: true",
+            "was refused, nothing was touched: the environment `staging` forbids it: - it is ",
+            &format!("chaos-test.toml:3) are `{window}`"),
+        ],
+    );
+    let output = ended.output();
+    assert!(!output.contains("it is applied"), "{output}");
+    let journal = &ended.journals()[0];
+    assert!(!journal.contains("\"event\":\"planned\""), "{journal}");
 }
 
 #[test]

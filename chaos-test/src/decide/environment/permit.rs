@@ -22,7 +22,7 @@ pub struct Asked<'a> {
     /// What the test has made.
     pub made: &'a [Target],
     pub risk: Risk,
-    /// How long it lasts, where it says so.
+    /// How long it lasts at most, where it says so.
     pub length: Option<Duration>,
     /// The zones in which something is broken already.
     pub broken: &'a BTreeSet<String>,
@@ -78,7 +78,8 @@ impl Policy {
             ));
         }
         missing.extend(self.too_many_zones(asked));
-        let window = self.window(asked).unwrap_or_else(|closed| {
+        let window = self.in_time(asked.now, asked.length);
+        let window = window.unwrap_or_else(|closed| {
             missing.extend(closed);
             None
         });
@@ -149,16 +150,26 @@ impl Policy {
         ))
     }
 
-    fn window(&self, asked: Asked<'_>) -> Result<Option<String>, Vec<String>> {
-        let open = self.calendar().look(asked.now);
+    /// The window in which something may be broken at this time, and for so long: none where
+    /// there are none.
+    ///
+    /// # Errors
+    ///
+    /// All that forbids it.
+    pub fn in_time(
+        &self,
+        now: Timestamp,
+        length: Option<Duration>,
+    ) -> Result<Option<String>, Vec<String>> {
+        let open = self.calendar().look(now);
         let open = open.map_err(|closed| {
             let told = closed.iter().map(|closed| self.told(closed));
             told.collect::<Vec<_>>()
         })?;
-        if let Some(length) = asked.length
-            && let Some(closes) = self.calendar().closes_within(asked.now, length)
+        if let Some(length) = length
+            && let Some(closes) = self.calendar().closes_within(now, length)
         {
-            let left = closes.duration_since(asked.now).unsigned_abs();
+            let left = closes.duration_since(now).unsigned_abs();
             let by = match &self.windows.by {
                 By::BuiltIn => &self.blackouts.by,
                 line => line,

@@ -22,7 +22,8 @@ impl ChaosContext {
     /// A fault may touch it only where the test names it, with `breaks(..)` or
     /// [`may_break`](Self::may_break), and counts as one of high risk. No other test of this user
     /// on this machine has it meanwhile: this takes a lease on it, as [`lease`](Self::lease)
-    /// does.
+    /// does, and waits for it whatever the test holds: until somebody has waited for a minute for
+    /// that, or for 10 minutes, where it comes before what is held.
     ///
     /// ```no_run
     /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
@@ -40,7 +41,7 @@ impl ChaosContext {
     /// If there is no such thing, or several (the message lists them), or it does not run or is
     /// not ready; if it is the test itself, what it runs under, or a part of the container
     /// engine, or what another chaos test made ([`Error::is_refused`]); if no engine answers
-    /// ([`Error::is_skip`]); or if another test has it and may not be waited for. Nothing was
+    /// ([`Error::is_skip`]); or if another test has it and may not be waited for any longer ([`Error::is_refused`]). Nothing was
     /// touched.
     pub async fn existing(
         &self,

@@ -15,7 +15,7 @@ impl ChaosContext {
     /// Injects a fault. It is in effect when this returns, and is lifted when the guard is
     /// lifted or dropped, and in any case when the context ends.
     ///
-    /// The order is always: blast radius, prepare, pre-flight where nothing else is in force, undo on
+    /// The order is always: blast radius, pre-flight where nothing else is in force, prepare, undo on
     /// disk, apply, verify. In the pre-flight every monitor with a baseline has to be steady, for
     /// which it waits some ten seconds at most.
     ///

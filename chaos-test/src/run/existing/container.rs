@@ -34,7 +34,7 @@ pub(super) async fn found(
     })?;
     let first = locate(&engine, name, &which).await?;
     let id = first.id.unwrap_or_default();
-    hold(inner, &format!("container {id}")).await?;
+    hold(inner, name, &format!("container {id}")).await?;
     // What a killed test had left of it is put back by now.
     let same = Which::Name(id);
     let container = locate(&engine, name, &same).await?;

@@ -95,6 +95,11 @@ impl Injected {
         *lock(&self.place) = Some(place);
     }
 
+    /// Its place, for another try.
+    pub(super) fn take_back(&self) -> Option<Place> {
+        lock(&self.place).take()
+    }
+
     /// Nothing of it is broken any more.
     pub(in crate::run) fn leave_place(&self) {
         let place = lock(&self.place).take();

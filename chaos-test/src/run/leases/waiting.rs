@@ -28,11 +28,74 @@ const NOTED_AFTER: Duration = Duration::from_millis(100);
 /// So many tests are named that somebody waits for.
 const NAMED: usize = 4;
 
-/// Why something may not be waited for.
+/// Why something may not be waited for, or not without end.
 pub(super) struct Refusal {
     /// What is held because of which.
     pub(super) because: String,
     pub(super) help: String,
+    pub(super) patience: Patience,
+}
+
+impl Refusal {
+    fn wanted_by(&self) -> Option<&WantedBy> {
+        match &self.patience {
+            Patience::None => None,
+            Patience::Limited { wanted_by } => wanted_by.as_ref(),
+        }
+    }
+}
+
+/// How long something is waited for that comes before what the test holds.
+pub(super) enum Patience {
+    /// It is only tried.
+    None,
+    /// As long as no circle of tests that wait for each other is likely.
+    Limited {
+        /// Who waits now for something that the test holds.
+        wanted_by: Option<WantedBy>,
+    },
+}
+
+/// Somebody who waits for something that a test holds.
+pub(super) struct WantedBy {
+    /// Who waits for what.
+    who: String,
+    /// Whether it has waited for less time than that test itself.
+    came_later: bool,
+}
+
+/// Who waits for what a test holds, while that waits for a lock. Without anybody, it is in no
+/// circle.
+pub(super) fn who_waits<'a>(
+    inner: &Inner,
+    wanted: &Lock,
+    held: impl Iterator<Item = &'a String>,
+    holds_a_container: bool,
+) -> Option<WantedBy> {
+    let folder = inner.world.state.leases();
+    let came = |holder: &Holder| (holder.since_ms, holder.journal.clone());
+    let in_line = held.filter_map(|name| {
+        let next = lease::next_in_line(&folder, &Lock::Lease(name.clone()))?;
+        Some((next, name))
+    });
+    if let Some((next, name)) = in_line.min_by_key(|(next, _)| came(next)) {
+        let own = lease::next_in_line(&folder, wanted);
+        let own = own.filter(|own| own.journal == ourselves(inner).journal);
+        return Some(WantedBy {
+            who: format!("{next} waits for `{name}`"),
+            came_later: own.is_some_and(|own| came(&next) > came(&own)),
+        });
+    }
+    #[cfg(feature = "containers")]
+    if holds_a_container && crate::system::container::somebody_waits(&inner.world.state) {
+        return Some(WantedBy {
+            who: "another test waits for a place for a container".to_owned(),
+            came_later: false,
+        });
+    }
+    #[cfg(not(feature = "containers"))]
+    let _ = holds_a_container;
+    None
 }
 
 /// A lock that a context asks for.
@@ -43,7 +106,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// Waits until the lock is free, and shows that. Where there is a refusal, the lock is
-    /// tried and not waited for. Given up, by an error or by dropping this, it leaves nothing.
+    /// waited for as long as that has patience. Given up, by an error or by dropping this, it leaves nothing.
     pub(super) async fn wait(
         &self,
         inner: &Inner,
@@ -52,18 +115,32 @@ impl Wanted {
         let mut claim = self.claim(inner).map_err(|error| self.cannot(error))?;
         let began = Instant::now();
         let (mut pause, mut told, mut noted) = (FIRST_PAUSE, 0, false);
+        let mut wanted_since = None;
         loop {
             inner.refuse_if_ended()?;
             let refusal = refusal();
-            let past_the_line = refusal.is_some() || self.is_inside(inner);
+            let only_tried = matches!(
+                &refusal,
+                Some(Refusal {
+                    patience: Patience::None,
+                    ..
+                })
+            );
+            let past_the_line = only_tried || self.is_inside(inner);
             let taken = claim.try_take(past_the_line);
             if taken.map_err(|error| self.cannot(error))? {
                 break;
             }
-            if let Some(refusal) = refusal {
-                return Err(self.refused(inner, &refusal));
-            }
             let waited = began.elapsed();
+            let wanted_by = refusal.as_ref().and_then(Refusal::wanted_by);
+            wanted_since = wanted_by.and(wanted_since.or(Some(waited)));
+            let wanted_for = wanted_since.map(|since| waited.saturating_sub(since));
+            let came_later = wanted_by.is_some_and(|somebody| somebody.came_later);
+            if let Some(refusal) = refusal
+                && (only_tried || turns::gives_up(waited, wanted_for, came_later))
+            {
+                return Err(self.refused(inner, &refusal, waited));
+            }
             if !noted && waited >= NOTED_AFTER {
                 noted = true;
                 inner.recorder.record(Event::Waiting {
@@ -147,16 +224,30 @@ impl Wanted {
         }
     }
 
-    fn refused(&self, inner: &Inner, refusal: &Refusal) -> Error {
+    fn refused(&self, inner: &Inner, refusal: &Refusal, waited: Duration) -> Error {
         let held = match lease::holder(&inner.world.state.leases(), &self.lock) {
             Some(holder) => format!("is held by {holder}, for {} now", human(holder.since())),
             None => "is held by another test".to_owned(),
         };
-        let Refusal { because, help } = refusal;
+        let Refusal {
+            because,
+            help,
+            patience,
+        } = refusal;
+        let (must_not, meanwhile) = match patience {
+            Patience::None => ("must not wait for it".to_owned(), String::new()),
+            Patience::Limited { wanted_by } => {
+                let meanwhile = wanted_by
+                    .as_ref()
+                    .map(|somebody| format!(", and {}", somebody.who));
+                let must_not = format!("waited {} for it and waits no longer", human(waited));
+                (must_not, meanwhile.unwrap_or_default())
+            }
+        };
         Error::new(
             Kind::Refused,
             format!(
-                "{self} {held}, and this test must not wait for it, because it holds {because}: \
+                "{self} {held}, and this test {must_not}, because it holds {because}{meanwhile}: \
                  two tests could wait for each other for ever"
             ),
         )

@@ -13,6 +13,8 @@ use crate::system::terminal::say;
 
 /// How many there are, where the number that the machine is good for is not wanted.
 const VARIABLE: &str = "CHAOS_MAX_CONTAINERS";
+/// The file that those have locked, beside each other, who wait for a place.
+const WAITING: &str = "waiting";
 /// How often a place is looked for while there is none.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Waiting is told after this time, and then as often.
@@ -40,12 +42,15 @@ impl Permit {
         let most = most()?;
         let began = Instant::now();
         let mut told = began;
+        let mut waits = LockFile::open(&folder.join(WAITING))?;
         loop {
             let permit = try_take(&folder, most)?;
             let waited = began.elapsed();
             if permit.is_some() || !may_wait {
                 return Ok(Taken { permit, waited });
             }
+            // Tried again and again: somebody who looks has it for a moment.
+            waits.try_lock(Side::Shared)?;
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
                 say(&format!(
@@ -57,6 +62,17 @@ impl Permit {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// Whether any test waits for a place. A state directory that cannot be used is said by whoever
+/// takes one.
+pub(crate) fn somebody_waits(state: &StateDir) -> bool {
+    let looked = || waited_for(&state.permits()?);
+    looked().unwrap_or(false)
+}
+
+fn waited_for(folder: &Path) -> io::Result<bool> {
+    Ok(!LockFile::open(&folder.join(WAITING))?.try_lock(Side::Alone)?)
 }
 
 fn try_take(folder: &Path, most: usize) -> io::Result<Option<Permit>> {
@@ -118,6 +134,22 @@ mod tests {
         assert_eq!(good_for(16, 64 * GIB), 64);
         assert_eq!(good_for(1, 0), 2);
         assert!(memory() > GIB / 4);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_place_is_seen_until_it_has_one() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!waited_for(folder.path()).unwrap());
+        let [one, other] = [(), ()].map(|()| {
+            let mut waits = LockFile::open(&folder.path().join(WAITING)).unwrap();
+            assert!(waits.try_lock(Side::Shared).unwrap());
+            waits
+        });
+        assert!(waited_for(folder.path()).unwrap());
+        drop(one);
+        assert!(waited_for(folder.path()).unwrap());
+        drop(other);
+        assert!(!waited_for(folder.path()).unwrap());
     }
 
     #[tokio::test]
