@@ -1,6 +1,7 @@
 //! What was there before the test: broken only where it is named, put back to what it was, also
 //! after a killed test, and never anything else hit in its place.
 
+mod ending;
 pub mod foreign;
 mod killed;
 mod refused;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::ProcessIdentity;
+
 /// How a process that the test did not start is found, again after each of its starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,6 +28,56 @@ impl fmt::Display for FoundBy {
             Self::Number(pid) => write!(f, "process {pid}"),
             Self::PidFile(path) => write!(f, "the process of {}", path.display()),
             Self::Address(address) => write!(f, "the process that listens on {address}"),
+        }
+    }
+}
+
+/// What is known of a process that a fault is about to end. By it, what runs in its place later is
+/// told from what is left of it, and from strangers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Before {
+    /// What it had started: none of that is its successor.
+    pub others: Vec<ProcessIdentity>,
+    /// What of all that was stopped, and stays so.
+    pub stopped: Vec<ProcessIdentity>,
+    /// The executables of all that, as far as they could be seen.
+    pub programs: Vec<PathBuf>,
+    /// The user that it ran as.
+    pub user: Option<u32>,
+    /// When this was written down, as the kernel counts the starts of processes: in hundredths of
+    /// a second since the start of the machine. What is older than that is no successor.
+    pub ticks: u64,
+}
+
+/// A process that may run in the place of another one.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) process: ProcessIdentity,
+    /// Its executable, where that can be seen.
+    pub(crate) program: Option<PathBuf>,
+    pub(crate) user: Option<u32>,
+}
+
+impl Before {
+    /// Why a process does not run in the place of the one that was ended; `None` where it does.
+    pub(crate) fn why_no_successor(&self, candidate: &Candidate) -> Option<String> {
+        if self.others.contains(&candidate.process) {
+            return Some("it is left of what was ended".to_owned());
+        }
+        if candidate.process.start_time < self.ticks {
+            return Some("it had been started before the fault".to_owned());
+        }
+        match &candidate.program {
+            Some(program) if !self.programs.is_empty() => {
+                let same = self.programs.contains(program);
+                (!same).then(|| format!("it runs {}, which that did not", program.display()))
+            }
+            _ => {
+                let (before, now) = (self.user?, candidate.user?);
+                (before != now).then(|| format!("it runs as user {now}, and that ran as {before}"))
+            }
         }
     }
 }
@@ -79,6 +131,44 @@ impl Attachment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_successor_is_younger_and_of_the_same_program() {
+        let process = |pid, start_time| ProcessIdentity {
+            pid,
+            start_time,
+            boot_id: String::new(),
+            namespace: 1,
+        };
+        let before = Before {
+            others: vec![process(11, 101)],
+            programs: vec!["/bin/sh".into(), "/bin/redis".into()],
+            user: Some(7),
+            ticks: 100,
+            ..Before::default()
+        };
+        let why = |before: &Before, pid, start_time, program: Option<&str>, user| {
+            let candidate = Candidate {
+                process: process(pid, start_time),
+                program: program.map(PathBuf::from),
+                user,
+            };
+            before.why_no_successor(&candidate).unwrap_or_default()
+        };
+        let redis = Some("/bin/redis");
+        assert_eq!(why(&before, 12, 100, redis, Some(8)), "");
+        assert_eq!(why(&before, 12, 100, Some("/bin/sh"), None), "");
+        assert!(why(&before, 11, 101, redis, Some(7)).contains("left of what was ended"));
+        // A number is given away again, and then it is somebody else.
+        assert_eq!(why(&before, 11, 102, redis, Some(7)), "");
+        assert!(why(&before, 12, 99, redis, Some(7)).contains("started before the fault"));
+        assert!(why(&before, 12, 100, Some("/bin/nc"), Some(7)).contains("/bin/nc"));
+        // What cannot be seen is judged by its user.
+        assert_eq!(why(&before, 12, 100, None, Some(7)), "");
+        assert!(why(&before, 12, 100, None, Some(8)).contains("user 8"));
+        // An older journal says nothing of all that.
+        assert_eq!(why(&Before::default(), 12, 1, redis, Some(8)), "");
+    }
 
     #[test]
     fn an_attachment_can_be_made_by_hand() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::existing::{Attachment, FoundBy};
+use super::existing::{Attachment, Before, FoundBy};
 use super::identity::ProcessIdentity;
 
 /// How to put one thing back.
@@ -98,6 +98,13 @@ pub enum Undo {
         /// How long it may take to be ready again, in milliseconds.
         #[serde(default)]
         start_ms: u64,
+        /// The start of it that the fault is to end, as the engine has its instant; none where
+        /// the fault ends nothing. While that one runs, its end may still come.
+        #[serde(default)]
+        ends_start: Option<String>,
+        /// How long it may take to end once it was asked to, in milliseconds.
+        #[serde(default)]
+        grace_ms: u64,
     },
     /// Put a container that was there before the test back into its networks, with the
     /// aliases and the addresses that it had.
@@ -142,6 +149,12 @@ pub enum Undo {
         /// How long it may take to be there again, in milliseconds.
         #[serde(default)]
         start_ms: u64,
+        /// How long it may take to end once it was asked to, in milliseconds.
+        #[serde(default)]
+        grace_ms: u64,
+        /// What tells its successor from anybody else.
+        #[serde(default)]
+        before: Box<Before>,
     },
     /// Take the fault's toxics off the links of the context. Links live in the test's
     /// process and end with it.
@@ -221,13 +234,16 @@ impl Undo {
             Self::RestoreContainer {
                 supervised_ms,
                 start_ms,
+                grace_ms,
                 ..
-            } => longer(supervised_ms.saturating_add(*start_ms), 75),
+            } => longer(sum([*supervised_ms, *start_ms, *grace_ms]), 80),
+            // With the time to end what is left of it.
             Self::RunExisting {
                 supervised_ms,
                 start_ms,
+                grace_ms,
                 ..
-            } => longer(supervised_ms.saturating_add(*start_ms), 15),
+            } => longer(sum([*supervised_ms, *start_ms, *grace_ms]), 30),
             // What the service itself may take, and time to kill what is left of it.
             Self::EndProcess { grace_ms, .. } => longer(*grace_ms, 10),
             Self::RunService { start_ms, .. } => longer(*start_ms, 15),
@@ -328,6 +344,10 @@ impl Undo {
     }
 }
 
+fn sum(millis: [u64; 3]) -> u64 {
+    millis.into_iter().fold(0, u64::saturating_add)
+}
+
 fn longer(millis: u64, seconds: u64) -> Duration {
     Duration::from_millis(millis).saturating_add(Duration::from_secs(seconds))
 }
@@ -418,5 +438,15 @@ mod tests {
         let old = r#"{"verb":"run_service","service":"cache"}"#;
         let undo: Undo = serde_json::from_str(old).unwrap();
         assert_eq!(undo.to_string(), "have `cache` run again");
+        let old = r#"{"verb":"run_existing","service":"db","process":{"pid":7,"start_time":1,
+            "boot_id":"b","namespace":1},"found_by":{"number":7},"argv":["db"]}"#;
+        let Undo::RunExisting { before, .. } = serde_json::from_str(old).unwrap() else {
+            panic!("it is another one");
+        };
+        assert_eq!(*before, Before::default());
+        let old = r#"{"verb":"restore_container","service":"db","engine":"unix:///s",
+            "container":"17","name":"db"}"#;
+        let undo: Undo = serde_json::from_str(old).unwrap();
+        assert_eq!(undo.deadline(), Duration::from_secs(80));
     }
 }

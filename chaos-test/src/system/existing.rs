@@ -6,6 +6,7 @@
 
 mod address;
 mod again;
+mod as_process;
 mod find;
 mod protected;
 mod sockets;
@@ -13,7 +14,7 @@ mod tree;
 mod unit;
 
 pub(crate) use address::ExistingAddress;
-pub(crate) use again::{continue_process, run_again};
+pub(crate) use again::{Lost, continue_process, run_again};
 pub(crate) use find::find;
 pub(crate) use sockets::{listeners, ports_of};
 pub(crate) use tree::{kill_each, with_descendants};

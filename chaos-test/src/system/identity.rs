@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::model::identity::ProcessIdentity;
@@ -121,6 +122,39 @@ pub(crate) fn all() -> Vec<u32> {
         .collect()
 }
 
+/// The time now as the kernel counts the starts of processes: in hundredths of a second since the
+/// start of the machine, whatever its own clock ticks (USER_HZ of proc(5)).
+pub(crate) fn ticks() -> u64 {
+    // What cannot be told is before everything.
+    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let up = text
+        .split_whitespace()
+        .next()
+        .and_then(|up| up.parse().ok());
+    // Both are cut off and not rounded, so what is started from here on bears no smaller number.
+    up.map_or(0, |up: f64| (up * 100.0).round() as u64)
+}
+
+/// The file that a process runs, where we may see it.
+pub(crate) fn program_of(pid: u32) -> Option<PathBuf> {
+    let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    // So the kernel marks one that was replaced meanwhile, as an upgrade does.
+    match path
+        .to_str()
+        .and_then(|path| path.strip_suffix(" (deleted)"))
+    {
+        Some(before) => Some(PathBuf::from(before)),
+        None => Some(path),
+    }
+}
+
+/// The user that a process runs as.
+pub(crate) fn user_of(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// Whether a process carries `name=value` in the environment that it was started with.
 pub(crate) fn has_in_environment(pid: u32, name: &str, value: &str) -> bool {
     let wanted = format!("{name}={value}");
@@ -149,6 +183,21 @@ mod tests {
             ),
             ('S', 7, 42, 41, 987_654)
         );
+    }
+
+    #[test]
+    fn what_is_started_from_now_on_is_no_older_than_now() {
+        for _ in 0..20 {
+            let before = ticks();
+            let mut child = std::process::Command::new("true").spawn().unwrap();
+            let start = of(child.id()).unwrap().start_time;
+            child.wait().unwrap();
+            assert!(before > 0 && start >= before, "{start} {before}");
+            assert!(start <= ticks() + 1);
+        }
+        let own = std::process::id();
+        assert_eq!(program_of(own), std::env::current_exe().ok());
+        assert_eq!(user_of(own), Some(rustix::process::getuid().as_raw()));
     }
 
     #[test]

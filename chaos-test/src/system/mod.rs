@@ -48,4 +48,5 @@ pub use proxy::{Direction, Hits, Toxic, Traffic};
 pub use reach::{ReadOnlySystem, System};
 pub use supervision::Restarted;
 
+pub(crate) use service::Ending;
 pub(crate) use world::{Ledger, LinkUse, World};

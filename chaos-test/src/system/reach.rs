@@ -81,7 +81,9 @@ impl ReadOnlySystem {
     ///
     /// If the context has no such service.
     pub fn undo_running(&self, service: &str) -> Result<Undo, Error> {
-        Ok(self.world.service(service)?.undo_running())
+        let unit = self.world.service(service)?;
+        unit.may_be_broken()?;
+        Ok(unit.undo_running())
     }
 
     /// As [`undo_running`](Self::undo_running), for a fault that ends the service as a crash
@@ -92,7 +94,20 @@ impl ReadOnlySystem {
     /// If the context has no such service, or it was there before the test and could not be had
     /// again.
     pub fn undo_killing(&self, service: &str) -> Result<Undo, Error> {
-        self.world.service(service)?.undo_ending(Ending::Killed)
+        self.undo_ending_within(service, Ending::Killed, self.grace_period(service)?)
+    }
+
+    /// As [`undo_killing`](Self::undo_killing) and [`undo_ending`](Self::undo_ending), where the
+    /// service ends within another time than its grace period, or is killed there and then.
+    pub(crate) fn undo_ending_within(
+        &self,
+        service: &str,
+        how: Ending,
+        within: Duration,
+    ) -> Result<Undo, Error> {
+        let unit = self.world.service(service)?;
+        unit.may_be_broken()?;
+        unit.undo_ending(how, within)
     }
 
     /// As [`undo_running`](Self::undo_running), for a fault that ends the service in order.
@@ -101,7 +116,7 @@ impl ReadOnlySystem {
     ///
     /// As for [`undo_killing`](Self::undo_killing).
     pub fn undo_ending(&self, service: &str) -> Result<Undo, Error> {
-        self.world.service(service)?.undo_ending(Ending::Stopped)
+        self.undo_ending_within(service, Ending::Stopped, self.grace_period(service)?)
     }
 
     /// Whether the process of a service can be held before its first instruction.
@@ -138,7 +153,9 @@ impl ReadOnlySystem {
     ///
     /// If the context has no such service, or it is no process.
     pub fn undo_stopping(&self, service: &str) -> Result<Undo, Error> {
-        Ok(self.world.service(service)?.as_process()?.undo_stopping())
+        let unit = self.world.service(service)?;
+        unit.may_be_broken()?;
+        Ok(unit.as_process()?.undo_stopping())
     }
 
     /// How often the process of a service was started.

@@ -183,13 +183,23 @@ pub(crate) trait Unit: Send + Sync {
         }
     }
 
-    /// As [`undo_running`](Self::undo_running), for a fault that ends it.
+    /// As [`undo_running`](Self::undo_running), for a fault that ends it within a time from when
+    /// it is asked to.
     ///
     /// # Errors
     ///
     /// Where what was ended could not be had again.
-    fn undo_ending(&self, _: Ending) -> Result<Undo, Error> {
+    fn undo_ending(&self, _: Ending, _within: Duration) -> Result<Undo, Error> {
         Ok(self.undo_running())
+    }
+
+    /// Whether a fault on it reaches only what a test may break.
+    ///
+    /// # Errors
+    ///
+    /// Says what it would hit, or could not.
+    fn may_be_broken(&self) -> Result<(), Error> {
+        Ok(())
     }
 
     fn error(&self, what: String) -> Error {

@@ -198,7 +198,8 @@ pub(crate) fn follow(unit: &Arc<dyn Unit>) {
     });
 }
 
-/// Waits for a service's supervisor, as long as that may take. Whether it has brought it back;
+/// Waits for a service's supervisor, as long as that may take, through successors that do not
+/// become ready. Whether it has brought it back;
 /// `false` also where it is not dead, or has no supervisor.
 pub(crate) async fn wait(unit: &dyn Unit) -> Result<bool, Error> {
     let Some(supervision) = unit.supervision() else {
@@ -208,7 +209,8 @@ pub(crate) async fn wait(unit: &dyn Unit) -> Result<bool, Error> {
         return Ok(false);
     };
     loop {
-        if look(unit).await? {
+        // One that ends before it is ready is not back yet: the next may be.
+        if matches!(look(unit).await, Ok(true)) {
             return Ok(true);
         }
         if Instant::now() >= until {

@@ -106,26 +106,40 @@ async fn put_back(step: Step<'_>, state: &StateDir, live: Option<&World>) -> Res
             argv,
             supervised_ms,
             start_ms,
+            grace_ms,
+            before,
         } => {
             // A live one sees that it is ready again, too.
             if let Some(unit) = live.and_then(|world| world.service(service).ok()) {
                 return unit.ensure_running().await;
             }
-            let [supervised, start] = [*supervised_ms, *start_ms].map(Duration::from_millis);
-            existing::run_again(process, found_by, argv, supervised, start).await
+            let millis = [*supervised_ms, *start_ms, *grace_ms];
+            let [supervised, start, grace] = millis.map(Duration::from_millis);
+            let lost = existing::Lost {
+                process,
+                found_by,
+                argv,
+                before,
+                supervised,
+                start,
+            };
+            existing::run_again(lost, grace).await
         }
         Undo::RestoreContainer {
             service,
             engine,
             container,
             supervised_ms,
+            ends_start,
+            grace_ms,
             ..
         } => {
             if let Some(unit) = live.and_then(|world| world.service(service).ok()) {
                 return unit.ensure_running().await;
             }
-            let supervised = Duration::from_millis(*supervised_ms);
-            restore_container(engine, container, supervised).await
+            let [supervised, grace] = [*supervised_ms, *grace_ms].map(Duration::from_millis);
+            let ends = ends_start.as_deref().map(|start| (start, grace));
+            restore_container(engine, container, supervised, ends).await
         }
         Undo::RejoinNetworks {
             service,
@@ -268,7 +282,12 @@ async fn remove_network(_: &str, network: &str, _: &str, _: bool) -> Result<(), 
 }
 
 #[cfg(not(feature = "containers"))]
-async fn restore_container(_: &str, container: &str, _: Duration) -> Result<(), Error> {
+async fn restore_container(
+    _: &str,
+    container: &str,
+    _: Duration,
+    _: Option<(&str, Duration)>,
+) -> Result<(), Error> {
     Err(failed(format!("container {container}: {NEEDS_CONTAINERS}")))
 }
 

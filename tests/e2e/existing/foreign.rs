@@ -297,6 +297,20 @@ impl Server {
         })
     }
 
+    /// A Redis below a shell, which does this when it is asked to end.
+    pub fn below(trap: &str) -> Self {
+        Self::of(|port, folder| {
+            let words = arguments(port, folder).join(" ");
+            let script = format!(
+                "cd '{}'; redis-server {words} & trap '{trap}' TERM; while :; do sleep 0.05; done",
+                folder.display()
+            );
+            let mut command = Command::new("sh");
+            command.args(["-c", &script]);
+            command
+        })
+    }
+
     fn of(command: impl FnOnce(u16, &PathBuf) -> Command) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = free.local_addr().unwrap();

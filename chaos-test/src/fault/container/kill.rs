@@ -7,7 +7,7 @@ use crate::fault::{Effect, Fault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::model::units::human;
-use crate::system::{ContainerState, ReadOnlySystem, Signal, System};
+use crate::system::{ContainerState, Ending, ReadOnlySystem, Signal, System};
 
 use super::ServiceName;
 
@@ -77,7 +77,13 @@ impl Fault for Kill {
             );
         }
         match system.container_state(&self.service).await? {
-            ContainerState::Running => system.undo_killing(&self.service),
+            ContainerState::Running => {
+                let within = match self.signal {
+                    Signal::Kill => Duration::ZERO,
+                    _ => EXIT_LIMIT.max(system.grace_period(&self.service)?),
+                };
+                system.undo_ending_within(&self.service, Ending::Killed, within)
+            }
             state => Err(super::not_running("killed", state)),
         }
     }

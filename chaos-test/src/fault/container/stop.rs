@@ -7,7 +7,7 @@ use crate::fault::{APPLY_LIMIT, Effect, Fault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::model::units::human;
-use crate::system::{ContainerState, ReadOnlySystem, System};
+use crate::system::{ContainerState, Ending, ReadOnlySystem, System};
 
 use super::ServiceName;
 
@@ -65,7 +65,13 @@ impl Fault for Stop {
 
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.container_state(&self.service).await? {
-            ContainerState::Running => system.undo_ending(&self.service),
+            ContainerState::Running => {
+                let grace = match self.grace {
+                    Some(grace) => grace,
+                    None => system.grace_period(&self.service)?,
+                };
+                system.undo_ending_within(&self.service, Ending::Stopped, grace)
+            }
             state => Err(super::not_running("stopped", state)),
         }
     }

@@ -7,7 +7,7 @@ use crate::fault::{Effect, Fault};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::model::units::human;
-use crate::system::{ProcessState, ReadOnlySystem, Signal, System};
+use crate::system::{Ending, ProcessState, ReadOnlySystem, Signal, System};
 
 use super::ServiceName;
 
@@ -74,7 +74,13 @@ impl Fault for Kill {
     async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
         match system.process_state(&self.service)? {
             ProcessState::Gone => Err(Error::msg("its process is already gone")),
-            _ => system.undo_killing(&self.service),
+            _ => {
+                let within = match self.signal {
+                    Signal::Kill => Duration::ZERO,
+                    _ => EXIT_LIMIT.max(system.grace_period(&self.service)?),
+                };
+                system.undo_ending_within(&self.service, Ending::Killed, within)
+            }
         }
     }
 

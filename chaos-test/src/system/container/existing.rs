@@ -19,7 +19,14 @@ pub(crate) use unit::{ExistingContainer, Known};
 /// How often it is looked whether its supervisor has brought it back.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How much longer than its grace period an end may take that was asked for: engines count in
+/// whole seconds, and kill after that.
+const MARGIN: Duration = Duration::from_secs(3);
+
 /// Has a container of a run that may be dead run again: its supervisor first, if it has one.
+/// `ends`: which of its starts was to be ended, and how long that may take. Engines go on with
+/// what they were asked for when nobody waits for it any more, so while that start runs it is not
+/// put back yet.
 ///
 /// # Errors
 ///
@@ -28,9 +35,11 @@ pub(crate) async fn restore_container(
     url: &str,
     container: &str,
     supervised: Duration,
+    ends: Option<(&str, Duration)>,
 ) -> Result<(), Error> {
     let engine: Arc<Engine> = Engine::at(url).await?;
-    let until = Instant::now() + supervised;
+    let began = Instant::now();
+    let mut dead_since = None;
     loop {
         let found = match acts::inspect(&engine, container).await {
             Ok(found) => found,
@@ -38,14 +47,24 @@ pub(crate) async fn restore_container(
             Err(why) => return Err(failed(&why)),
         };
         match acts::state_of(&found) {
-            ContainerState::Running => return Ok(()),
+            ContainerState::Running => match ends {
+                Some((start, grace))
+                    if acts::start_of(&found).as_deref() == Some(start)
+                        && began.elapsed() < grace.saturating_add(MARGIN) =>
+                {
+                    tokio::time::sleep(LOOK).await;
+                }
+                _ => return Ok(()),
+            },
             ContainerState::Paused => {
                 return acts::unpause(&engine, container)
                     .await
                     .map_err(|why| failed(&why));
             }
             ContainerState::Gone => return Err(gone(container)),
-            _ if Instant::now() < until => tokio::time::sleep(LOOK).await,
+            _ if dead_since.get_or_insert_with(Instant::now).elapsed() < supervised => {
+                tokio::time::sleep(LOOK).await;
+            }
             _ => {
                 return acts::start(&engine, container)
                     .await

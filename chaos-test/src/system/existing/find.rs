@@ -4,10 +4,78 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use super::sockets;
-use crate::model::existing::FoundBy;
+use super::{protected, sockets};
+use crate::model::existing::{Before, Candidate, FoundBy};
 use crate::model::identity::ProcessIdentity;
 use crate::system::identity;
+use crate::system::process::{self, ProcessState};
+
+/// What a process and its descendants look like before a fault ends them.
+pub(super) fn before(tree: &[ProcessIdentity]) -> Before {
+    let mut before = Before {
+        others: tree.iter().skip(1).cloned().collect(),
+        user: tree.first().and_then(|root| identity::user_of(root.pid)),
+        ticks: identity::ticks(),
+        ..Before::default()
+    };
+    let stopped = |one: &&ProcessIdentity| process::state(one) == ProcessState::Stopped;
+    before.stopped = tree.iter().filter(stopped).cloned().collect();
+    before.programs = tree
+        .iter()
+        .filter_map(|one| identity::program_of(one.pid))
+        .collect();
+    before.programs.sort();
+    before.programs.dedup();
+    before
+}
+
+/// The process that runs in the place of others that were ended; `None` where there is none yet.
+///
+/// # Errors
+///
+/// Where it cannot be told which it is, or somebody else is there.
+pub(super) fn successor(
+    by: &FoundBy,
+    ended: &[&ProcessIdentity],
+    before: &Before,
+) -> io::Result<Option<ProcessIdentity>> {
+    let is_left = |pid: u32| {
+        let mut left = ended.iter().copied().chain(&before.others);
+        left.any(|one| one.pid == pid && identity::is_alive(one))
+    };
+    let found = match by {
+        FoundBy::Address(address) => match sockets::listeners(*address) {
+            None => None,
+            Some(pids) => {
+                // What was started by the one that was ended may have its socket.
+                let others: Vec<u32> = pids.iter().copied().filter(|pid| !is_left(*pid)).collect();
+                if others.is_empty() && !pids.is_empty() {
+                    return Ok(None);
+                }
+                let parent = |pid| Some(identity::stat(pid)?.parent);
+                alive(Some(first_of(&others, parent)?))
+            }
+        },
+        _ => find(by)?.filter(|found| !is_left(found.pid)),
+    };
+    let Some(process) = found.filter(|found| !ended.contains(&found)) else {
+        return Ok(None);
+    };
+    let pid = process.pid;
+    let candidate = Candidate {
+        program: identity::program_of(pid),
+        user: identity::user_of(pid),
+        process,
+    };
+    let why = before.why_no_successor(&candidate);
+    match why.or_else(|| protected::why_protected(&candidate.process)) {
+        None => Ok(Some(candidate.process)),
+        Some(why) => Err(io::Error::other(format!(
+            "{by} is now {pid} (`{}`), which is somebody else: {why}",
+            protected::name_of(pid).unwrap_or_default()
+        ))),
+    }
+}
 
 /// The process that is meant and runs now; `None` where there is none.
 ///
@@ -23,10 +91,12 @@ pub(crate) fn find(by: &FoundBy) -> io::Result<Option<ProcessIdentity>> {
             Some(pids) => Some(first_of(&pids, |pid| Some(identity::stat(pid)?.parent))?),
         },
     };
-    let Some(process) = pid.and_then(|pid| identity::of(pid).ok()) else {
-        return Ok(None);
-    };
-    Ok(identity::is_alive(&process).then_some(process))
+    Ok(alive(pid))
+}
+
+fn alive(pid: Option<u32>) -> Option<ProcessIdentity> {
+    let process = pid.and_then(|pid| identity::of(pid).ok())?;
+    identity::is_alive(&process).then_some(process)
 }
 
 /// A file that is being written, or is not there yet, names nobody.

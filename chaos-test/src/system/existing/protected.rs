@@ -8,16 +8,66 @@ use crate::system::identity;
 use crate::system::process::TOKEN;
 
 /// The parts of container engines, by the names that the kernel has of them (15 bytes).
-const ENGINES: [&str; 8] = [
-    "dockerd",
+const ENGINES: [&str; 24] = [
+    "aardvark-dns",
+    "buildkitd",
+    "catatonit",
+    "conmon",
+    "conmonrs",
     "containerd",
     "containerd-shim",
-    "docker-proxy",
-    "podman",
-    "conmon",
-    "runc",
+    "containerd-stargz-grpc",
+    "crio",
     "crun",
+    "docker-init",
+    "docker-proxy",
+    "dockerd",
+    "fuse-overlayfs",
+    "kubelet",
+    "netavark",
+    "pasta",
+    "pasta.avx2",
+    "podman",
+    "rootlesskit",
+    "rootlessport",
+    "runc",
+    "slirp4netns",
+    "vpnkit",
 ];
+
+/// Beginnings of such names, which have more behind them.
+const ENGINES_BEGIN: [&str; 3] = ["rootlesskit-", "rootlessport-", "buildkit-"];
+
+/// Why nobody may break a process or what it has started, all of which a fault on it hits; `None`
+/// where a test may.
+///
+/// The first of them has to be the process itself.
+pub(super) fn why_tree_protected(tree: &[ProcessIdentity]) -> Option<String> {
+    for (index, one) in tree.iter().enumerate() {
+        let why = why_protected(one).or_else(|| {
+            let error = may_signal(one).err()?;
+            // One that has just ended cannot be hit.
+            if !identity::is_alive(one) {
+                return None;
+            }
+            Some(format!(
+                "it cannot be sent signals ({error}): run the test as its user, or as root"
+            ))
+        });
+        match why {
+            Some(why) if index == 0 => return Some(why),
+            Some(why) => {
+                let name = name_of(one.pid).unwrap_or_default();
+                return Some(format!(
+                    "a fault on it hits process {} (`{name}`), too, which it has started: {why}",
+                    one.pid
+                ));
+            }
+            None => {}
+        }
+    }
+    None
+}
 
 /// Why nobody may break this process; `None` where a test may.
 pub(crate) fn why_protected(process: &ProcessIdentity) -> Option<String> {
@@ -46,8 +96,17 @@ pub(crate) fn why_protected(process: &ProcessIdentity) -> Option<String> {
                 .to_owned(),
         );
     }
-    if ENGINES.contains(&name.as_str()) {
+    let is_engines = ENGINES_BEGIN.iter().any(|begin| name.starts_with(begin))
+        // The kernel keeps no more of a name.
+        || ENGINES.iter().any(|engine| *engine == name || engine.get(..15) == Some(&name));
+    if is_engines {
         return Some(format!("it is `{name}`, a part of the container engine"));
+    }
+    if let Some(id) = container_of(pid) {
+        return Some(format!(
+            "it runs in container {}; name the container, with `existing::container(..)`",
+            &id[..12]
+        ));
     }
     if name.starts_with("chaos-watchdog") {
         return Some("it is the watchdog of a chaos test".to_owned());
@@ -61,6 +120,24 @@ pub(crate) fn why_protected(process: &ProcessIdentity) -> Option<String> {
         return Some("a chaos test has started it, and breaks it under its own name".to_owned());
     }
     None
+}
+
+/// The container that a process is in, if that is none that we are in, too.
+fn container_of(pid: u32) -> Option<String> {
+    let groups = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/cgroup"));
+    let own = containers_in(&groups("self").unwrap_or_default());
+    let its = containers_in(&groups(&pid.to_string()).unwrap_or_default());
+    its.into_iter().find(|id| !own.contains(id))
+}
+
+/// The ids of containers in the names of control groups: all engines write them as 64 digits,
+/// as in `docker-<id>.scope`, `/docker/<id>` and `libpod-<id>.scope`.
+fn containers_in(groups: &str) -> Vec<String> {
+    let words = groups.split(|c: char| !c.is_ascii_alphanumeric());
+    words
+        .filter(|word| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Whether we may send it signals at all.
@@ -112,6 +189,27 @@ mod tests {
 
     fn why(pid: u32) -> Option<String> {
         why_protected(&identity::of(pid).unwrap())
+    }
+
+    #[test]
+    fn a_container_is_seen_in_the_control_groups_of_all_engines() {
+        let id = "0badcafe".repeat(8);
+        for groups in [
+            format!("0::/system.slice/docker-{id}.scope\n"),
+            format!("4:memory:/docker/{id}\n1:cpu:/\n"),
+            format!("0::/user.slice/libpod-{id}.scope/container\n"),
+            format!("0::/kubepods/pod7/{id}\n"),
+            format!("0::/../{id}\n"),
+        ] {
+            assert_eq!(containers_in(&groups)[0], id, "{groups}");
+        }
+        for groups in [
+            "0::/system.slice/redis.service\n".to_owned(),
+            "4:memory:/process_api/f1adda3eebcb2529c67a01a25135d2a4\n".to_owned(),
+            format!("0::/g{}\n", &id[1..]),
+        ] {
+            assert!(containers_in(&groups).is_empty(), "{groups}");
+        }
     }
 
     #[test]

@@ -68,21 +68,45 @@ pub(super) fn stop(root: &ProcessIdentity, but: &[ProcessIdentity]) -> io::Resul
 /// Continues some processes, where they are stopped, and waits until they go on.
 pub(super) fn continue_each(processes: &[ProcessIdentity]) -> io::Result<()> {
     let until = Instant::now() + SETTLE_LIMIT;
+    let mut failed = Ok(());
+    let mut expected = Vec::new();
+    // One that refuses keeps none of the others stopped.
     for one in processes {
-        signal(one, Signal::Continue)?;
+        match signal(one, Signal::Continue) {
+            Ok(_) => expected.push(one),
+            // What cannot be sent signals was not stopped by us either.
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && process::state(one) != ProcessState::Stopped => {}
+            Err(error) => failed = failed.and(Err(of_process(one, &error))),
+        }
     }
-    for one in processes {
+    for one in expected {
         while process::state(one) == ProcessState::Stopped {
             if Instant::now() >= until {
-                return Err(io::Error::other(format!(
-                    "process {} is still stopped after SIGCONT",
-                    one.pid
-                )));
+                let error = io::Error::other("it is still stopped after SIGCONT");
+                failed = failed.and(Err(of_process(one, &error)));
+                break;
             }
             std::thread::sleep(PAUSE);
         }
     }
-    Ok(())
+    failed
+}
+
+fn of_process(one: &ProcessIdentity, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("process {}: {error}", one.pid))
+}
+
+/// Kills some processes and nothing that they have started; all are tried.
+pub(super) fn kill_these(processes: &[ProcessIdentity]) -> io::Result<()> {
+    let mut failed = Ok(());
+    for one in processes {
+        if let Err(error) = signal(one, Signal::Kill) {
+            failed = failed.and(Err(of_process(one, &error)));
+        }
+    }
+    failed
 }
 
 /// Kills a process and its descendants, those included that they start meanwhile; all that it
@@ -97,10 +121,10 @@ pub(crate) fn kill_each(root: &ProcessIdentity) -> io::Result<Vec<ProcessIdentit
             killed.push(one);
         }
     }
-    for one in killed.iter().rev() {
-        signal(one, Signal::Kill)?;
-    }
-    Ok(killed)
+    killed.reverse();
+    let done = kill_these(&killed);
+    killed.reverse();
+    done.map(|()| killed)
 }
 
 /// Sends a signal to exactly this process. `false` where it is gone.

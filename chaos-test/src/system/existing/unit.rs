@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{again, find, protected, tree};
+use super::again::{self, Lost, MARGIN};
+use super::find::{before, successor};
+use super::{protected, tree};
 use crate::error::{Error, Kind};
 use crate::model::event::RestartedBy;
-use crate::model::existing::FoundBy;
+use crate::model::existing::{Before, FoundBy};
 use crate::model::identity::ProcessIdentity;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
@@ -44,21 +46,23 @@ pub(crate) struct Known {
 
 /// A service in a process that the test did not start.
 pub(crate) struct ExistingProcess {
-    known: Known,
+    pub(super) known: Known,
     /// What the kernel calls it.
     program: String,
-    live: Mutex<Live>,
-    starts: AtomicU32,
+    pub(super) live: Mutex<Live>,
+    pub(super) starts: AtomicU32,
     /// One change at a time; a fault and a restart must not cross.
-    changing: tokio::sync::Mutex<()>,
+    pub(super) changing: tokio::sync::Mutex<()>,
 }
 
-struct Live {
+pub(super) struct Live {
     process: ProcessIdentity,
     /// What a fault has ended, the process itself first.
-    killed: Vec<ProcessIdentity>,
-    /// What it had started that was stopped before a fault, and stays so.
-    stopped: Vec<ProcessIdentity>,
+    pub(super) killed: Vec<ProcessIdentity>,
+    /// Until when that end may still come.
+    ends_by: Option<Instant>,
+    /// What it was like before a fault.
+    before: Before,
 }
 
 impl ExistingProcess {
@@ -69,7 +73,8 @@ impl ExistingProcess {
             live: Mutex::new(Live {
                 process,
                 killed: Vec::new(),
-                stopped: Vec::new(),
+                ends_by: None,
+                before: Before::default(),
             }),
             starts: AtomicU32::new(1),
             changing: tokio::sync::Mutex::new(()),
@@ -91,13 +96,9 @@ impl ExistingProcess {
                 ),
             )
         };
-        if let Some(why) = protected::why_protected(process) {
+        if let Some(why) = protected::why_tree_protected(&tree::with_descendants(process)) {
             return Err(refused(why));
         }
-        protected::may_signal(process).map_err(|error| {
-            refused(format!("it cannot be sent signals ({error})"))
-                .help("run the test as the process's user, or as root")
-        })?;
         match process::state(process) {
             ProcessState::Running => Ok(()),
             state => Err(refused(format!("it is {state}, and is left as it is"))
@@ -105,7 +106,7 @@ impl ExistingProcess {
         }
     }
 
-    fn process(&self) -> ProcessIdentity {
+    pub(super) fn process(&self) -> ProcessIdentity {
         lock(&self.live).process.clone()
     }
 
@@ -115,7 +116,7 @@ impl ExistingProcess {
         lock(&self.live).process = process;
     }
 
-    fn killed(&self) -> Option<ProcessIdentity> {
+    pub(super) fn killed(&self) -> Option<ProcessIdentity> {
         lock(&self.live).killed.first().cloned()
     }
 
@@ -134,27 +135,78 @@ impl ExistingProcess {
             })
     }
 
+    /// A fault is about to end all of this within a time.
+    pub(super) fn mark_killed(&self, all: Vec<ProcessIdentity>, within: Duration) {
+        let mut live = lock(&self.live);
+        if !all.is_empty() {
+            live.before = before(&all);
+        }
+        live.killed = all;
+        live.ends_by = Instant::now().checked_add(within.saturating_add(MARGIN));
+    }
+
+    /// No end is to come, because the signal for it was not sent.
+    pub(super) fn not_ended<T>(&self, failed: io::Result<T>) -> io::Result<T> {
+        if failed.is_err() {
+            lock(&self.live).ends_by = None;
+        }
+        failed
+    }
+
+    fn ends_by(&self) -> Instant {
+        lock(&self.live).ends_by.unwrap_or_else(Instant::now)
+    }
+
+    /// What runs in its place.
+    pub(super) fn find_successor(&self) -> io::Result<Option<ProcessIdentity>> {
+        let (process, killed, before) = {
+            let live = lock(&self.live);
+            (
+                live.process.clone(),
+                live.killed.clone(),
+                live.before.clone(),
+            )
+        };
+        let ended: Vec<_> = std::iter::once(&process).chain(&killed).collect();
+        successor(&self.known.found_by, &ended, &before)
+    }
+
     /// Has it run where it does not: by its supervisor, else by what starts it.
-    async fn run_again(&self) -> Result<RestartedBy, Error> {
+    pub(super) async fn run_again(&self) -> Result<RestartedBy, Error> {
+        if !matches!(self.find_successor(), Ok(Some(_))) {
+            let rest = lock(&self.live).killed.clone();
+            again::end_the_rest(&rest, self.ends_by())
+                .await
+                .map_err(|error| self.error("is not wholly ended".to_owned()).because(error))?;
+        }
         if supervision::wait(self).await? {
             return Ok(RestartedBy::Supervisor);
         }
-        let before = self.process();
+        let (process, before) = {
+            let live = lock(&self.live);
+            (live.process.clone(), live.before.clone())
+        };
+        if identity::is_alive(&process) {
+            // Its supervisor's is there, and only not ready: a second one had no place.
+            self.until_ready().await?;
+            return Ok(RestartedBy::Supervisor);
+        }
         let waited = self.known.supervision.as_ref().map(Supervision::within);
-        let found = again::started(
-            &before,
-            &self.known.found_by,
-            &self.known.argv,
-            waited.unwrap_or_default(),
-            self.known.start_timeout,
-        )
+        let found = again::started(Lost {
+            process: &process,
+            found_by: &self.known.found_by,
+            argv: &self.known.argv,
+            before: &before,
+            supervised: waited.unwrap_or_default(),
+            start: self.known.start_timeout,
+        })
         .await
         .map_err(|error| self.error("does not run again".to_owned()).because(error))?;
         self.take(found);
         Ok(RestartedBy::Undo)
     }
 
-    async fn is_gone_within(&self, process: &ProcessIdentity, limit: Duration) -> bool {
+    pub(super) async fn is_gone_within(&self, process: &ProcessIdentity, limit: Duration) -> bool {
         let until = Instant::now() + limit;
         while identity::is_alive(process) {
             if Instant::now() >= until {
@@ -221,13 +273,19 @@ impl Unit for ExistingProcess {
         Box::pin(async move {
             let _change = self.changing.lock().await;
             let process = self.process();
-            if identity::is_alive(&process) {
-                let replaced = self.killed().is_some_and(|killed| killed != process);
-                if !replaced {
-                    // It was not killed after all, or only stopped for that.
-                    let stopped = lock(&self.live).stopped.clone();
-                    again::continue_process(&process, &[], &stopped)?;
+            let killed = self.killed();
+            let replaced = killed.as_ref().is_some_and(|killed| *killed != process);
+            if identity::is_alive(&process) && !replaced {
+                // It was not killed after all, or only stopped for that.
+                let known = lock(&self.live).before.clone();
+                again::go_on(&process, &known.others, &known.stopped)?;
+                if killed.is_some() {
+                    // Whoever waited for its end may have been stopped, and it may still come.
+                    let left = self.ends_by().saturating_duration_since(Instant::now());
+                    self.is_gone_within(&process, left).await;
                 }
+            }
+            if identity::is_alive(&process) {
                 self.until_ready().await?;
                 match &self.known.supervision {
                     Some(supervision) if replaced => {
@@ -256,17 +314,23 @@ impl Unit for ExistingProcess {
             let _change = self.changing.lock().await;
             let process = self.process();
             let failed = |error: io::Error| self.error("could not be ended".into()).because(error);
-            lock(&self.live).killed = tree::with_descendants(&process);
+            let grace = self.known.grace;
+            let within = if ask_first { grace } else { Duration::ZERO };
+            self.mark_killed(tree::with_descendants(&process), within);
+            let asked_until = Instant::now() + within;
             if let Some(supervision) = &self.known.supervision {
                 supervision.died();
             }
             if ask_first {
-                tree::signal(&process, Signal::Term).map_err(failed)?;
-                if self.is_gone_within(&process, self.known.grace).await {
-                    return Ok(());
+                self.not_ended(tree::signal(&process, Signal::Term))
+                    .map_err(failed)?;
+                if self.is_gone_within(&process, grace).await {
+                    // What it has left would keep its successor from its address.
+                    let rest = lock(&self.live).killed.clone();
+                    return again::end_the_rest(&rest, asked_until).await;
                 }
             }
-            tree::kill_each(&process).map_err(failed)?;
+            self.not_ended(tree::kill_each(&process)).map_err(failed)?;
             if self.is_gone_within(&process, EXIT_LIMIT).await {
                 return Ok(());
             }
@@ -298,12 +362,9 @@ impl Unit for ExistingProcess {
                 return Ok(Some(self.successor()));
             }
             // What cannot be told now may be told in a moment.
-            let Ok(Some(found)) = find(&self.known.found_by) else {
+            let Ok(Some(found)) = self.find_successor() else {
                 return Ok(None);
             };
-            if found == process {
-                return Ok(None);
-            }
             self.take(found);
             Ok(Some(self.successor()))
         })
@@ -314,11 +375,37 @@ impl Unit for ExistingProcess {
     }
 
     fn undo_running(&self) -> Undo {
+        self.undo_within(self.known.grace)
+    }
+
+    fn undo_ending(&self, _: Ending, within: Duration) -> Result<Undo, Error> {
+        match self.why_lost() {
+            None => Ok(self.undo_within(within)),
+            Some(why) => Err(why),
+        }
+    }
+
+    fn may_be_broken(&self) -> Result<(), Error> {
+        let process = self.process();
+        match protected::why_tree_protected(&tree::with_descendants(&process)) {
+            None => Ok(()),
+            Some(why) => Err(Error::new(
+                Kind::Refused,
+                format!(
+                    "service `{}` is process {}, which no fault may hit now: {why}",
+                    self.known.service, process.pid
+                ),
+            )),
+        }
+    }
+}
+
+impl ExistingProcess {
+    fn undo_within(&self, grace: Duration) -> Undo {
         let waited = self.known.supervision.as_ref().map(Supervision::within);
         let process = self.process();
-        let mut stopped = tree::with_descendants(&process);
-        stopped.retain(|one| process::state(one) == ProcessState::Stopped);
-        lock(&self.live).stopped = stopped;
+        let known = before(&tree::with_descendants(&process));
+        lock(&self.live).before.clone_from(&known);
         Undo::RunExisting {
             service: self.known.service.clone(),
             process,
@@ -326,131 +413,16 @@ impl Unit for ExistingProcess {
             argv: self.known.argv.clone(),
             supervised_ms: millis(waited.unwrap_or_default()),
             start_ms: millis(self.known.start_timeout.saturating_add(self.known.grace)),
+            grace_ms: millis(grace),
+            before: Box::new(known),
         }
     }
 
-    fn undo_ending(&self, _: Ending) -> Result<Undo, Error> {
-        match self.why_lost() {
-            None => Ok(self.undo_running()),
-            Some(why) => Err(why),
-        }
-    }
-}
-
-impl ExistingProcess {
-    fn successor(&self) -> Successor {
+    pub(super) fn successor(&self) -> Successor {
         let process = self.process();
         Successor {
             pid: process.pid,
             process: Some(process),
         }
-    }
-}
-
-impl ProcessUnit for ExistingProcess {
-    fn state(&self) -> ProcessState {
-        process::state(&self.process())
-    }
-
-    fn identity(&self) -> Option<ProcessIdentity> {
-        Some(self.process())
-    }
-
-    fn starts(&self) -> u32 {
-        self.starts.load(Ordering::SeqCst)
-    }
-
-    fn signal(&self, signal: Signal) -> io::Result<bool> {
-        let process = self.process();
-        match signal {
-            Signal::Stop => tree::stop(&process, &[]),
-            Signal::Continue => {
-                let all = tree::with_descendants(&process);
-                tree::continue_each(&all).map(|()| !all.is_empty())
-            }
-            signal => {
-                let all = tree::with_descendants(&process);
-                if all.is_empty() {
-                    return Ok(false);
-                }
-                lock(&self.live).killed = all;
-                if let Some(supervision) = &self.known.supervision {
-                    supervision.died();
-                }
-                if signal == Signal::Kill {
-                    lock(&self.live).killed = tree::kill_each(&process)?;
-                    return Ok(true);
-                }
-                tree::signal(&process, signal)
-            }
-        }
-    }
-
-    fn undo_stopping(&self) -> Undo {
-        let process = self.process();
-        let others = tree::with_descendants(&process).into_iter().skip(1);
-        let (stopped, others) =
-            others.partition(|one| process::state(one) == ProcessState::Stopped);
-        Undo::ContinueExisting {
-            service: self.known.service.clone(),
-            process,
-            others,
-            stopped,
-        }
-    }
-
-    fn is_wholly_stopped(&self) -> bool {
-        let all = tree::with_descendants(&self.process());
-        let stopped = |one: &ProcessIdentity| process::state(one) == ProcessState::Stopped;
-        !all.is_empty() && all.iter().all(stopped)
-    }
-
-    fn leftovers(&self) -> Vec<u32> {
-        let live = lock(&self.live);
-        let left = live.killed.iter().filter(|one| identity::is_alive(one));
-        left.map(|one| one.pid).collect()
-    }
-
-    fn exits_within(&self, limit: Duration) -> Answer<'_, bool> {
-        Box::pin(async move {
-            let process = self.killed().unwrap_or_else(|| self.process());
-            self.is_gone_within(&process, limit).await
-        })
-    }
-
-    fn start_unready(&self, held: bool) -> Answer<'_, Result<(), Error>> {
-        Box::pin(async move {
-            if held {
-                return self.can_be_held();
-            }
-            let _change = self.changing.lock().await;
-            if self.run_again().await? == RestartedBy::Undo
-                && let Some(supervision) = &self.known.supervision
-            {
-                supervision.is_back(self.name(), RestartedBy::Undo, self.successor());
-            }
-            Ok(())
-        })
-    }
-
-    fn can_be_held(&self) -> Result<(), Error> {
-        Err(Error::new(
-            Kind::Usage,
-            format!(
-                "service `{}` is a process that the test did not start, and nobody can hold it at \
-                 its start",
-                self.known.service
-            ),
-        ))
-    }
-
-    fn was_replaced(&self) -> bool {
-        let Some(killed) = self.killed() else {
-            return false;
-        };
-        if self.known.supervision.is_none() || identity::is_alive(&killed) {
-            return false;
-        }
-        self.process() != killed || matches!(find(&self.known.found_by), Ok(Some(_)))
     }
 }

@@ -84,10 +84,10 @@ impl Unit for ExistingContainer {
     }
 
     fn undo_running(&self) -> Undo {
-        self.undo_with(Duration::ZERO)
+        self.undo_with(Duration::ZERO, None)
     }
 
-    fn undo_ending(&self, how: Ending) -> Result<Undo, Error> {
+    fn undo_ending(&self, how: Ending, within: Duration) -> Result<Undo, Error> {
         if self.goes_when_it_ends {
             return Err(Error::new(
                 Kind::Refused,
@@ -101,7 +101,7 @@ impl Unit for ExistingContainer {
         }
         let waited = self.known.supervision.as_ref().map(Supervision::within);
         let waited = waited.filter(|_| how == Ending::Killed);
-        Ok(self.undo_with(waited.unwrap_or_default()))
+        Ok(self.undo_with(waited.unwrap_or_default(), Some(within)))
     }
 }
 

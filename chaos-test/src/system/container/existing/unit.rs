@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use testcontainers::bollard::models::{ContainerInspectResponse, PortBinding};
 
-use super::gone;
 use super::locate::check_running;
+use super::{MARGIN, gone};
 use crate::error::{Error, Kind};
 use crate::model::event::RestartedBy;
 use crate::model::existing::Attachment;
@@ -28,6 +28,8 @@ use crate::system::world::World;
 
 /// How often the engine is asked whether it has ended.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long it may take to end after any signal but SIGKILL, at least.
+const EXIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What is known of a container that was there before the test.
 pub(crate) struct Known {
@@ -62,8 +64,12 @@ pub(super) struct Live {
     pub(super) endpoints: Vec<(u16, SocketAddr)>,
     /// Which of its starts runs.
     start: Option<String>,
+    /// Which of them was seen running last: somebody else may have started it again.
+    seen: Option<String>,
     /// Which of them a fault has ended.
     ended: Option<String>,
+    /// Until when that end may still come.
+    ends_by: Option<Instant>,
     /// How it was connected before a fault took it out.
     pub(super) networks: Vec<Attachment>,
 }
@@ -167,21 +173,55 @@ impl ExistingContainer {
 
     pub(super) async fn state_now(&self) -> Result<ContainerState, Error> {
         match acts::inspect(&self.known.engine, &self.id).await {
-            Ok(found) => Ok(acts::state_of(&found)),
+            Ok(found) => {
+                let state = acts::state_of(&found);
+                if state == ContainerState::Running {
+                    lock(&self.live).seen = acts::start_of(&found);
+                }
+                Ok(state)
+            }
             Err(why) if why.is_missing() => Ok(ContainerState::Gone),
             Err(why) => Err(self.refused(&why)),
         }
     }
 
-    /// A fault is about to end it.
-    fn mark_ended(&self) {
+    /// A fault is about to end it, within a time.
+    fn mark_ended(&self, within: Duration) {
         let mut live = lock(&self.live);
-        live.ended = live.start.clone();
+        live.ended = live.seen.clone().or_else(|| live.start.clone());
+        live.ends_by = Instant::now().checked_add(within.saturating_add(MARGIN));
+    }
+
+    /// Of an engine that refused to end it, no end is to come.
+    fn not_ended(&self, why: &Refusal) -> Error {
+        if !matches!(why, Refusal::Silent(_)) {
+            lock(&self.live).ends_by = None;
+        }
+        self.refused(why)
+    }
+
+    /// As it is once no end is to come that was asked for: whoever asked may have been stopped,
+    /// and engines go on with it.
+    async fn inspect_settled(&self) -> Result<ContainerInspectResponse, Error> {
+        let (ended, until) = {
+            let live = lock(&self.live);
+            (live.ended.clone(), live.ends_by)
+        };
+        loop {
+            let found = self.inspect().await?;
+            let ends = acts::state_of(&found) == ContainerState::Running
+                && acts::start_of(&found) == ended
+                && until.is_some_and(|until| Instant::now() < until);
+            if !ends {
+                return Ok(found);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     pub(super) async fn run_again(&self) -> Result<(), Error> {
         let _change = self.changing.lock().await;
-        let found = self.inspect().await?;
+        let found = self.inspect_settled().await?;
         let engine = &self.known.engine;
         let ended = lock(&self.live).ended.clone();
         match acts::state_of(&found) {
@@ -234,27 +274,31 @@ impl ExistingContainer {
 
     pub(super) async fn kill_it(&self, signal: Signal) -> Result<(), Error> {
         let _change = self.changing.lock().await;
-        self.mark_ended();
+        self.mark_ended(match signal {
+            Signal::Kill => Duration::ZERO,
+            _ => self.known.grace.max(EXIT_LIMIT),
+        });
         let Some(supervision) = &self.known.supervision else {
             return acts::kill(&self.known.engine, &self.id, signal)
                 .await
-                .map_err(|why| self.refused(&why));
+                .map_err(|why| self.not_ended(&why));
         };
         supervision.died();
         acts::kill_past_engine(&self.known.engine, &self.id, signal)
             .await
             .map_err(|why| {
                 supervision.calm();
+                lock(&self.live).ends_by = None;
                 self.error("could not be killed".to_owned()).because(why)
             })
     }
 
     pub(super) async fn stop_it(&self, grace: Duration) -> Result<(), Error> {
         let _change = self.changing.lock().await;
-        self.mark_ended();
+        self.mark_ended(grace);
         acts::stop(&self.known.engine, &self.id, grace)
             .await
-            .map_err(|why| self.refused(&why))
+            .map_err(|why| self.not_ended(&why))
     }
 
     pub(super) async fn start_it(&self) -> Result<(), Error> {
@@ -354,7 +398,12 @@ impl ExistingContainer {
         Ok(runs && acts::start_of(&found) != ended)
     }
 
-    pub(super) fn undo_with(&self, supervised: Duration) -> Undo {
+    /// `ends`: how long the fault may take to end it, where it does.
+    pub(super) fn undo_with(&self, supervised: Duration, ends: Option<Duration>) -> Undo {
+        let start = {
+            let live = lock(&self.live);
+            live.seen.clone().or_else(|| live.start.clone())
+        };
         Undo::RestoreContainer {
             service: self.known.service.clone(),
             engine: self.known.engine.url().to_owned(),
@@ -362,6 +411,8 @@ impl ExistingContainer {
             name: self.name.clone(),
             supervised_ms: millis(supervised),
             start_ms: millis(self.known.start_timeout.saturating_add(self.known.grace)),
+            ends_start: start.filter(|_| ends.is_some()),
+            grace_ms: millis(ends.unwrap_or_default()),
         }
     }
 }
