@@ -63,8 +63,6 @@ pub enum Progress {
         at: Duration,
         /// When the first sample that succeeded was sent, however slow it was.
         first_success: Duration,
-        /// Whether a sample before the streak was not steady.
-        degraded: bool,
         /// How many before it were due that the monitor did not send: it may have been
         /// earlier.
         unsent: usize,
@@ -111,7 +109,6 @@ pub struct Streak {
     present: VecDeque<(Duration, bool)>,
     first_success: Option<Duration>,
     recovered: Option<Duration>,
-    degraded: bool,
     seen: usize,
     unsent: usize,
     last_problem: Option<String>,
@@ -127,7 +124,6 @@ impl Streak {
             present: VecDeque::new(),
             first_success: None,
             recovered: None,
-            degraded: false,
             seen: 0,
             unsent: 0,
             last_problem: None,
@@ -153,11 +149,9 @@ impl Streak {
                 if succeeded && !self.present.is_empty() && self.in_a_row.late > 0 {
                     self.present.push_back((sample.sent, true));
                     if self.late() > self.in_a_row.late {
-                        self.degraded = true;
                         self.begin_behind_the_first_late_one();
                     }
                 } else {
-                    self.degraded = true;
                     self.present.clear();
                 }
             }
@@ -197,7 +191,6 @@ impl Streak {
             Some(at) => Progress::Recovered {
                 at,
                 first_success: self.first_success.unwrap_or(at),
-                degraded: self.degraded,
                 unsent: self.unsent,
             },
             None => Progress::NotYet {

@@ -206,7 +206,6 @@ impl Recovers {
             Progress::Recovered {
                 at,
                 first_success,
-                degraded,
                 unsent: missing,
             } => {
                 let took = at.saturating_sub(self.since);
@@ -214,9 +213,12 @@ impl Recovers {
                 let since = |at: Duration| at.saturating_sub(self.since);
                 let found = Recovery {
                     took,
-                    degraded: degraded || trouble.degraded,
+                    // It sees all from the fault's beginning on; the streak, which one late
+                    // answer breaks, says nothing of that.
+                    degraded: trouble.degraded,
                     first_success: since(first_success),
-                    outage: (degraded || trouble.degraded)
+                    outage: trouble
+                        .degraded
                         .then(|| at.saturating_sub(trouble.first.unwrap_or(at))),
                     lost: trouble.failed,
                     throughput_back: None,
