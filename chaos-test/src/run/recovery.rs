@@ -51,7 +51,7 @@ const THROUGHPUT_ROW: usize = 50;
 #[derive(Debug)]
 pub struct Recovers {
     pub(super) monitor: Monitor,
-    normal: Arc<Summary>,
+    pub(super) normal: Arc<Summary>,
     pub(super) steady: Steady,
     pub(super) since: Duration,
     pub(super) within: Duration,
@@ -283,11 +283,12 @@ impl Recovers {
         let from = fault.as_ref().map_or(self.since, |phase| phase.begun);
         let watcher = &self.monitor.watcher;
         let samples = watcher.so_far(Window { from, to: at });
-        let mut trouble = Trouble::of(&samples, self.steady, self.in_a_row.samples);
+        let mut trouble = Trouble::of(&samples, self.steady, self.in_a_row.samples, &self.normal);
         let late = inner.recorder.now().saturating_sub(self.steady.slowest);
         let waiting = watcher.waiting_between(from, at.min(late));
         if let Some(first) = waiting.first() {
-            trouble.degraded = true;
+            // They are late, and nobody knows yet whether they fail.
+            trouble.degraded |= waiting.len() >= self.in_a_row.samples;
             trouble.first = Some(trouble.first.map_or(*first, |seen| seen.min(*first)));
         }
         (trouble, waiting.len(), fault.map(|phase| phase.fault))

@@ -153,6 +153,39 @@ fn a_late_sample_is_jitter_where_that_is_allowed_and_a_failed_one_never_is() {
     }
 }
 
+fn normal(pattern: &str) -> Summary {
+    let window = Window {
+        from: ms(0),
+        to: ms(pattern.len() as u64 * 10),
+    };
+    Summary::of(&samples(pattern), window)
+}
+
+#[test]
+fn failures_that_a_baseline_has_as_well_are_no_degradation() {
+    // Now and then, and all at once.
+    let scattered = normal(&format!("{}x{}x", ".".repeat(24), ".".repeat(24)));
+    let block = normal(&format!("{}xxxxx{}", ".".repeat(60), ".".repeat(35)));
+    for (baseline, pattern, failing) in [
+        (&scattered, "....x.....".to_owned(), false),
+        (&scattered, "x....x....x....".to_owned(), false),
+        (&scattered, "x".repeat(5), true),
+        // The samples of an outage hang together, and that is no doubt about it.
+        (&scattered, format!("{0}{1}{0}", ".".repeat(8), "x".repeat(14)), true),
+        (&scattered, ".".repeat(40), false),
+        // This system hangs now and then.
+        (&block, "...xxxxx............".to_owned(), false),
+        (&block, format!("..{}", "x".repeat(60)), true),
+    ] {
+        let trouble = Trouble::of(&samples(&pattern), STEADY, 3, baseline);
+        assert_eq!(trouble.failing, failing, "{pattern}: {trouble:?}");
+        assert_eq!(trouble.degraded, failing, "{pattern}: {trouble:?}");
+    }
+    // Late ones are one, whatever fails between them.
+    let late = Trouble::of(&samples("..sxss...."), STEADY, 3, &scattered);
+    assert!(late.degraded && !late.failing, "{late:?}");
+}
+
 #[test]
 fn a_single_late_answer_is_no_degradation_and_a_single_failure_is() {
     for (pattern, out, failed, first, degraded) in [
@@ -163,7 +196,7 @@ fn a_single_late_answer_is_no_degradation_and_a_single_failure_is() {
         ("....x.", 1, 1, Some(40), true),
         ("", 0, 0, None, false),
     ] {
-        let trouble = Trouble::of(&samples(pattern), STEADY, 3);
+        let trouble = Trouble::of(&samples(pattern), STEADY, 3, &normal(&".".repeat(50)));
         assert_eq!(trouble.seen, pattern.len(), "{pattern}");
         assert_eq!((trouble.out, trouble.failed), (out, failed), "{pattern}");
         assert_eq!(trouble.first, first.map(ms), "{pattern}");
