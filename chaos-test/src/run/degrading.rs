@@ -183,6 +183,7 @@ impl DegradesThenRecovers {
             judgements.push(judgement);
         }
         self.recovers.since = lifted;
+        self.recovers.under = Some(entry);
         let examined = self.recovers.examine(inner).await;
         let recovery = examined.recovery();
         judgements.extend(examined.judgements);

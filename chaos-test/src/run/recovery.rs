@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::measures::throughput;
-use crate::decide::phases::phases;
+use crate::decide::phases::{Phase, phases};
 use crate::decide::recovery::{InARow, Progress, Steady, ThroughputBack, Trouble};
 use crate::decide::statistics::Summary;
 use crate::decide::tolerance::{BaselineSummary, Judgement, unsent};
@@ -54,6 +54,8 @@ pub struct Recovers {
     pub(super) normal: Arc<Summary>,
     pub(super) steady: Steady,
     pub(super) since: Duration,
+    /// The fault that it is to recover from; the latest before the named instant, by default.
+    pub(super) under: Option<u64>,
     pub(super) within: Duration,
     pub(super) in_a_row: InARow,
     first_success: Option<Duration>,
@@ -70,6 +72,7 @@ impl Recovers {
             monitor,
             normal: baseline.summary(),
             steady: baseline.steady,
+            under: None,
             within: Duration::from_secs(30),
             in_a_row: InARow {
                 samples: 3,
@@ -275,11 +278,19 @@ impl Recovers {
         }
     }
 
+    /// The fault that it is to recover from.
+    fn fault(&self, inner: &Inner) -> Option<Phase> {
+        let mut phases = phases(&inner.recorder.records()).into_iter();
+        match self.under {
+            Some(entry) => phases.find(|phase| phase.entry == entry),
+            None => phases.rfind(|phase| phase.begun <= self.since),
+        }
+    }
+
     /// What went wrong since the latest fault before the named instant, how many samples of
     /// that time wait for their answers, and that fault.
     fn trouble(&self, inner: &Inner, at: Duration) -> (Trouble, usize, Option<String>) {
-        let phases = phases(&inner.recorder.records());
-        let fault = phases.into_iter().rfind(|phase| phase.begun <= self.since);
+        let fault = self.fault(inner);
         let from = fault.as_ref().map_or(self.since, |phase| phase.begun);
         let watcher = &self.monitor.watcher;
         let samples = watcher.so_far(Window { from, to: at });
@@ -296,6 +307,7 @@ impl Recovers {
 
     fn write_down(&self, inner: &Inner, recovery: Option<&Recovery>, met: Met) {
         let monitor = self.monitor.watcher.name.clone();
+        let entry = self.fault(inner).map(|phase| phase.entry);
         inner.recorder.record(match (recovery, met) {
             (Some(recovery), Met::Yes) => Event::Recovered {
                 monitor,
@@ -304,6 +316,7 @@ impl Recovers {
                 first_success_us: Some(micros(recovery.first_success)),
                 outage_us: recovery.outage.map(micros),
                 lost: recovery.lost as u64,
+                entry,
             },
             // Nobody knows.
             (_, Met::NoData) => return,
@@ -311,6 +324,7 @@ impl Recovers {
                 monitor,
                 limit_us: micros(self.within),
                 recovery_us: recovery.map(|recovery| micros(recovery.took)),
+                entry,
             },
         });
     }

@@ -171,7 +171,11 @@ fn failures_that_a_baseline_has_as_well_are_no_degradation() {
         (&scattered, "x....x....x....".to_owned(), false),
         (&scattered, "x".repeat(5), true),
         // The samples of an outage hang together, and that is no doubt about it.
-        (&scattered, format!("{0}{1}{0}", ".".repeat(8), "x".repeat(14)), true),
+        (
+            &scattered,
+            format!("{0}{1}{0}", ".".repeat(8), "x".repeat(14)),
+            true,
+        ),
         (&scattered, ".".repeat(40), false),
         // This system hangs now and then.
         (&block, "...xxxxx............".to_owned(), false),
