@@ -126,6 +126,15 @@ impl Estimate {
         }
     }
 
+    /// Whether so many of all in another window may be no more than what this one knows, with
+    /// each bound wrong as seldom as `tail` says. Samples there hang together as they do here:
+    /// that they do more so may be the very thing that is looked for.
+    pub(super) fn explains(&self, counted: usize, all: usize, tail: f64) -> bool {
+        let (counted, all) = (counted as f64, all as f64);
+        let independent = self.independent;
+        binomial::share_low(counted * independent, all * independent, tail) <= self.high(tail)
+    }
+
     /// Whether it is a share of which there was nothing.
     pub(super) fn is_none(&self) -> bool {
         matches!(self.kind, Kind::Share { share, .. } if share == 0.0)

@@ -17,6 +17,8 @@ const LEAST: usize = 2;
 pub struct Attempt {
     /// The monitor that it was seen by.
     pub monitor: String,
+    /// The rollback entry of the fault that it was to recover from, if there was one.
+    pub entry: Option<u64>,
     /// How long it took; none where it was not seen to come.
     pub took: Option<Duration>,
     /// Whether it came within the limit that was set for it.
@@ -36,9 +38,11 @@ pub fn attempts(records: &[Record]) -> Vec<Attempt> {
                 monitor,
                 recovery_us,
                 degraded,
+                entry,
                 ..
             } => Some(Attempt {
                 monitor: monitor.clone(),
+                entry: *entry,
                 took: Some(micros(*recovery_us)),
                 in_time: true,
                 degraded: *degraded,
@@ -46,9 +50,11 @@ pub fn attempts(records: &[Record]) -> Vec<Attempt> {
             Event::NotRecovered {
                 monitor,
                 recovery_us,
+                entry,
                 ..
             } => Some(Attempt {
                 monitor: monitor.clone(),
+                entry: *entry,
                 took: recovery_us.map(micros),
                 in_time: false,
                 degraded: true,
@@ -58,8 +64,48 @@ pub fn attempts(records: &[Record]) -> Vec<Attempt> {
         .collect()
 }
 
-/// What several recoveries come to. Those of systems that never degraded are left out: there was
-/// nothing to recover from.
+/// One outage, by all that have seen its end, or its lack of one.
+struct Outage {
+    entry: Option<u64>,
+    /// How long its longest recovery took; none where one was not seen to come.
+    took: Option<Duration>,
+    in_time: bool,
+    degraded: bool,
+}
+
+/// The outages that recoveries were from: one for each fault, however many monitors have seen it
+/// and however often that was judged. Those from before any fault are one together, because
+/// nothing tells them apart.
+fn outages(attempts: &[Attempt]) -> Vec<Outage> {
+    let mut outages: Vec<Outage> = Vec::new();
+    for attempt in attempts {
+        let known = |outage: &&mut Outage| outage.entry == attempt.entry;
+        match outages.iter_mut().find(known) {
+            // Whoever was not hit does not shorten what the others went through.
+            Some(outage) if outage.degraded && !attempt.degraded => {}
+            Some(outage) if outage.degraded == attempt.degraded => {
+                let both = outage.took.zip(attempt.took);
+                outage.took = both.map(|(one, other)| one.max(other));
+                outage.in_time &= attempt.in_time;
+            }
+            Some(outage) => {
+                outage.took = attempt.took;
+                outage.in_time = attempt.in_time;
+                outage.degraded = true;
+            }
+            None => outages.push(Outage {
+                entry: attempt.entry,
+                took: attempt.took,
+                in_time: attempt.in_time,
+                degraded: attempt.degraded,
+            }),
+        }
+    }
+    outages
+}
+
+/// What several recoveries come to, each from an outage of its own. Those of systems that never
+/// degraded are left out: there was nothing to recover from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoverySummary {
     /// How long each took that was seen to come, sorted.
@@ -76,13 +122,14 @@ impl RecoverySummary {
     /// Of these.
     #[must_use]
     pub fn of(attempts: &[Attempt]) -> Self {
-        let real = || attempts.iter().filter(|attempt| attempt.degraded);
-        let mut times: Vec<Duration> = real().filter_map(|attempt| attempt.took).collect();
+        let outages = outages(attempts);
+        let real = || outages.iter().filter(|outage| outage.degraded);
+        let mut times: Vec<Duration> = real().filter_map(|outage| outage.took).collect();
         times.sort_unstable();
         Self {
             never: real().count() - times.len(),
-            in_time: real().filter(|attempt| attempt.in_time).count(),
-            undegraded: attempts.len() - real().count(),
+            in_time: real().filter(|outage| outage.in_time).count(),
+            undegraded: outages.len() - real().count(),
             times,
         }
     }
@@ -286,116 +333,4 @@ fn seconds(time: Option<Duration>) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decide::statistics::P50;
-    use crate::model::units::{ms, percent, secs};
-
-    /// `3` took three seconds, `9!` nine and came too late, `-` never came, `0` never degraded.
-    fn summary(text: &str) -> RecoverySummary {
-        let attempts: Vec<Attempt> = text
-            .split_whitespace()
-            .map(|word| Attempt {
-                monitor: "shop".into(),
-                took: word.trim_end_matches('!').parse().ok().map(secs),
-                in_time: word != "-" && !word.ends_with('!'),
-                degraded: word != "0",
-            })
-            .collect();
-        RecoverySummary::of(&attempts)
-    }
-
-    #[track_caller]
-    fn check(tolerance: RecoveryTolerance, text: &str, met: Met, actual: &str) {
-        let judgement = tolerance.judge(&summary(text));
-        assert_eq!(
-            (judgement.met, judgement.actual.as_str()),
-            (met, actual),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_mean_is_over_several_and_never_of_one() {
-        let four = || mttr().at_most(secs(4));
-        check(four(), "2 4", Met::Yes, "3 s, 2 recoveries");
-        check(four(), "2 4 9!", Met::No, "5 s, 3 recoveries");
-        check(four(), "1", Met::NoData, "1 recovery: it takes at least 2");
-        check(four(), "", Met::NoData, "0 recoveries: it takes at least 2");
-        check(
-            four(),
-            "1 0 0",
-            Met::NoData,
-            "1 recovery; 2 more never degraded: it takes at least 2",
-        );
-        // One that never came is longer than any limit, and does not vanish from the mean.
-        check(
-            four(),
-            "1 1 1 -",
-            Met::No,
-            "without an end, 4 recoveries, 1 of them never came",
-        );
-    }
-
-    #[test]
-    fn percentiles_and_rates_count_what_never_came() {
-        check(
-            recovery_time(P50).at_most(secs(2)),
-            "1 2 9 -",
-            Met::Yes,
-            "2 s, 4 recoveries, 1 of them never came",
-        );
-        check(
-            recovery_time(MAX).at_most(secs(9)),
-            "1 9",
-            Met::Yes,
-            "9 s, 2 recoveries",
-        );
-        check(
-            recovery_time(MAX).at_most(secs(99)),
-            "1 -",
-            Met::No,
-            "without an end, 2 recoveries, 1 of them never came",
-        );
-        check(
-            recovery_rate().at_least(percent(75)),
-            "1 2 9! 3",
-            Met::Yes,
-            "75 % (3 of 4 in time), 4 recoveries",
-        );
-        check(
-            recovery_rate().at_least(percent(76)),
-            "1 2 - 3 0",
-            Met::No,
-            "75 % (3 of 4 in time), 4 recoveries, 1 of them never came; 1 more never degraded",
-        );
-    }
-
-    #[test]
-    fn they_are_gathered_from_the_records() {
-        let record = |event| Record {
-            seq: 1,
-            at_us: 0,
-            event,
-        };
-        let records = [
-            record(Event::Recovered {
-                monitor: "shop".into(),
-                recovery_us: 5_000,
-                degraded: true,
-                first_success_us: None,
-                outage_us: None,
-                lost: 0,
-            }),
-            record(Event::NotRecovered {
-                monitor: "shop".into(),
-                limit_us: 1_000,
-                recovery_us: Some(7_000),
-            }),
-        ];
-        let summary = RecoverySummary::of(&attempts(&records));
-        assert_eq!(summary.mean(), Some(ms(6)));
-        assert_eq!(summary.longest(), Some(ms(7)));
-        assert_eq!(summary.rate(), Some(percent(50)));
-    }
-}
+mod tests;

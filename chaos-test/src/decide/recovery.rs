@@ -8,6 +8,7 @@ use crate::model::sample::{Reading, Sample, Window};
 use crate::model::units::human;
 
 use super::delta::Delta;
+use super::metric::Metric;
 use super::statistics::{Latency, P99, Summary};
 
 /// What one sample must be like to count as steady.
@@ -63,8 +64,6 @@ pub enum Progress {
         at: Duration,
         /// When the first sample that succeeded was sent, however slow it was.
         first_success: Duration,
-        /// Whether a sample before the streak was not steady.
-        degraded: bool,
         /// How many before it were due that the monitor did not send: it may have been
         /// earlier.
         unsent: usize,
@@ -111,7 +110,6 @@ pub struct Streak {
     present: VecDeque<(Duration, bool)>,
     first_success: Option<Duration>,
     recovered: Option<Duration>,
-    degraded: bool,
     seen: usize,
     unsent: usize,
     last_problem: Option<String>,
@@ -127,7 +125,6 @@ impl Streak {
             present: VecDeque::new(),
             first_success: None,
             recovered: None,
-            degraded: false,
             seen: 0,
             unsent: 0,
             last_problem: None,
@@ -153,11 +150,9 @@ impl Streak {
                 if succeeded && !self.present.is_empty() && self.in_a_row.late > 0 {
                     self.present.push_back((sample.sent, true));
                     if self.late() > self.in_a_row.late {
-                        self.degraded = true;
                         self.begin_behind_the_first_late_one();
                     }
                 } else {
-                    self.degraded = true;
                     self.present.clear();
                 }
             }
@@ -197,7 +192,6 @@ impl Streak {
             Some(at) => Progress::Recovered {
                 at,
                 first_success: self.first_success.unwrap_or(at),
-                degraded: self.degraded,
                 unsent: self.unsent,
             },
             None => Progress::NotYet {
@@ -224,17 +218,25 @@ pub struct Trouble {
     pub first: Option<Duration>,
     /// What was wrong with that one.
     pub first_problem: Option<String>,
-    /// Whether that is a degradation: one failed, or as many in a row were late as make a
+    /// Whether more of them failed than the baseline's own failures explain: one does, where it
+    /// has none.
+    pub failing: bool,
+    /// Whether that is a degradation: they were failing, or as many in a row were late as make a
     /// recovery. A single answer that is late may be the machine's own doing.
     pub degraded: bool,
 }
 
+/// With which probability each bound may be wrong where failures are compared with those of a
+/// baseline: that of a comparison at 95 %.
+const TAIL: f64 = 0.025;
+
 impl Trouble {
-    /// What these samples show, in the order of their intended times.
+    /// What these samples show beside a baseline, in the order of their intended times.
     pub fn of<'a>(
         samples: impl IntoIterator<Item = &'a Sample>,
         steady: Steady,
         in_a_row: usize,
+        normal: &Summary,
     ) -> Self {
         let (mut trouble, mut late) = (Self::default(), 0);
         for sample in samples {
@@ -243,16 +245,25 @@ impl Trouble {
                 late = 0;
                 continue;
             };
-            late += 1;
             trouble.out += 1;
-            let failed = !sample.reading.is_good();
-            trouble.failed += usize::from(failed);
-            trouble.degraded |= failed || late >= in_a_row;
+            if sample.reading.is_good() {
+                late += 1;
+                trouble.degraded |= late >= in_a_row;
+            } else {
+                // It is counted with the failures, and does not end a row of late ones.
+                trouble.failed += 1;
+            }
             if trouble.first.is_none() {
                 trouble.first = Some(sample.sent);
                 trouble.first_problem = Some(problem);
             }
         }
+        trouble.failing = trouble.failed > 0
+            && (normal.errors == 0
+                || Metric::ErrorRate
+                    .estimate(normal)
+                    .is_some_and(|usual| !usual.explains(trouble.failed, trouble.seen, TAIL)));
+        trouble.degraded |= trouble.failing;
         trouble
     }
 }

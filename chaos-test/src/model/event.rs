@@ -347,6 +347,9 @@ pub enum Event {
         /// How many samples failed in that time.
         #[serde(default)]
         lost: u64,
+        /// The rollback entry of the fault that it recovered from, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entry: Option<u64>,
     },
     /// A system under test was not back within the limit.
     NotRecovered {
@@ -358,6 +361,9 @@ pub enum Event {
         /// instant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         recovery_us: Option<u64>,
+        /// The rollback entry of the fault that it was to recover from, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entry: Option<u64>,
     },
     /// A sample violated an invariant.
     Violated {

@@ -47,7 +47,10 @@ impl<T> Faulted for During<T> {
 /// [`Monitor::degrades_then_recovers`]. Await it.
 ///
 /// It has degraded where a sample that was due between the fault's beginning and its lifting
-/// failed, or as many in a row were late as make a recovery. What never degraded misses this
+/// failed, or as many in a row were late as make a recovery. Where the baseline has failures of
+/// its own ([`steady_error_rate`](crate::Pace::steady_error_rate)), one is no sign of the fault:
+/// then so many have to fail that the 95 % interval of their share lies above that of the
+/// baseline's. What never degraded misses this
 /// assertion. Recovery counts from the lifting, and is that of [`Recovers`].
 ///
 /// Where it is dropped without being awaited the test cannot pass: it says that this was never
@@ -180,6 +183,7 @@ impl DegradesThenRecovers {
             judgements.push(judgement);
         }
         self.recovers.since = lifted;
+        self.recovers.under = Some(entry);
         let examined = self.recovers.examine(inner).await;
         let recovery = examined.recovery();
         judgements.extend(examined.judgements);
@@ -191,7 +195,10 @@ impl DegradesThenRecovers {
             samples,
             self.recovers.steady,
             self.recovers.in_a_row.samples,
+            &self.recovers.normal,
         );
+        let normal = &self.recovers.normal;
+        let usual = normal.error_rate().unwrap_or_default();
         let (met, actual) = match (trouble.degraded, &trouble.first_problem) {
             (true, Some(problem)) => (
                 Met::Yes,
@@ -200,6 +207,20 @@ impl DegradesThenRecovers {
                     trouble.out, trouble.seen, trouble.failed
                 ),
             ),
+            (false, _) if trouble.failed > 0 => {
+                let more = trouble.failed as f64 > usual * trouble.seen as f64;
+                let told = if more {
+                    "that cannot be told from so few samples: watch the fault for longer, or \
+                     take a longer baseline"
+                } else {
+                    "never degraded: that is no more often"
+                };
+                let actual = format!(
+                    "{} of {} samples under \"{fault}\" failed, {} of {} did in the baseline; {told}",
+                    trouble.failed, trouble.seen, normal.errors, normal.count
+                );
+                (if more { Met::NoData } else { Met::No }, actual)
+            }
             _ if trouble.seen == 0 => (Met::NoData, format!("no sample was due under \"{fault}\"")),
             (_, Some(_)) => (
                 Met::No,
@@ -239,10 +260,14 @@ impl DegradesThenRecovers {
     fn judgement(&self, under: &str) -> Judgement {
         let in_a_row = self.recovers.in_a_row.samples;
         let slowest = human(self.recovers.steady.slowest);
+        let failures = match self.recovers.normal.errors {
+            0 => "a failure",
+            _ => "more failures than the baseline's own explain",
+        };
         Judgement {
             what: format!("degradation of {}{under}", self.recovers.monitor.name()),
             expected: format!(
-                "out of steady state: a failure, or {in_a_row} answers in a row slower than \
+                "out of steady state: {failures}, or {in_a_row} answers in a row slower than \
                  {slowest}"
             ),
             actual: String::new(),

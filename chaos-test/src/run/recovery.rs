@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::measures::throughput;
-use crate::decide::phases::phases;
+use crate::decide::phases::{Phase, phases};
 use crate::decide::recovery::{InARow, Progress, Steady, ThroughputBack, Trouble};
 use crate::decide::statistics::Summary;
 use crate::decide::tolerance::{BaselineSummary, Judgement, unsent};
@@ -51,9 +51,11 @@ const THROUGHPUT_ROW: usize = 50;
 #[derive(Debug)]
 pub struct Recovers {
     pub(super) monitor: Monitor,
-    normal: Arc<Summary>,
+    pub(super) normal: Arc<Summary>,
     pub(super) steady: Steady,
     pub(super) since: Duration,
+    /// The fault that it is to recover from; the latest before the named instant, by default.
+    pub(super) under: Option<u64>,
     pub(super) within: Duration,
     pub(super) in_a_row: InARow,
     first_success: Option<Duration>,
@@ -70,6 +72,7 @@ impl Recovers {
             monitor,
             normal: baseline.summary(),
             steady: baseline.steady,
+            under: None,
             within: Duration::from_secs(30),
             in_a_row: InARow {
                 samples: 3,
@@ -206,7 +209,6 @@ impl Recovers {
             Progress::Recovered {
                 at,
                 first_success,
-                degraded,
                 unsent: missing,
             } => {
                 let took = at.saturating_sub(self.since);
@@ -214,9 +216,12 @@ impl Recovers {
                 let since = |at: Duration| at.saturating_sub(self.since);
                 let found = Recovery {
                     took,
-                    degraded: degraded || trouble.degraded,
+                    // It sees all from the fault's beginning on; the streak, which one late
+                    // answer breaks, says nothing of that.
+                    degraded: trouble.degraded,
                     first_success: since(first_success),
-                    outage: (degraded || trouble.degraded)
+                    outage: trouble
+                        .degraded
                         .then(|| at.saturating_sub(trouble.first.unwrap_or(at))),
                     lost: trouble.failed,
                     throughput_back: None,
@@ -273,19 +278,28 @@ impl Recovers {
         }
     }
 
+    /// The fault that it is to recover from.
+    fn fault(&self, inner: &Inner) -> Option<Phase> {
+        let mut phases = phases(&inner.recorder.records()).into_iter();
+        match self.under {
+            Some(entry) => phases.find(|phase| phase.entry == entry),
+            None => phases.rfind(|phase| phase.begun <= self.since),
+        }
+    }
+
     /// What went wrong since the latest fault before the named instant, how many samples of
     /// that time wait for their answers, and that fault.
     fn trouble(&self, inner: &Inner, at: Duration) -> (Trouble, usize, Option<String>) {
-        let phases = phases(&inner.recorder.records());
-        let fault = phases.into_iter().rfind(|phase| phase.begun <= self.since);
+        let fault = self.fault(inner);
         let from = fault.as_ref().map_or(self.since, |phase| phase.begun);
         let watcher = &self.monitor.watcher;
         let samples = watcher.so_far(Window { from, to: at });
-        let mut trouble = Trouble::of(&samples, self.steady, self.in_a_row.samples);
+        let mut trouble = Trouble::of(&samples, self.steady, self.in_a_row.samples, &self.normal);
         let late = inner.recorder.now().saturating_sub(self.steady.slowest);
         let waiting = watcher.waiting_between(from, at.min(late));
         if let Some(first) = waiting.first() {
-            trouble.degraded = true;
+            // They are late, and nobody knows yet whether they fail.
+            trouble.degraded |= waiting.len() >= self.in_a_row.samples;
             trouble.first = Some(trouble.first.map_or(*first, |seen| seen.min(*first)));
         }
         (trouble, waiting.len(), fault.map(|phase| phase.fault))
@@ -293,6 +307,7 @@ impl Recovers {
 
     fn write_down(&self, inner: &Inner, recovery: Option<&Recovery>, met: Met) {
         let monitor = self.monitor.watcher.name.clone();
+        let entry = self.fault(inner).map(|phase| phase.entry);
         inner.recorder.record(match (recovery, met) {
             (Some(recovery), Met::Yes) => Event::Recovered {
                 monitor,
@@ -301,6 +316,7 @@ impl Recovers {
                 first_success_us: Some(micros(recovery.first_success)),
                 outage_us: recovery.outage.map(micros),
                 lost: recovery.lost as u64,
+                entry,
             },
             // Nobody knows.
             (_, Met::NoData) => return,
@@ -308,6 +324,7 @@ impl Recovers {
                 monitor,
                 limit_us: micros(self.within),
                 recovery_us: recovery.map(|recovery| micros(recovery.took)),
+                entry,
             },
         });
     }

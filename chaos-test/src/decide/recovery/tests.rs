@@ -49,15 +49,14 @@ fn progress_allowing(pattern: &str, since: u64, in_a_row: usize, late: usize) ->
     looking.progress()
 }
 
-fn recovered(at: u64, degraded: bool) -> Progress {
-    after(at, at, degraded)
+fn recovered(at: u64) -> Progress {
+    after(at, at)
 }
 
-fn after(first_success: u64, at: u64, degraded: bool) -> Progress {
+fn after(first_success: u64, at: u64) -> Progress {
     Progress::Recovered {
         at: ms(at),
         first_success: ms(first_success),
-        degraded,
         unsent: 0,
     }
 }
@@ -65,12 +64,12 @@ fn after(first_success: u64, at: u64, degraded: bool) -> Progress {
 #[test]
 fn recovery_is_the_first_sample_of_the_first_whole_streak() {
     for (pattern, since, expected) in [
-        ("xxx...", 0, recovered(30, true)),
-        ("xx.x...", 0, after(20, 40, true)),
-        ("ss...", 0, after(0, 20, true)),
-        ("......", 0, recovered(0, false)),
-        ("xxx......", 40, recovered(40, false)),
-        ("xxx...xxx...", 0, recovered(30, true)),
+        ("xxx...", 0, recovered(30)),
+        ("xx.x...", 0, after(20, 40)),
+        ("ss...", 0, after(0, 20)),
+        ("......", 0, recovered(0)),
+        ("xxx......", 40, recovered(40)),
+        ("xxx...xxx...", 0, recovered(30)),
     ] {
         assert_eq!(progress(pattern, since), expected, "{pattern}");
     }
@@ -83,7 +82,6 @@ fn samples_that_were_not_sent_are_no_trouble_and_no_part_of_a_streak() {
         Progress::Recovered {
             at: ms(40),
             first_success: ms(0),
-            degraded: false,
             unsent: 2
         }
     );
@@ -135,15 +133,14 @@ fn no_answer_has_to_be_waited_for_longer_than_a_sample_may_take() {
 fn a_late_sample_is_jitter_where_that_is_allowed_and_a_failed_one_never_is() {
     for (pattern, late, expected) in [
         ("xx..s..", 0, None),
-        ("xx..s..", 1, Some(after(20, 20, true))),
+        ("xx..s..", 1, Some(after(20, 20))),
         // One too many: the row begins behind the first late one.
-        ("xx..s.s...", 1, Some(after(20, 50, true))),
-        ("xx..s.s...", 2, Some(after(20, 20, true))),
+        ("xx..s.s...", 1, Some(after(20, 50))),
+        ("xx..s.s...", 2, Some(after(20, 20))),
         // It begins with a steady one.
-        ("xs.....", 1, Some(after(10, 20, true))),
+        ("xs.....", 1, Some(after(10, 20))),
         ("xx..x....", 1, None),
-        // Jitter alone is no degradation.
-        (".s...", 1, Some(after(0, 0, false))),
+        (".s...", 1, Some(after(0, 0))),
     ] {
         let seen = progress_allowing(pattern, 0, 5, late);
         match expected {
@@ -156,6 +153,43 @@ fn a_late_sample_is_jitter_where_that_is_allowed_and_a_failed_one_never_is() {
     }
 }
 
+fn normal(pattern: &str) -> Summary {
+    let window = Window {
+        from: ms(0),
+        to: ms(pattern.len() as u64 * 10),
+    };
+    Summary::of(&samples(pattern), window)
+}
+
+#[test]
+fn failures_that_a_baseline_has_as_well_are_no_degradation() {
+    // Now and then, and all at once.
+    let scattered = normal(&format!("{}x{}x", ".".repeat(24), ".".repeat(24)));
+    let block = normal(&format!("{}xxxxx{}", ".".repeat(60), ".".repeat(35)));
+    for (baseline, pattern, failing) in [
+        (&scattered, "....x.....".to_owned(), false),
+        (&scattered, "x....x....x....".to_owned(), false),
+        (&scattered, "x".repeat(5), true),
+        // The samples of an outage hang together, and that is no doubt about it.
+        (
+            &scattered,
+            format!("{0}{1}{0}", ".".repeat(8), "x".repeat(14)),
+            true,
+        ),
+        (&scattered, ".".repeat(40), false),
+        // This system hangs now and then.
+        (&block, "...xxxxx............".to_owned(), false),
+        (&block, format!("..{}", "x".repeat(60)), true),
+    ] {
+        let trouble = Trouble::of(&samples(&pattern), STEADY, 3, baseline);
+        assert_eq!(trouble.failing, failing, "{pattern}: {trouble:?}");
+        assert_eq!(trouble.degraded, failing, "{pattern}: {trouble:?}");
+    }
+    // Late ones are one, whatever fails between them.
+    let late = Trouble::of(&samples("..sxss...."), STEADY, 3, &scattered);
+    assert!(late.degraded && !late.failing, "{late:?}");
+}
+
 #[test]
 fn a_single_late_answer_is_no_degradation_and_a_single_failure_is() {
     for (pattern, out, failed, first, degraded) in [
@@ -166,7 +200,7 @@ fn a_single_late_answer_is_no_degradation_and_a_single_failure_is() {
         ("....x.", 1, 1, Some(40), true),
         ("", 0, 0, None, false),
     ] {
-        let trouble = Trouble::of(&samples(pattern), STEADY, 3);
+        let trouble = Trouble::of(&samples(pattern), STEADY, 3, &normal(&".".repeat(50)));
         assert_eq!(trouble.seen, pattern.len(), "{pattern}");
         assert_eq!((trouble.out, trouble.failed), (out, failed), "{pattern}");
         assert_eq!(trouble.first, first.map(ms), "{pattern}");

@@ -6,8 +6,10 @@ use crate::decide::recoveries::Attempt;
 fn recoveries(times: &[u64]) -> RecoverySummary {
     let attempts: Vec<Attempt> = times
         .iter()
-        .map(|seconds| Attempt {
+        .enumerate()
+        .map(|(index, seconds)| Attempt {
             monitor: "shop".into(),
+            entry: Some(index as u64),
             took: Some(secs(*seconds)),
             in_time: *seconds <= 10,
             degraded: true,

@@ -282,6 +282,7 @@ fn text(event: &Event) -> Option<String> {
             monitor,
             limit_us,
             recovery_us,
+            ..
         } => match recovery_us {
             Some(late) => format!(
                 "! {monitor} recovered late, after {} and not within {}",

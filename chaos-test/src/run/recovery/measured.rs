@@ -34,7 +34,8 @@ impl Recovery {
     }
 
     /// Whether the system was out of its steady state at all, under the latest fault before the
-    /// named instant or since then: a sample failed, or several in a row were late. Where it was
+    /// named instant or since then: a sample failed, or several in a row were late. Where the
+    /// baseline has failures, it takes more of them than it explains. Where it was
     /// not, there was nothing to recover from, and the time says nothing.
     #[must_use]
     pub fn was_degraded(&self) -> bool {
@@ -74,13 +75,22 @@ impl Recovery {
                 Some(fault) => format!("since \"{fault}\" was injected"),
                 None => "since then".to_owned(),
             };
-            let late = match trouble.out {
-                0 => String::new(),
-                late => format!(", but for {late} single late ones"),
+            let mut but = Vec::new();
+            match trouble.out - trouble.failed + waiting {
+                0 => {}
+                late => but.push(format!("{late} single late ones")),
+            }
+            match trouble.failed {
+                0 => {}
+                failed => but.push(format!("{failed} failures, as the baseline has some")),
+            }
+            let but = match but.as_slice() {
+                [] => String::new(),
+                but => format!(", but for {}", but.join(" and ")),
             };
             return format!(
-                "never degraded: all {} samples {since} were steady{late}",
-                trouble.seen
+                "never degraded: all {} samples {since} were steady{but}",
+                trouble.seen + waiting
             );
         };
         let waiting = match waiting {

@@ -168,6 +168,7 @@ pub(super) fn outage() -> Vec<Record> {
         first_success_us: Some(390_000),
         outage_us: Some(5_660_000),
         lost: 31,
+        entry: Some(3),
     };
     records(vec![
         (0, Event::Started(Box::new(started()))),
