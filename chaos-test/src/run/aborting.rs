@@ -87,6 +87,9 @@ async fn keep_watch(inner: Weak<Inner>) {
 
 /// A sample was answered just now.
 pub(super) fn sample_answered(inner: &Inner, watcher: &Watcher, sample: &Sample) {
+    if watcher.says_nothing() {
+        return;
+    }
     let now = inner.recorder.now();
     for watch in &mut *lock(&inner.aborts.watches) {
         if means(watch.condition(), watcher) {
@@ -97,6 +100,9 @@ pub(super) fn sample_answered(inner: &Inner, watcher: &Watcher, sample: &Sample)
 
 /// A sample was due just now and could not be sent.
 pub(super) fn sample_unsent(inner: &Inner, watcher: &Watcher) {
+    if watcher.says_nothing() {
+        return;
+    }
     let now = inner.recorder.now();
     for watch in &mut *lock(&inner.aborts.watches) {
         if means(watch.condition(), watcher) {
@@ -123,7 +129,7 @@ fn condition_breached(inner: &Inner) -> Option<Stop> {
         let now = inner.recorder.now();
         let meant = monitors
             .iter()
-            .filter(|watcher| means(watch.condition(), watcher));
+            .filter(|watcher| means(watch.condition(), watcher) && !watcher.says_nothing());
         let mut waiting = Waiting::default();
         match (watch.condition().metric, watch.slow_after()) {
             (Measured::FailedServices, _) => {
@@ -193,7 +199,12 @@ pub(super) fn judge_unwatched(inner: &Inner) {
             [name] => format!("there is {name}"),
             names => format!("there are {}", names.join(", ")),
         };
+        let unusable = lock(&inner.monitors)
+            .iter()
+            .filter(|watcher| means(condition, watcher))
+            .find_map(|watcher| watcher.refuse_unusable().err());
         let actual = match (&condition.source, condition.metric) {
+            _ if unusable.is_some() => unusable.map(|why| why.to_string()).unwrap_or_default(),
             (Some(source), Measured::FailedServices) => {
                 format!("there is no service called `{source}`")
             }

@@ -3,6 +3,7 @@
 mod looking;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -221,6 +222,8 @@ pub(super) struct Watcher {
     open: AtomicUsize,
     /// Goes up with each sample that is settled.
     news: watch::Sender<u64>,
+    /// Whether its probe could say nothing at all when it was looked at last.
+    says_nothing: AtomicBool,
     /// Whether it was said that samples are not sent.
     out_of_pace: AtomicBool,
     pub(super) baseline: Mutex<Option<Baseline>>,
@@ -234,6 +237,7 @@ impl Watcher {
             // Asked for once: it is the user's code, and may panic.
             service: pace.probe.service().map(str::to_owned),
             open: AtomicUsize::new(0),
+            says_nothing: AtomicBool::new(pace.probe.unusable().is_some()),
             interval: pace.interval,
             pace,
             slots: Mutex::default(),
@@ -374,6 +378,9 @@ impl Watcher {
             Slot::Answered(sample) if watched => Some(sample.clone()),
             _ => None,
         };
+        if let Some(sample) = &seen {
+            self.look_at_probe(sample);
+        }
         let is_gap = watched && slot == Slot::Unsent;
         if !lock(&self.slots).set(number as usize, slot) {
             return;
@@ -397,6 +404,21 @@ impl Watcher {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Looks whether its probe has become unusable, or usable, since the last sample.
+    fn look_at_probe(&self, sample: &Sample) {
+        let is_unusable = || self.pace.probe.unusable().is_some();
+        // It is the user's code, and a panic here would end the monitor.
+        let says_nothing = !sample.reading.is_good()
+            && catch_unwind(AssertUnwindSafe(is_unusable)).unwrap_or_default();
+        self.says_nothing.store(says_nothing, Ordering::SeqCst);
+    }
+
+    /// Whether its samples are no sign of the system under test, because its probe can never say
+    /// anything.
+    pub(super) fn says_nothing(&self) -> bool {
+        self.says_nothing.load(Ordering::SeqCst)
     }
 
     /// Whether it is what a condition means: by its own name, or by that of its service.

@@ -85,6 +85,11 @@ impl Retries {
         engine::run_on(engine::own(), async move {
             let inner = &retries.inner;
             let _call = inner.enter().await?;
+            let to = inner.window_ends(window.to, Duration::ZERO);
+            let window = Window {
+                from: window.from.min(to),
+                to,
+            };
             let end = tokio::time::Instant::from_std(inner.recorder.started() + window.to);
             tokio::select! {
                 () = tokio::time::sleep_until(end) => {}
@@ -167,7 +172,7 @@ impl RetriesSeen {
     /// Expects something of them; judged by [`RetryExpectations::check`].
     #[track_caller]
     pub fn expect(self, tolerance: RetryTolerance) -> RetryExpectations {
-        let judging = Judging::new(Arc::clone(&self.inner));
+        let judging = Judging::until(Arc::clone(&self.inner), self.window.to);
         let expectations = RetryExpectations {
             seen: self,
             judging,

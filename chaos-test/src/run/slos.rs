@@ -70,8 +70,13 @@ impl SloCheck {
     /// # Errors
     ///
     /// If at least one is violated ([`Error::is_deviation`]), or was not measured
-    /// ([`Error::is_no_data`]), no objective is set ([`Error::is_no_data`]), or the context ends.
+    /// ([`Error::is_no_data`]), no objective is set ([`Error::is_no_data`]), a monitor's probe can
+    /// never say anything (as where its program is not there), or the context ends.
     pub async fn check(mut self) -> Result<SloValidation, Error> {
+        for watcher in self.watchers() {
+            // It is dropped unjudged then, and says so.
+            watcher.refuse_unusable()?;
+        }
         self.judged = true;
         engine::run_on(engine::own(), async move {
             let inner = Arc::clone(&self.inner);
@@ -118,14 +123,19 @@ impl SloCheck {
         judgements.collect()
     }
 
+    /// Those that were named, or all.
+    fn watchers(&self) -> Vec<Arc<Watcher>> {
+        match self.monitors.as_slice() {
+            [] => lock(&self.inner.monitors).clone(),
+            named => named.to_vec(),
+        }
+    }
+
     async fn measure(&self) -> SloMeasured {
         let inner = &self.inner;
         let now = inner.recorder.now();
         let records = inner.recorder.records();
-        let monitors = match self.monitors.as_slice() {
-            [] => lock(&inner.monitors).clone(),
-            named => named.to_vec(),
-        };
+        let monitors = self.watchers();
         let broken = phases(&records).first().map(|phase| phase.begun);
         let (mut requests, mut worst, mut missing) = (None::<Requests>, None::<Latency>, 0);
         if let Some(from) = broken {
