@@ -13,7 +13,7 @@ use crate::engine::Run;
 use crate::subjects::say;
 
 /// Answers no more as soon as it is asked to end, and takes a while to do so.
-const SLOW: &str = "redis-server --port 6379 --protected-mode no --save '' & \
+const SLOW: &str = "redis-server --bind 0.0.0.0 --protected-mode no --save '' & \
                     trap 'kill -9 $!; sleep 3; exit 0' TERM; while :; do sleep 0.05; done";
 
 const BEGUN: &str = "the end begins";

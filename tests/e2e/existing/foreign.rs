@@ -75,7 +75,7 @@ impl<'a> Foreign<'a> {
             image: Some(format!("{}:{}", image.name(), image.tag())),
             labels: Some(labels),
             exposed_ports: Some(vec!["6379/tcp".to_owned()]),
-            cmd: how
+            entrypoint: how
                 .command
                 .map(|words| words.into_iter().map(str::to_owned).collect()),
             host_config: Some(HostConfig {

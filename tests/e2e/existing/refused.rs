@@ -196,6 +196,17 @@ fn what_could_not_be_had_again_is_not_ended() {
             &["which the engine removes as soon as it ends"],
         );
     }
+    // Nor is its process hit behind the back of its engine.
+    let pid = db.inspect().state.and_then(|state| state.pid).unwrap();
+    if std::fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|it| it.contains(&db.id)) {
+        let what = format!("process {pid}");
+        let ended = breaks(run.id(), &what, "process::stop", Folder::default()).run();
+        assert!(!ended.status.success(), "{}", ended.output());
+        let words = format!("it runs in container {}", &db.id[..12]);
+        says(&ended.output(), &[&words, "name the container"]);
+    } else {
+        say("SKIPPED: its engine counts its processes elsewhere");
+    }
     assert!(db.answers());
 }
 
