@@ -1,7 +1,13 @@
 //! Degrading and recovering, once and several times, and the objectives about that.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use chaos_test::prelude::*;
-use chaos_test::{Slos, link, lost, mttr, process, recovery_rate, recovery_time};
+use chaos_test::{
+    Actual, Slos, link, lost, mttr, process, recovery_rate, recovery_time, resources,
+};
 use chaos_test_fixtures::rerun::Rerun;
 
 use crate::bad_input::{judged, nothing_left};
@@ -59,6 +65,75 @@ async fn it_degrades_and_recovers_each_time(
         .expect(recovery_time(P95).at_most(secs(20)))
         .expect(recovery_rate().at_least(percent(100)))
         .check()?;
+    Ok(())
+}
+
+/// One answer is late after a fault that nobody felt: that is no outage.
+#[chaos_test(timeout = "60s", breaks(inventory))]
+async fn one_late_answer_counts_in_no_mean(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let late = Arc::new(AtomicBool::new(false));
+    let probe = {
+        let late = Arc::clone(&late);
+        move || {
+            let late = late.swap(false, Ordering::SeqCst);
+            async move {
+                if late {
+                    tokio::time::sleep(secs(2)).await;
+                }
+                Ok::<_, chaos_test::Error>(())
+            }
+        }
+    };
+    let visitors = watch(chaos, inventory);
+    let requests = chaos.monitor(probe.every(ms(100)));
+    let normal = requests.baseline(secs(1)).await?;
+    let slow = chaos
+        .during(link::latency(inventory, ms(1)), async |_| {
+            visitors.over(ms(300)).await
+        })
+        .await?;
+    late.store(true, Ordering::SeqCst);
+    let recovery = requests
+        .recovers_to(&normal)
+        .since(slow.lifted())
+        .in_a_row(5)
+        .within(secs(20))
+        .await?;
+    assert!(!late.load(Ordering::SeqCst), "one was late");
+    assert!(recovery.time() > Duration::ZERO, "{recovery:?}");
+    assert!(!recovery.was_degraded(), "{recovery:?}");
+    assert_eq!(chaos.recoveries().summary().count(), 0);
+    Ok(())
+}
+
+/// What makes no requests does not make failures look rare.
+#[chaos_test(timeout = "60s", breaks(inventory))]
+async fn requests_are_those_of_what_asks(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let requests = watch(chaos, inventory);
+    let memory = chaos.monitor(resources::own_process().memory().every(ms(2)));
+    let fine = || async { Ok::<_, chaos_test::Error>(()) };
+    let _always = chaos.invariant("all is well", fine.every(ms(2)));
+    requests.baseline(ms(500)).await?;
+    let outage = chaos.inject(process::kill(inventory)).await?;
+    requests.over(secs(1)).await?;
+    let failing = Slos {
+        availability: Some(percent(0)),
+        ..Slos::default()
+    };
+    let validation = chaos.slos(failing).check().await?;
+    // With a hundred times as many that succeed it would be nearly all.
+    let Ok(Actual::Share(share)) = &validation.results[0].actual else {
+        panic!("{validation}");
+    };
+    assert!(*share < 0.5, "{validation}");
+    outage.lift().await?;
+    drop(memory);
     Ok(())
 }
 
@@ -179,6 +254,9 @@ async fn it_does_not_recover(chaos: &ChaosContext, inventory: &Service) -> chaos
         .throughput_back_within(ms(200), percent(10))
         .await;
     let _ = chaos.recoveries().expect(mttr().at_most(secs(5))).check();
+    // Judged twice under one fault it would be one outage still.
+    outage.lift().await?;
+    let outage = chaos.inject(process::kill(inventory)).await?;
     let _ = requests
         .recovers_to(&normal)
         .since(outage.injected())

@@ -149,13 +149,22 @@ impl History {
     }
 
     /// The first entries into these states in their order, of those since an instant; as far as
-    /// they have come. Others may lie between them.
+    /// they have come. Others may lie between them. One that may have been entered before that
+    /// instant is taken only where there is no row without it.
     #[must_use]
     pub fn follow(&self, states: &[String], since: Duration) -> Vec<&Entry> {
+        let surely = self.follow_where(states, |entry| is_surely_since(entry, since));
+        if surely.len() == states.len() {
+            return surely;
+        }
+        self.follow_where(states, |entry| is_since(entry, since))
+    }
+
+    fn follow_where(&self, states: &[String], counts: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
         let mut wanted = states.iter();
         let mut next = wanted.next();
         let mut found = Vec::new();
-        for entry in self.entries.iter().filter(|entry| is_since(entry, since)) {
+        for entry in self.entries.iter().filter(|entry| counts(entry)) {
             if next == Some(&entry.state) {
                 found.push(entry);
                 next = wanted.next();
@@ -226,6 +235,11 @@ impl History {
 /// the victim was entered at no known time.
 fn is_since(entry: &Entry, since: Duration) -> bool {
     entry.after.is_some() && entry.until > since
+}
+
+/// Whether it was, and not between two looks with the instant between them.
+fn is_surely_since(entry: &Entry, since: Duration) -> bool {
+    entry.after.is_some_and(|after| after >= since)
 }
 
 /// What is expected of the states.
@@ -340,6 +354,19 @@ impl Expected {
                 ),
             );
         }
+        let unsure = |entry: &&&Entry| !is_surely_since(entry, self.since);
+        if let Some(entry) = found.iter().find(unsure) {
+            worse(
+                Met::NoData,
+                format!(
+                    "`{}` was entered between {} before that instant and {} after it: look more \
+                     often",
+                    entry.state,
+                    human(self.since.saturating_sub(entry.after.unwrap_or_default())),
+                    human(entry.until.saturating_sub(self.since))
+                ),
+            );
+        }
         if found.len() > 1 && found.iter().any(|entry| entry.unordered) {
             worse(
                 Met::NoData,
@@ -347,16 +374,19 @@ impl Expected {
             );
         }
         if self.only {
-            let all = history
-                .entries
-                .iter()
-                .filter(|entry| is_since(entry, self.since) && entry.until <= last.until)
-                .count();
-            if all > found.len() {
-                worse(
-                    Met::No,
-                    format!("{} others came between", all - found.len()),
-                );
+            let others = |counts: fn(&Entry, Duration) -> bool| {
+                let until = |entry: &&Entry| counts(entry, self.since) && entry.until <= last.until;
+                let found = found.iter().filter(|entry| counts(entry, self.since));
+                let all = history.entries.iter().filter(until);
+                all.count() - found.count()
+            };
+            match (others(is_surely_since), others(is_since)) {
+                (0, 0) => {}
+                (0, others) => worse(
+                    Met::NoData,
+                    format!("{others} others came between, or before that instant"),
+                ),
+                (_, others) => worse(Met::No, format!("{others} others came between")),
             }
         }
         if let (Some(most), Some(first)) = (self.calls, found.first()) {

@@ -76,6 +76,13 @@ pub trait Probe: Send + Sync + 'static {
         None
     }
 
+    /// Whether a sample is a request to the system under test, as most are. What only looks at
+    /// it from outside, as at its memory, is none: objectives about requests
+    /// ([`slos`](crate::ChaosContext::slos)) leave it out, unless they name its monitor.
+    fn makes_requests(&self) -> bool {
+        true
+    }
+
     /// Asks once.
     fn sample(&self) -> impl Future<Output = Reading> + Send;
 
@@ -92,6 +99,7 @@ pub trait Probe: Send + Sync + 'static {
         assert!(!interval.is_zero(), "a monitor's interval cannot be zero");
         Pace {
             name: None,
+            makes_requests: self.makes_requests(),
             probe: Arc::new(self),
             interval,
             timeout: DEFAULT_TIMEOUT,
@@ -107,6 +115,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 #[must_use = "it asks nothing until it is passed to `chaos.monitor(..)`"]
 pub struct Pace {
     pub(crate) name: Option<String>,
+    pub(crate) makes_requests: bool,
     pub(crate) probe: Arc<dyn ErasedProbe>,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
@@ -117,6 +126,12 @@ impl Pace {
     /// Another name in reports.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Its samples are no requests of the system's users, whatever they ask.
+    pub(crate) fn without_requests(mut self) -> Self {
+        self.makes_requests = false;
         self
     }
 

@@ -127,6 +127,10 @@ impl Probe for ResourceProbe {
         }
     }
 
+    fn makes_requests(&self) -> bool {
+        false
+    }
+
     async fn sample(&self) -> Reading {
         match self.look().await {
             Ok(number) => Reading::Good(number),

@@ -432,6 +432,11 @@ impl Watcher {
         std::iter::once(self.name.clone()).chain(service).collect()
     }
 
+    /// Whether its samples are requests to the system under test.
+    pub(super) fn makes_requests(&self) -> bool {
+        self.pace.makes_requests
+    }
+
     /// When its first sample was due, since the context started.
     pub(super) fn first(&self) -> Duration {
         self.first

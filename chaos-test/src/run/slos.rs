@@ -23,9 +23,11 @@ use super::monitor::{Monitor, Watcher};
 /// Service level objectives, to be held against what a test has seen so far; made by
 /// [`ChaosContext::slos`](crate::ChaosContext::slos).
 ///
-/// Requests are the samples of the named monitors, or of all, from when the first fault was about
+/// Requests are the samples of the named monitors, from when the first fault was about
 /// to be applied until now: under faults and while recovering. Recoveries are those that were
-/// waited for, records those that were compared. An objective without data fails.
+/// waited for, records those that were compared. Where no monitor is named, requests are those of
+/// all but of invariants and of [`resources`](crate::resources): what makes no requests
+/// ([`Probe::makes_requests`](crate::Probe::makes_requests)) must not make failures look rare. An objective without data fails.
 ///
 /// Where it is dropped without [`check`](Self::check) the test cannot pass: it says that it was
 /// never judged.
@@ -126,7 +128,12 @@ impl SloCheck {
     /// Those that were named, or all.
     fn watchers(&self) -> Vec<Arc<Watcher>> {
         match self.monitors.as_slice() {
-            [] => lock(&self.inner.monitors).clone(),
+            // Good looks at memory must not make up for failed requests.
+            [] => {
+                let monitors = lock(&self.inner.monitors);
+                let asking = monitors.iter().filter(|watcher| watcher.makes_requests());
+                asking.cloned().collect()
+            }
             named => named.to_vec(),
         }
     }

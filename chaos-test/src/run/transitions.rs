@@ -320,8 +320,8 @@ impl Watch {
 /// Waits until states were entered and judges it; made by [`Transitions::reaches`] and
 /// [`Transitions::goes_through`]. Await it.
 ///
-/// A state was entered between two looks. Where that decides, because the limit lies between
-/// them, there is no data: look more often. The state in which the first look finds the victim was
+/// A state was entered between two looks. Where that decides, because the limit or the instant
+/// from which states count lies between them, there is no data: look more often. The state in which the first look finds the victim was
 /// not entered since then.
 ///
 /// Where it is dropped without being awaited the test cannot pass: it says that this was never

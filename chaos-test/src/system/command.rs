@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -65,15 +66,10 @@ pub(crate) struct Done {
 pub(crate) struct Commands {
     ledger: Arc<dyn Ledger>,
     token: String,
-    state: Mutex<State>,
-}
-
-enum State {
-    /// None was run yet.
-    Fresh,
-    Open(Arc<Anchor>),
     /// The context has come to its end.
-    Closed,
+    closed: AtomicBool,
+    /// Held for as long as the anchor takes to start, which may be long.
+    anchor: Mutex<Option<Arc<Anchor>>>,
 }
 
 /// The process that all commands of a context end with.
@@ -97,13 +93,25 @@ impl Commands {
         Self {
             ledger,
             token,
-            state: Mutex::new(State::Fresh),
+            closed: AtomicBool::new(false),
+            anchor: Mutex::new(None),
         }
     }
 
-    /// Lets no command begin any more. Those that run are ended by their entry.
+    /// Lets no command begin any more. Those that run are ended by their entry. It waits for
+    /// nobody: where the anchor is just being started, whoever starts it ends it.
     pub(crate) fn close(&self) {
-        *lock(&self.state) = State::Closed;
+        self.closed.store(true, Ordering::SeqCst);
+        if let Ok(mut anchor) = self.anchor.try_lock() {
+            *anchor = None;
+        }
+    }
+
+    fn refuse_closed(&self) -> Result<(), String> {
+        match self.closed.load(Ordering::SeqCst) {
+            true => Err("the test is at its end".to_owned()),
+            false => Ok(()),
+        }
     }
 
     /// Runs a command to its end on a thread of its own. Where nobody waits for that any more, it
@@ -145,11 +153,10 @@ impl Commands {
     }
 
     fn anchor(&self) -> Result<Arc<Anchor>, String> {
-        let mut state = lock(&self.state);
-        match &*state {
-            State::Open(anchor) => return Ok(Arc::clone(anchor)),
-            State::Closed => return Err("the test is at its end".to_owned()),
-            State::Fresh => {}
+        let mut known = lock(&self.anchor);
+        self.refuse_closed()?;
+        if let Some(anchor) = &*known {
+            return Ok(Arc::clone(anchor));
         }
         let cannot = |error: io::Error| format!("commands cannot be run: {error}");
         let (mut gate, stdin) = Gate::new().map_err(cannot)?;
@@ -168,17 +175,19 @@ impl Commands {
         };
         let planned = self.ledger.plan("run commands", undo, false);
         let entry = planned.map_err(|error| error.to_string())?;
-        if let Err(error) = gate.until_arrived() {
+        let arrived = gate.until_arrived().map_err(cannot);
+        // The context may have come to its end meanwhile, and its rollback be past this entry.
+        if let Err(why) = arrived.and_then(|()| self.refuse_closed()) {
             drop(child);
             self.ledger.undone(entry);
-            return Err(cannot(error));
+            return Err(why);
         }
         let anchor = Arc::new(Anchor {
             process,
             _gate: gate,
             child: Mutex::new(child.0.take().expect("it was just started")),
         });
-        *state = State::Open(Arc::clone(&anchor));
+        *known = Some(Arc::clone(&anchor));
         Ok(anchor)
     }
 }
@@ -381,3 +390,6 @@ impl Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

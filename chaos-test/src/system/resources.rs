@@ -115,15 +115,22 @@ fn of_processes(
 ) -> Result<Found, String> {
     let mut own = BTreeMap::new();
     let mut sum = 0.0;
+    let mut running = 0;
     for &pid in pids {
         // One that has just ended uses nothing.
         let Some(stat) = gone_is_none(read(&format!("/proc/{pid}/stat")))? else {
             continue;
         };
+        let has_ended = has_ended(&stat);
+        // It has counted until its end; it holds nothing any more.
+        if has_ended && !is_counted(what) {
+            continue;
+        }
         let Some(used) = gone_is_none(of_process(pid, &stat, what))? else {
             continue;
         };
         sum += used;
+        running += usize::from(!has_ended);
         if what == Resource::Cpu {
             let start = identity::stat(pid).map_or(0, |stat| stat.start_time);
             own.insert((pid, start), used);
@@ -132,12 +139,28 @@ fn of_processes(
             }
         }
     }
-    Ok(match what {
-        Resource::Cpu | Resource::DiskRead | Resource::DiskWritten => {
-            total(of, Instant::now(), sum, own)
-        }
-        _ => Found::Level(sum),
+    // All that were there when they were listed have ended since: that is not using nothing.
+    if running == 0 {
+        return Err("it is not running".to_owned());
+    }
+    Ok(if is_counted(what) {
+        total(of, Instant::now(), sum, own)
+    } else {
+        Found::Level(sum)
     })
+}
+
+fn is_counted(what: Resource) -> bool {
+    matches!(
+        what,
+        Resource::Cpu | Resource::DiskRead | Resource::DiskWritten
+    )
+}
+
+/// Whether it has ended and was not waited for, from its `stat`.
+fn has_ended(stat: &str) -> bool {
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    fields.trim_start().starts_with(['Z', 'X', 'x'])
 }
 
 fn of_process(pid: u32, stat: &str, what: Resource) -> io::Result<f64> {
@@ -147,15 +170,17 @@ fn of_process(pid: u32, stat: &str, what: Resource) -> io::Result<f64> {
             Some(time) => time.as_secs_f64(),
             None => (stat_field(stat, 11) + stat_field(stat, 12)) / TICKS_PER_SECOND,
         },
-        // One that has ended and was not waited for has none.
-        Resource::Memory => field(&file("status")?, "VmRSS:").unwrap_or(0.0) * 1024.0,
+        Resource::Memory => resident(&file("status")?)? * 1024.0,
         Resource::Threads => stat_field(stat, 17),
         Resource::DiskRead => needed(&file("io")?, "read_bytes:")?,
         Resource::DiskWritten => needed(&file("io")?, "write_bytes:")?,
         Resource::OpenFiles => {
             let path = format!("/proc/{pid}/fd");
             let entries = fs::read_dir(&path).map_err(|error| named(&path, &error))?;
-            entries.count() as f64
+            let open = entries.count() as f64;
+            // It closes them at its end, where it has no memory any more.
+            resident(&file("status")?)?;
+            open
         }
         _ => {
             return Err(io::Error::other(format!(
@@ -164,6 +189,11 @@ fn of_process(pid: u32, stat: &str, what: Resource) -> io::Result<f64> {
             )));
         }
     })
+}
+
+/// The resident memory of a process in KiB; one that is at its end has none, and is gone.
+fn resident(status: &str) -> io::Result<f64> {
+    field(status, "VmRSS:").ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 fn machine(what: Resource) -> Result<Found, String> {

@@ -63,7 +63,7 @@ impl ChaosContext {
             !what.trim().is_empty(),
             "an invariant needs words: say what always holds, as in \"no order is lost\""
         );
-        let monitor = self.monitor(pace.named(what.clone()));
+        let monitor = self.monitor(pace.named(what.clone()).without_requests());
         Invariant::from_the_first(&monitor, what)
     }
 

@@ -58,6 +58,43 @@ async fn what_we_use_ourselves_is_seen() {
     assert!(grown > 0.002 && after.own.len() == 1, "{grown}");
 }
 
+#[test]
+fn what_has_ended_since_it_was_listed_does_not_use_nothing() {
+    const ALL: [Resource; 6] = [
+        Resource::Cpu,
+        Resource::Memory,
+        Resource::Threads,
+        Resource::DiskRead,
+        Resource::DiskWritten,
+        Resource::OpenFiles,
+    ];
+    let mut child = std::process::Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let look = |pids: &[u32], what| of_processes(String::new(), pids, what, true);
+    for what in ALL {
+        assert!(look(&[pid], what).is_ok(), "{what:?}");
+    }
+    child.kill().unwrap();
+    // Until it is a zombie, which it stays until it is waited for.
+    while !has_ended(&read(&format!("/proc/{pid}/stat")).unwrap()) {
+        std::thread::yield_now();
+    }
+    for what in ALL {
+        let found = look(&[pid], what);
+        assert!(found.is_err(), "{what:?}: {found:?}");
+    }
+    let both = look(&[pid, std::process::id()], Resource::Memory);
+    assert!(matches!(both, Ok(Found::Level(memory)) if memory > 0.0));
+    child.wait().unwrap();
+    for what in ALL {
+        let found = look(&[pid], what).unwrap_err();
+        assert_eq!(found, "it is not running", "{what:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_machine_is_seen() {
     for what in [
