@@ -153,18 +153,20 @@ fn the_readme_s_example_is_read_as_it_says() {
     assert_eq!(
         zones,
         [
-            ("eu-1", names("orders-db").as_slice()),
-            ("eu-2", names("orders-replica").as_slice())
+            ("eu-1", names("container:orders-db").as_slice()),
+            ("eu-2", names("container:orders-replica").as_slice())
         ]
     );
     let sound = |target| {
         let mut sound = Try::of(&production, target);
-        sound.confirm = "production/orders-db,production/orders-replica,staging/cache";
+        sound.targets = vec![Target::Container(target.to_owned())];
+        sound.confirm =
+            "production/container:orders-db,production/container:orders-replica,staging/cache";
         sound.attest = "reviewed=alice 2026-11-20,backup-taken=bob,tested=carol";
         sound
     };
     let permit = sound("orders-db").permit().unwrap();
-    assert_eq!(permit.confirmed, ["production/orders-db"]);
+    assert_eq!(permit.confirmed, ["production/container:orders-db"]);
     assert_eq!(
         permit.attested,
         ["reviewed=alice 2026-11-20", "backup-taken=bob"]
@@ -182,19 +184,24 @@ fn the_readme_s_example_is_read_as_it_says() {
     ]);
     second.broken = ["eu-2".to_owned()].into();
     second.forbidden_by(&[]);
+    // The test chooses what it calls a service.
+    let mut called = sound("orders-db");
+    called.targets = vec![service("orders-db")];
+    assert!(called.permit().is_err());
 }
 
 #[test]
 fn all_that_forbids_a_fault_is_told_at_once() {
-    let production = policy(&example(), "production");
+    let example = example().replace("max_risk = \"high\"", "max_risk = \"medium\"");
+    let production = policy(&example, "production");
     let mut wrong = Try::of(&production, "cache");
     wrong.risk = Risk::High;
     wrong.at = "2026-12-24T21:30:00Z";
     wrong.confirm = "production/orders-db,development/cache";
     wrong.attest = "reviewed=alice";
     wrong.forbidden_by(&[
-        "service `cache` is not in `may_break` (c.toml:10), which names `orders-db`, \
-         `orders-replica`",
+        "service `cache` is not in `may_break` (c.toml:10), which names \
+         `container:orders-db`, `container:orders-replica`",
         "its risk is high, and `max_risk` is medium (c.toml:11)",
         "it is Thu 2026-12-24 22:30 in Europe/Berlin, and its windows (c.toml:14) are `Mon-Thu \
          09:00-16:00 Europe/Berlin`",

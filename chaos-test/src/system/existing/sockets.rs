@@ -163,6 +163,11 @@ mod tests {
         assert_eq!(listeners(address), Some(vec![own]));
         assert!(ports_of(&[own]).contains(&address));
         drop(listener);
-        assert_eq!(listeners(address), None);
+        // A process that another test is just starting has it until it executes its program.
+        let since = std::time::Instant::now();
+        while listeners(address).is_some() {
+            assert!(since.elapsed().as_secs() < 10, "it still listens");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
     }
 }
