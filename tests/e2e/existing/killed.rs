@@ -60,7 +60,12 @@ fn a_watchdog_puts_it_back_at_once() {
     let Some(run) = Run::new("a_watchdog_puts_it_back_at_once") else {
         return;
     };
-    let db = Foreign::start(&run, How::default());
+    // While it is dead nobody else gets its address there.
+    let how = How {
+        network: true,
+        ..How::default()
+    };
+    let db = Foreign::start(&run, how);
     let before = db.looks();
     let what = format!("container {}", db.name);
     for fault in ["container::pause", "container::kill"] {
