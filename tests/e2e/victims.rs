@@ -22,7 +22,7 @@ pub async fn checkout(chaos: &ChaosContext, inventory: &Service) -> chaos_test::
     let program = Program::cargo_bin("e2e-checkout")
         .env("INVENTORY", inventory.link("checkout").await?.address())
         // Far above what a busy machine needs.
-        .env("TIMEOUT_MS", 400_u32)
+        .env("TIMEOUT_MS", 1_000_u32)
         .env("BREAKER_OPEN_MS", 200_u32)
         .ready(http("/health").status(200));
     Ok(chaos.process("checkout", program).await?)
