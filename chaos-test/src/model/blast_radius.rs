@@ -197,9 +197,9 @@ impl BlastRadius {
     }
 }
 
-/// As it is written in the head of a test; nothing where it limits nothing.
-impl fmt::Display for BlastRadius {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl BlastRadius {
+    /// Each limit that it has, as it is written in the head of a test.
+    pub(crate) fn limits(&self) -> Vec<String> {
         let limits = [
             self.services.map(|most| format!("services <= {most}")),
             self.instances.map(|most| format!("instances <= {most}")),
@@ -210,8 +210,14 @@ impl fmt::Display for BlastRadius {
                 .map(|most| format!("duration <= {}", human(most))),
             self.risk.map(|most| format!("risk <= {most}")),
         ];
-        let limits: Vec<String> = limits.into_iter().flatten().collect();
-        f.write_str(&limits.join(", "))
+        limits.into_iter().flatten().collect()
+    }
+}
+
+/// As it is written in the head of a test; nothing where it limits nothing.
+impl fmt::Display for BlastRadius {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.limits().join(", "))
     }
 }
 

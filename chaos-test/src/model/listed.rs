@@ -18,6 +18,10 @@ pub struct Listed {
     pub tags: Vec<String>,
     /// The fixtures that it may break; `None`: anything that its context makes.
     pub breaks: Option<Vec<String>>,
+    /// How much it may break at once, and for how long: `services <= 1`, one for each limit; none
+    /// where it sets no limit.
+    #[serde(default)]
+    pub blast_radius: Vec<String>,
     /// What the machine must have.
     pub requires: Vec<String>,
     /// The targets that it shares with other tests.
@@ -45,6 +49,7 @@ impl From<&TestSpec> for Listed {
             hypothesis: spec.hypothesis.to_owned(),
             tags: owned(spec.tags),
             breaks: spec.breaks.map(owned),
+            blast_radius: spec.blast_radius.limits(),
             requires: spec.requires.iter().map(ToString::to_string).collect(),
             leases: owned(spec.leases),
             exclusive: spec.exclusive,

@@ -81,7 +81,7 @@ fn the_chaos_tests_of_a_package_are_listed_with_what_they_claim() {
             "chaos-test (test chaos)\n",
             "  subject::it_is_only_listed  chaos-test/tests/command_line/subject.rs:",
             "    It is never run.\n",
-            "    breaks nothing; timeout 5 min; ignored\n",
+            "    breaks nothing; blast radius services <= 1, connections <= 10 %; timeout 5 min; ignored\n",
             "  subject::it_waits_to_be_killed  chaos-test/tests/command_line/subject.rs:",
             "    It is killed while its service hangs and its file is broken.\n",
             "    breaks anything that it makes; requires program:sh; timeout 2 min; tags slow, \
@@ -102,6 +102,7 @@ fn the_chaos_tests_of_a_package_are_listed_with_what_they_claim() {
     assert_eq!(tests[0]["test"], "subject::it_waits_to_be_killed");
     assert_eq!(tests[0]["tags"], serde_json::json!(["slow", "death"]));
     assert_eq!(tests[0]["breaks"], Value::Null);
+    assert_eq!(tests[0]["blast_radius"], serde_json::json!([]));
     assert_eq!(tests[0]["timeout_ms"], 120_000);
 
     list(&room, &["--", "--lib"]).expect(0, &["0 chaos tests in 0 of 1 test programs"]);

@@ -53,7 +53,7 @@ async fn it_waits_to_be_killed(chaos: &ChaosContext) -> chaos_test::Result {
 }
 
 /// It is never run.
-#[chaos_test(breaks(nothing))]
+#[chaos_test(breaks(nothing), blast_radius(services <= 1, connections <= 10%))]
 #[ignore = "it is only listed"]
 async fn it_is_only_listed(_chaos: &ChaosContext, nothing: &Nothing) {
     let _ = nothing;

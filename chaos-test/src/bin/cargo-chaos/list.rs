@@ -159,6 +159,9 @@ fn push(text: &mut String, test: &Listed, paint: Paint) {
         Some(names) => names.join(", "),
     };
     let mut about = vec![format!("breaks {breaks}")];
+    if !test.blast_radius.is_empty() {
+        about.push(format!("blast radius {}", test.blast_radius.join(", ")));
+    }
     if !test.requires.is_empty() {
         about.push(format!("requires {}", test.requires.join(", ")));
     }
@@ -190,6 +193,7 @@ mod tests {
             hypothesis: "The shop answers\n  without its cache.".into(),
             tags: vec!["cache".into(), "slow".into()],
             breaks: Some(vec!["cache".into()]),
+            blast_radius: vec!["services <= 1".into(), "connections <= 10 %".into()],
             requires: vec!["docker".into(), "program:redis-server".into()],
             leases: vec!["staging".into()],
             exclusive: true,
@@ -203,6 +207,7 @@ mod tests {
             hypothesis: String::new(),
             tags: Vec::new(),
             breaks: None,
+            blast_radius: Vec::new(),
             requires: Vec::new(),
             leases: Vec::new(),
             exclusive: false,
@@ -229,11 +234,18 @@ mod tests {
           cache::it_survives  shop/tests/chaos.rs:17
             The shop answers
             without its cache.
-            breaks cache; requires docker, program:redis-server; leases staging; exclusive; timeout 60 s; tags cache, slow
+            breaks cache; blast radius services <= 1, connections <= 10 %; requires docker, program:redis-server; leases staging; exclusive; timeout 60 s; tags cache, slow
 
         2 chaos tests in 2 of 3 test programs
         "#);
         insta::assert_snapshot!(text(&[], 1, Paint::NONE), @"0 chaos tests in 0 of 1 test programs");
+    }
+
+    #[test]
+    fn machines_have_each_limit_of_the_blast_radius() {
+        let json = serde_json::to_value(tests()).unwrap();
+        insta::assert_snapshot!(json[0]["blast_radius"], @r#"["services <= 1","connections <= 10 %"]"#);
+        insta::assert_snapshot!(json[1]["blast_radius"], @"[]");
     }
 
     #[test]
