@@ -183,6 +183,16 @@ pub struct Lasting<F> {
     length: Duration,
 }
 
+impl<F> Lasting<F> {
+    /// With something else said of the fault itself.
+    fn with(self, change: impl FnOnce(F) -> F) -> Self {
+        Self {
+            fault: change(self.fault),
+            ..self
+        }
+    }
+}
+
 impl<F: Fault> Fault for Lasting<F> {
     fn describe(&self) -> String {
         self.fault.describe()

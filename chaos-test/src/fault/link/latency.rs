@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::fault::{Effect, Fault};
+use crate::fault::{Effect, Fault, Lasting};
 use crate::model::event::Risk;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
@@ -67,6 +67,24 @@ impl Latency {
     pub fn direction(mut self, direction: Direction) -> Self {
         self.direction = direction;
         self
+    }
+}
+
+impl Lasting<Latency> {
+    /// As [`Latency::share`], where its length was said first; both orders are the same.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::{Fault, link, ms, percent, secs};
+    /// let first = link::latency(cache, ms(50)).share(percent(10)).lasting(secs(5));
+    /// let last = link::latency(cache, ms(50)).lasting(secs(5)).share(percent(10));
+    /// assert_eq!(format!("{first:?}"), format!("{last:?}"));
+    /// chaos.inject(last).await?.ended().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use = "a fault does nothing until it is injected"]
+    pub fn share(self, share: Percent) -> Self {
+        self.with(|fault| fault.share(share))
     }
 }
 

@@ -85,3 +85,35 @@ impl Links {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Fault;
+    use crate::model::units::{ms, percent, secs};
+
+    /// What a fault says of itself.
+    fn said(fault: &impl Fault) -> String {
+        let (share, length) = (Fault::share(fault), fault.duration());
+        format!("{}; {share}; {length:?}; {fault:?}", fault.describe())
+    }
+
+    #[test]
+    fn a_share_and_a_length_come_in_any_order() {
+        let cache = || Links::of(Target::Service("cache".to_owned()));
+        let (tenth, length) = (percent(10), secs(5));
+        let shared = said(&down(cache()).share(tenth).lasting(length));
+        assert_eq!(said(&down(cache()).lasting(length).share(tenth)), shared);
+        let words = "cut cache on 10 % of the connections; 0.1; Some(5s); ";
+        assert!(shared.starts_with(words), "{shared}");
+        let slow = || latency(cache(), ms(50));
+        assert_eq!(
+            said(&slow().lasting(length).share(tenth)),
+            said(&slow().share(tenth).lasting(length))
+        );
+        assert_eq!(
+            said(&reset(cache()).lasting(length).share(tenth)),
+            said(&reset(cache()).share(tenth).lasting(length))
+        );
+    }
+}
