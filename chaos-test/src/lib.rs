@@ -138,7 +138,7 @@ pub use decide::retries::{
     amplification, attempts, jitter, spacing,
 };
 pub use decide::slo::{
-    Actual, ConsistencyShare, ErrorBudget, Requests, SloMeasured, SloResult, SloValidation, Slos,
+    Actual, ConsistencyShare, ErrorBudget, Requests, SloMeasured, SloResult, SloValidation,
     Target as SloTarget,
 };
 pub use decide::statistics::{Latency, Summary};
@@ -151,7 +151,7 @@ pub use fault::{CATALOGUE, Effect, Entry, Fault, Lasting, link, process};
 pub use model::blast_radius::BlastRadius;
 pub use model::condition::AbortCondition;
 #[cfg(feature = "environments")]
-pub use model::environment::{Environment, Thresholds, Zone};
+pub use model::environment::{Environment, Zone};
 pub use model::event::{
     BodyEnd, Event, JOURNAL_VERSION, Kept, Met, PreflightItem, Record, RestartedBy, Risk, Started,
 };
@@ -161,6 +161,7 @@ pub use model::journal::{Journal, Pending, Unreadable};
 pub use model::measure::Measure;
 pub use model::outcome::{Control, Leftover, Outcome, Restoration, RunStatus, Verdict};
 pub use model::sample::{Reading, Sample, Window};
+pub use model::slos::Slos;
 pub use model::target::{Breakable, Target};
 pub use model::test_report::{TestEnd, TestReport};
 pub use model::undo::Undo;

@@ -5,11 +5,10 @@ mod budget;
 use std::fmt;
 use std::time::Duration;
 
-#[cfg(feature = "environments")]
-use crate::model::environment::Thresholds;
 use crate::model::event::{Event, Met, Record};
 use crate::model::measure::Measure;
-use crate::model::units::{Percent, human, ms, percent, secs};
+use crate::model::slos::Slos;
+use crate::model::units::{Percent, human};
 
 use super::recoveries::RecoverySummary;
 use super::statistics::{Latency, P95, Summary};
@@ -17,102 +16,7 @@ use super::tolerance::Judgement;
 
 pub use budget::ErrorBudget;
 
-/// Service level objectives. Each one that is set is judged, and one that was not measured fails;
-/// those that are `None` are nobody's business. The default has none.
-///
-/// ```
-/// use chaos_test::{Slos, percent, secs};
-/// let mine = Slos { availability: Some(percent(99.9)), ..Slos::default() };
-/// let theirs = Slos { mttr: Some(secs(20)), ..Slos::production() };
-/// assert_eq!(theirs.availability, Some(percent(99)));
-/// # assert_eq!(mine.mttr, None);
-/// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Slos {
-    /// Mean time to recovery, at most: over two recoveries or more.
-    pub mttr: Option<Duration>,
-    /// Share of failed requests, at most.
-    pub error_rate: Option<Percent>,
-    /// Share of successful requests, at least.
-    pub availability: Option<Percent>,
-    /// By how much the p95 of latency may be above the baseline's.
-    pub latency_degradation: Option<Duration>,
-    /// Time of each single recovery, at most.
-    pub recovery_time: Option<Duration>,
-    /// Share of recoveries that came within their limits, at least.
-    pub recovery_rate: Option<Percent>,
-    /// Share of acknowledged records that are there afterwards as they were written, at least.
-    pub consistency: Option<Percent>,
-}
-
-/// The thresholds of an environment, as objectives: `chaos.slos(Slos::from(thresholds))`.
-#[cfg(feature = "environments")]
-impl From<&Thresholds> for Slos {
-    fn from(thresholds: &Thresholds) -> Self {
-        let Thresholds {
-            mttr,
-            error_rate,
-            availability,
-            latency_degradation,
-            recovery_time,
-            recovery_rate,
-            consistency,
-        } = *thresholds;
-        Self {
-            mttr,
-            error_rate,
-            availability,
-            latency_degradation,
-            recovery_time,
-            recovery_rate,
-            consistency,
-        }
-    }
-}
-
 impl Slos {
-    /// The reference: MTTR 30 s, errors 5 %, availability 95 %, latency degradation 500 ms,
-    /// recovery 10 s.
-    #[must_use]
-    pub fn reference() -> Self {
-        Self {
-            mttr: Some(secs(30)),
-            error_rate: Some(percent(5)),
-            availability: Some(percent(95)),
-            latency_degradation: Some(ms(500)),
-            recovery_time: Some(secs(10)),
-            recovery_rate: None,
-            consistency: None,
-        }
-    }
-
-    /// The [reference](Self::reference) with MTTR 60 s, errors 10 %, availability 90 %.
-    #[must_use]
-    pub fn development() -> Self {
-        Self::of_environment(secs(60), percent(10), percent(90))
-    }
-
-    /// The [reference](Self::reference) with MTTR 45 s, errors 5 %, availability 95 %.
-    #[must_use]
-    pub fn staging() -> Self {
-        Self::of_environment(secs(45), percent(5), percent(95))
-    }
-
-    /// The [reference](Self::reference) with MTTR 30 s, errors 1 %, availability 99 %.
-    #[must_use]
-    pub fn production() -> Self {
-        Self::of_environment(secs(30), percent(1), percent(99))
-    }
-
-    fn of_environment(mttr: Duration, error_rate: Percent, availability: Percent) -> Self {
-        Self {
-            mttr: Some(mttr),
-            error_rate: Some(error_rate),
-            availability: Some(availability),
-            ..Self::reference()
-        }
-    }
-
     /// Holds what was measured against each objective that is set.
     #[must_use]
     pub fn validate(&self, measured: &SloMeasured) -> SloValidation {

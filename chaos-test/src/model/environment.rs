@@ -1,8 +1,6 @@
 //! The environment that a test runs in, as tests see it: its name, zones and thresholds.
 
-use std::time::Duration;
-
-use super::units::Percent;
+use super::slos::Slos;
 
 /// The environment that a test runs in; see
 /// [`ChaosContext::environment`](crate::ChaosContext::environment).
@@ -10,7 +8,7 @@ use super::units::Percent;
 pub struct Environment {
     pub(crate) name: String,
     pub(crate) zones: Vec<Zone>,
-    pub(crate) thresholds: Thresholds,
+    pub(crate) thresholds: Slos,
 }
 
 impl Environment {
@@ -26,10 +24,21 @@ impl Environment {
         &self.zones
     }
 
-    /// What the configuration expects of systems in it. Nothing is judged by that unless a test
-    /// does so.
+    /// What the configuration expects of systems in it; `None` where it says nothing. Nothing is
+    /// judged by that unless a test does so.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+    /// use chaos_test::{error_rate, percent};
+    /// let environment = chaos.environment();
+    /// // One of them, for a tolerance.
+    /// let few = error_rate().at_most(environment.thresholds().error_rate.unwrap_or(percent(5)));
+    /// // All of them.
+    /// chaos.slos(*environment.thresholds()).check().await?;
+    /// # let _ = few; Ok(()) }
+    /// ```
     #[must_use]
-    pub fn thresholds(&self) -> &Thresholds {
+    pub fn thresholds(&self) -> &Slos {
         &self.thresholds
     }
 }
@@ -53,35 +62,4 @@ impl Zone {
     pub fn targets(&self) -> &[String] {
         &self.targets
     }
-}
-
-/// What the configuration expects of systems in an environment; `None` where it says nothing.
-///
-/// ```
-/// use chaos_test::{Slos, Thresholds, Tolerance, error_rate, percent};
-///
-/// fn tolerated(thresholds: &Thresholds) -> Tolerance {
-///     error_rate().at_most(thresholds.error_rate.unwrap_or(percent(5)))
-/// }
-/// # let _ = tolerated(&Thresholds::default());
-/// // All of them, for `chaos.slos(..)`.
-/// assert_eq!(Slos::from(&Thresholds::default()), Slos::default());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[non_exhaustive]
-pub struct Thresholds {
-    /// At most so long from a fault to the recovery, on average of several.
-    pub mttr: Option<Duration>,
-    /// At most this share of requests may fail.
-    pub error_rate: Option<Percent>,
-    /// At least this share of requests must succeed.
-    pub availability: Option<Percent>,
-    /// By at most so much may latencies rise.
-    pub latency_degradation: Option<Duration>,
-    /// At most so long from the lifting of a fault to the recovery.
-    pub recovery_time: Option<Duration>,
-    /// At least this share of faults must be recovered from.
-    pub recovery_rate: Option<Percent>,
-    /// At least this share of acknowledged records must be read as they were written.
-    pub consistency: Option<Percent>,
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use crate::decide::phases::phases;
 use crate::decide::recoveries::{RecoverySummary, attempts};
-use crate::decide::slo::{
-    ConsistencyShare, Requests, SloMeasured, SloValidation, Slos, degradation,
-};
+use crate::decide::slo::{ConsistencyShare, Requests, SloMeasured, SloValidation, degradation};
 use crate::decide::statistics::{Latency, Summary};
 use crate::decide::tolerance::{BaselineSummary, Judgement};
 use crate::error::Error;
 use crate::model::event::Met;
 use crate::model::sample::Window;
+use crate::model::slos::Slos;
 use crate::system::lock::lock;
 
 use super::engine;

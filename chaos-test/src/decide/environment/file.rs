@@ -8,8 +8,9 @@ use jiff::SignedDuration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::model::environment::{Thresholds, Zone};
+use crate::model::environment::Zone;
 use crate::model::event::Risk;
+use crate::model::slos::Slos;
 use crate::model::units::{Percent, percent};
 
 use super::nearest::suggestion;
@@ -236,8 +237,8 @@ impl Reader<'_> {
         }
     }
 
-    fn thresholds(&mut self, table: &Table<'_>, of: &str) -> Thresholds {
-        let mut thresholds = Thresholds::default();
+    fn thresholds(&mut self, table: &Table<'_>, of: &str) -> Slos {
+        let mut thresholds = Slos::default();
         self.unknown_keys(table, THRESHOLDS, &format!(" in [{of}]"));
         for (key, value) in table {
             let key: &str = key.get_ref();

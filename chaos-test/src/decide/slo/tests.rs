@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decide::recoveries::Attempt;
+use crate::model::units::{ms, percent, secs};
 
 fn recoveries(times: &[u64]) -> RecoverySummary {
     let attempts: Vec<Attempt> = times

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::decide::recoveries::attempts;
-use crate::decide::slo::Slos;
+use crate::model::slos::Slos;
 use crate::probe::Pace;
 use crate::run::checks::{self, Check};
 use crate::run::invariants::Invariant;
