@@ -61,7 +61,7 @@ async fn the_breaker_opens_half_opens_and_closes(
 ) -> chaos_test::Result {
     let requests = chaos.monitor(checkout.get("/checkout/42").status(200).every(ms(100)));
     let shown = watch_breaker(chaos, checkout, ms(5));
-    let logged = chaos.transitions_logged("breaker's log", checkout, LINES, ms(50));
+    let logged = chaos.transitions_logged("breaker's log", checkout, LINES, ms(50))?;
     requests.baseline(ms(500)).await?;
     let outage = chaos.inject(link::down(inventory)).await?;
     let injected = outage.injected();
@@ -98,7 +98,7 @@ async fn a_state_that_nobody_saw_is_counted(
     checkout: &Service,
 ) -> chaos_test::Result {
     let requests = chaos.monitor(checkout.get("/checkout/42").status(200).every(ms(20)));
-    let logged = chaos.transitions_logged("breaker's log", checkout, LINES, ms(5));
+    let logged = chaos.transitions_logged("breaker's log", checkout, LINES, ms(5))?;
     // It looks at once, and then not for ten seconds.
     let rare = watch_breaker(chaos, checkout, secs(10));
     requests.baseline(ms(300)).await?;

@@ -94,7 +94,7 @@ async fn a_restarted_container_is_the_same_one(
     let restart = chaos.inject(container::restart(redis)).await?;
     pings.over(ms(100)).await?;
     restart.lift().await?;
-    let lines = redis.last_lines(100);
+    let lines = redis.last_lines(100)?;
     for start in [1, 2] {
         let mark = format!("--- chaos-test: start {start} of `redis` ---");
         assert!(lines.contains(&mark), "{lines:?}");
@@ -155,11 +155,17 @@ async fn containers_reach_each_other_and_links(
     .ready(log_line("stock HTTP/1.0 200 OK"))
     .start_timeout(secs(20));
     let client = chaos.container("client", client).await?;
-    let printed = |text: &str| client.last_lines(12).iter().any(|line| line.contains(text));
+    let printed = |text: &str| {
+        client
+            .last_lines(12)
+            .unwrap()
+            .iter()
+            .any(|line| line.contains(text))
+    };
     assert!(
         printed("name +PONG") && printed("link +PONG"),
         "{:?}",
-        client.last_lines(12)
+        client.last_lines(12).unwrap()
     );
     let cut = chaos.inject(link::down(redis)).await?;
     let until = std::time::Instant::now() + secs(20);
@@ -167,12 +173,16 @@ async fn containers_reach_each_other_and_links(
         assert!(
             std::time::Instant::now() < until,
             "{:?}",
-            client.last_lines(12)
+            client.last_lines(12).unwrap()
         );
         tokio::time::sleep(ms(20)).await;
     }
     // Those that are not on the link are not cut off.
-    assert!(printed("name +PONG"), "{:?}", client.last_lines(12));
+    assert!(
+        printed("name +PONG"),
+        "{:?}",
+        client.last_lines(12).unwrap()
+    );
     cut.lift().await?;
     Ok(())
 }

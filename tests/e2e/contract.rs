@@ -1,7 +1,12 @@
 //! What every fault of the library owes, gone through by the catalogue.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
 use chaos_test::prelude::*;
-use chaos_test::{CATALOGUE, Effect, Error, Fault, ReadOnlySystem, System, Target, Undo, process};
+use chaos_test::{
+    CATALOGUE, Effect, Error, Fault, ProcessState, ReadOnlySystem, System, Target, Undo, process,
+};
 
 use crate::victims::{inventory, inventory_program, watch};
 
@@ -291,4 +296,112 @@ fn the_readme_lists_every_fault() {
             );
         }
     }
+}
+
+fn gone(system: &ReadOnlySystem) -> Result<Effect, Error> {
+    Ok(match system.process_state("inventory")? {
+        ProcessState::Gone => Effect::Active,
+        state => Effect::Absent(state.to_string()),
+    })
+}
+
+/// Ends a service, then stays in `apply` until it is told to go on.
+#[derive(Debug, Clone, Default)]
+struct KillsSlowly {
+    applied: Arc<AtomicBool>,
+    go_on: Arc<AtomicBool>,
+}
+
+impl Fault for KillsSlowly {
+    fn targets(&self) -> Vec<Target> {
+        vec![Target::Service("inventory".into())]
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        system.undo_killing("inventory")
+    }
+
+    async fn apply(&self, system: &System) -> Result<(), Error> {
+        system.end_process("inventory", false).await?;
+        self.applied.store(true, Ordering::SeqCst);
+        while !self.go_on.load(Ordering::SeqCst) {
+            tokio::time::sleep(ms(1)).await;
+        }
+        Ok(())
+    }
+
+    async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
+        gone(system)
+    }
+
+    fn hits(&self, _: &ReadOnlySystem) -> Option<u64> {
+        Some(1)
+    }
+}
+
+/// Puts back what it saw when it was prepared: so many starts.
+#[derive(Debug, Clone, Default)]
+struct RemembersStarts(Arc<Mutex<Vec<(u32, bool)>>>);
+
+impl Fault for RemembersStarts {
+    fn targets(&self) -> Vec<Target> {
+        vec![Target::Service("inventory".into())]
+    }
+
+    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
+        let seen = (
+            system.process_starts("inventory")?,
+            system.process_state("inventory")? == ProcessState::Running,
+        );
+        self.0.lock().unwrap().push(seen);
+        system.undo_killing("inventory")
+    }
+
+    async fn apply(&self, system: &System) -> Result<(), Error> {
+        system.end_process("inventory", false).await
+    }
+
+    async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
+        gone(system)
+    }
+
+    fn hits(&self, _: &ReadOnlySystem) -> Option<u64> {
+        Some(1)
+    }
+}
+
+async fn until(so: impl Fn() -> bool) {
+    while !so() {
+        tokio::time::sleep(ms(1)).await;
+    }
+}
+
+/// A fault that has waited for another one on its target is prepared again: its undo puts back
+/// what is there when it is applied.
+#[chaos_test(breaks(inventory))]
+async fn a_fault_that_has_waited_is_prepared_again(
+    chaos: &ChaosContext,
+    inventory: &Service,
+) -> chaos_test::Result {
+    let (slow, remembers) = (KillsSlowly::default(), RemembersStarts::default());
+    let mut first = Box::pin(chaos.inject(slow.clone()));
+    tokio::select! {
+        injected = &mut first => panic!("{injected:?}"),
+        () = until(|| slow.applied.load(Ordering::SeqCst)) => {}
+    }
+    let seen = || remembers.0.lock().unwrap().clone();
+    let mut second = Box::pin(chaos.inject(remembers.clone()));
+    tokio::select! {
+        injected = &mut second => panic!("it has not waited: {injected:?}"),
+        () = until(|| !seen().is_empty()) => {}
+    }
+    assert_eq!(seen(), [(1, false)], "while the other one is being applied");
+    // Nobody will have the guard of the first one, so it is lifted, which starts the service.
+    drop(first);
+    slow.go_on.store(true, Ordering::SeqCst);
+    let second = second.await?;
+    assert_eq!(seen(), [(1, false), (2, true)]);
+    second.lift().await?;
+    assert!(std::net::TcpStream::connect(inventory.first_address().socket()).is_ok());
+    Ok(())
 }

@@ -14,7 +14,13 @@ use crate::victims::{inventory, inventory_program, watch};
 /// Tells whether inventory is the process that it was, and answers.
 fn tell(inventory: &Service, start: &str) {
     let answers = std::net::TcpStream::connect(inventory.first_address().socket()).is_ok();
-    let same = inventory.last_lines(1000).concat().matches(start).count() == 1;
+    let same = inventory
+        .last_lines(1000)
+        .unwrap()
+        .concat()
+        .matches(start)
+        .count()
+        == 1;
     say(&format!("answers: {answers}, never restarted: {same}"));
 }
 

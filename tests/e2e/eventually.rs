@@ -125,11 +125,11 @@ async fn a_line_comes_into_a_log(chaos: &ChaosContext, inventory: &Service) -> c
     let first = chaos
         .eventually(
             "it has listened",
-            inventory.log().contains("inventory listening on"),
+            inventory.log()?.contains("inventory listening on"),
         )
         .within(secs(5))
         .await?;
-    let from_now = inventory.log_from_now();
+    let from_now = inventory.log_from_now()?;
     let begun = chaos.now();
     let outage = process::restart(inventory).down_for(ms(50));
     chaos.inject(outage).await?.lift().await?;
@@ -177,7 +177,7 @@ async fn nothing_comes_true(chaos: &ChaosContext, inventory: &Service) -> chaos_
         .within(ms(100))
         .await;
     miss("hang", hang.expect_err("it is never answered"));
-    let log = inventory.log_from_now().contains("ALERT");
+    let log = inventory.log_from_now()?.contains("ALERT");
     let line = chaos
         .eventually("inventory raised an alert", log)
         .within(ms(500))

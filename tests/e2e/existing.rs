@@ -3,6 +3,7 @@
 
 mod ending;
 pub mod foreign;
+pub mod inherited;
 mod killed;
 mod refused;
 mod sharing;

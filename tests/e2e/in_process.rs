@@ -63,7 +63,7 @@ async fn is_cut(stream: &mut TcpStream) -> bool {
 }
 
 async fn until_logged(service: &Service, line: &str) {
-    while !service.last_lines(1).concat().contains(line) {
+    while !service.last_lines(1).unwrap().concat().contains(line) {
         tokio::time::sleep(ms(2)).await;
     }
 }
@@ -99,7 +99,7 @@ async fn what_is_captured_survives_a_kill(chaos: &ChaosContext) -> chaos_test::R
     come_in(&service).await?;
     restart.lift().await?;
     assert_eq!(told(address).await?.1, 7);
-    assert_eq!(service.last_lines(20).len(), 7 + 6);
+    assert_eq!(service.last_lines(20)?.len(), 7 + 6);
     Ok(())
 }
 

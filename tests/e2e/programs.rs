@@ -34,7 +34,7 @@ async fn a_program_gets_what_it_was_given(
         .listens(7000)
         .ready(log_line("ready"));
     let service = chaos.process("script", program).await?;
-    let lines = service.last_lines(20);
+    let lines = service.last_lines(20)?;
     let has = |text: &str| lines.iter().any(|line| line == text);
     assert!(
         has("files 77") && has("in /usr") && has("home none"),
@@ -61,7 +61,7 @@ async fn a_stubborn_program_is_restarted(
     stubborn: &Service,
 ) -> chaos_test::Result {
     let pid = || {
-        let lines = stubborn.last_lines(20);
+        let lines = stubborn.last_lines(20).unwrap();
         let last = lines
             .iter()
             .rev()
@@ -72,7 +72,7 @@ async fn a_stubborn_program_is_restarted(
     assert!(runs(before));
     let lines = std::sync::Arc::new(stubborn.clone());
     let alive = move || {
-        let lines = lines.last_lines(1);
+        let lines = lines.last_lines(1).unwrap();
         async move {
             if lines.is_empty() {
                 Err("silent")

@@ -19,7 +19,7 @@ fn script(script: &str) -> Program {
 fn watch_log(chaos: &ChaosContext, service: &Service) -> Monitor {
     let service = service.clone();
     let alive = move || {
-        let lines = service.last_lines(1);
+        let lines = service.last_lines(1).unwrap();
         async move {
             if lines.is_empty() {
                 Err("silent")
@@ -33,7 +33,7 @@ fn watch_log(chaos: &ChaosContext, service: &Service) -> Monitor {
 
 /// The number that the service printed last as `child <number>`.
 fn child_of(service: &Service) -> u32 {
-    let lines = service.last_lines(50);
+    let lines = service.last_lines(50).unwrap();
     let mut numbers = lines
         .iter()
         .rev()
@@ -116,7 +116,7 @@ async fn an_earlier_ready_line_does_not_count(chaos: &ChaosContext) -> chaos_tes
     let service = chaos.process("partial", partial).await?;
     chaos.may_break(&service);
     let log = watch_log(chaos, &service);
-    while service.last_lines(1) != ["partial"] {
+    while service.last_lines(1)? != ["partial"] {
         tokio::time::sleep(ms(5)).await;
     }
     let outage = chaos.inject(process::kill(&service)).await?;

@@ -278,7 +278,7 @@ subject!(a_service_in_this_process_dies(chaos: &ChaosContext, inventory: &Servic
     for service in [fails.await?, panics.await?, returns.await?] {
         let mut client = TcpStream::connect(service.first_address().socket()).await?;
         client.write_u8(1).await?;
-        while !service.last_lines(1).concat().contains("ended: ") {
+        while !service.last_lines(1)?.concat().contains("ended: ") {
             tokio::time::sleep(ms(2)).await;
         }
     }

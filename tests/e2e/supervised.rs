@@ -4,12 +4,13 @@
 use chaos_test::prelude::*;
 use chaos_test::testcontainers::ImageExt;
 use chaos_test::testcontainers::bollard::models::{RestartPolicy, RestartPolicyNameEnum};
-use chaos_test::{Container, Event, Journal, RestartedBy, container, process};
+use chaos_test::{Container, Event, Journal, RestartedBy, container, log_line, process};
 use chaos_test_fixtures::images;
 use chaos_test_fixtures::rerun::{Folder, Rerun};
 
 use crate::engine::Run;
 use crate::existing::foreign::{Foreign, How, Server, pongs, until};
+use crate::existing::inherited;
 use crate::existing::{READY, breaks, inject, journal, orders_db};
 use crate::subjects::say;
 use crate::victims::come_in;
@@ -393,5 +394,83 @@ async fn a_program_that_is_a_supervisor_brings_its_service_back(
     come_in(looped).await?;
     restart.lift().await?;
     assert!(pongs(looped.first_address().socket()));
+    Ok(())
+}
+
+/// A Redis in a loop of a shell, whose second one listens and ends without ever being ready.
+#[chaos_fixture]
+async fn crashing(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+    let script = "redis() { redis-server --port $PORT --bind 127.0.0.1 --dir $HERE --save '' $@; }; \
+                  redis; timeout -s KILL 0.7 redis-server --port $PORT --bind 127.0.0.1 \
+                  --dir $HERE --save '' --loglevel warning; while :; do redis; done";
+    let program = Program::new("sh")
+        .args(["-c", script])
+        .env("HERE", "{dir}")
+        .ready(log_line("Ready to accept connections"))
+        .supervised(secs(30));
+    Ok(chaos.process("crashing", program).await?)
+}
+
+/// What ends before it is ready is not back: the next one may be.
+#[chaos_test(requires(program("redis-server")), breaks(crashing))]
+async fn a_successor_that_crashes_is_waited_past(
+    chaos: &ChaosContext,
+    crashing: &Service,
+) -> chaos_test::Result {
+    let outage = chaos.inject(process::kill(crashing)).await?;
+    come_in(crashing).await?;
+    let back = until_back(chaos, crashing).await?;
+    assert_eq!(back.by(), RestartedBy::Supervisor, "{back}");
+    assert!(back.after() >= ms(700), "{back}");
+    // The first one and the third, and it is the third that is written down.
+    let ready = "Ready to accept connections";
+    let lines = crashing.last_lines(200)?;
+    let ready = lines.iter().filter(|line| line.contains(ready)).count();
+    assert_eq!(ready, 2, "{lines:#?}");
+    outage.lift().await?;
+    assert!(pongs(crashing.first_address().socket()));
+    Ok(())
+}
+
+/// A server in a loop of a shell, with a worker that has its socket.
+#[chaos_fixture]
+async fn with_a_worker(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+    let folder = std::env::temp_dir();
+    let served = inherited::serves(0, &folder);
+    let again = r#"export INHERITED_PORT=$PORT INHERITED_FOLDER=$HERE; while :; do "$@"; done"#;
+    let program = Program::new("sh").args(["-c", again, "sh"]);
+    let words = std::iter::once(served.get_program()).chain(served.get_args());
+    let program = words.fold(program, |program, word| {
+        program.arg(word.to_str().expect("it is text"))
+    });
+    let program = program.env("HERE", "{dir}").grace(ms(100));
+    let program = program.supervised(secs(30));
+    Ok(chaos.process("with-a-worker", program).await?)
+}
+
+/// A kill ends the worker, too; one that outlives its master is no successor, and is ended
+/// before its supervisor is waited for.
+#[chaos_test(timeout = "120s", breaks(with_a_worker))]
+async fn a_worker_with_its_socket_is_no_successor(
+    chaos: &ChaosContext,
+    with_a_worker: &Service,
+) -> chaos_test::Result {
+    let address = with_a_worker.first_address().socket();
+    let outage = chaos.inject(process::kill(with_a_worker)).await?;
+    come_in(with_a_worker).await?;
+    let back = until_back(chaos, with_a_worker).await?;
+    assert_eq!(back.by(), RestartedBy::Supervisor);
+    assert!(pongs(address));
+    outage.lift().await?;
+
+    let left = process::kill(with_a_worker).with(Signal::Term);
+    let error = chaos.inject(left).await.unwrap_err().to_string();
+    assert!(error.contains("its process is still there"), "{error}");
+    let back = with_a_worker.restarted().expect("it was put back");
+    assert_eq!(back.by(), RestartedBy::Supervisor);
+    assert!(
+        pongs(address),
+        "a worker that answers nobody was taken for it"
+    );
     Ok(())
 }

@@ -86,7 +86,7 @@ async fn an_address_survives_a_kill(
     assert_eq!(inventory.first_address(), address);
     assert!(
         inventory
-            .last_lines(50)
+            .last_lines(50)?
             .iter()
             .any(|line| line.contains("start 2"))
     );

@@ -107,7 +107,7 @@ fn dropped_anywhere() {
         let outage = chaos
             .block_on(chaos.inject(process::stop(&inventory)))
             .unwrap();
-        let log = inventory.last_lines(50);
+        let log = inventory.last_lines(50).unwrap();
         assert!(!log.is_empty());
         (chaos, inventory, outage)
     };

@@ -209,8 +209,9 @@ impl Existing {
         self
     }
 
-    /// The file that a process writes its log to. That of a container is read by itself, from
-    /// the moment when it becomes a service.
+    /// The file that a process writes its log to: without it nothing can be asked of what it
+    /// prints, with [`Service::log`](crate::Service::log) and its like. That of a container is
+    /// read by itself, from the moment when it becomes a service.
     pub fn log(mut self, path: impl AsRef<Path>) -> Self {
         self.log = Some(path.as_ref().to_owned());
         self
@@ -277,6 +278,7 @@ async fn found_address(
         written: at.to_owned(),
         address,
         log: log_for(inner, name, &described)?,
+        writes_log: described.log.is_some(),
         ready: described.ready_check(),
         start_timeout: described.start_timeout,
     });
@@ -330,6 +332,7 @@ async fn found_process(
         argv,
         ports: addresses.iter().map(|at| (at.port(), *at)).collect(),
         log: log_for(inner, name, &described)?,
+        writes_log: described.log.is_some(),
         ready: described.ready_check(),
         start_timeout: described.start_timeout,
         grace: described.grace,

@@ -4,6 +4,7 @@ mod command;
 mod resources;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind};
@@ -232,11 +233,27 @@ impl Service {
     }
 
     /// The last lines that it printed.
-    #[must_use]
-    pub fn last_lines(&self, count: usize) -> Vec<String> {
-        let log = self.inner.world.service(&self.name);
-        log.map(|service| crate::system::service::last_lines(service.log(), count))
-            .unwrap_or_default()
+    ///
+    /// ```no_run
+    /// # async fn body(shop: &chaos_test::Service) -> chaos_test::Result {
+    /// println!("the shop said last: {:?}", shop.last_lines(3)?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If nobody knows where it prints: it is a process or an address from before the test, and
+    /// is described without [`Existing::log`](crate::Existing::log).
+    pub fn last_lines(&self, count: usize) -> Result<Vec<String>, Error> {
+        let log = self.log_file()?;
+        Ok(crate::system::service::last_lines(&log, count))
+    }
+
+    /// The file that what it prints is in.
+    pub(super) fn log_file(&self) -> Result<PathBuf, Error> {
+        let unit = self.inner.world.service(&self.name)?;
+        unit.log_is_known()?;
+        Ok(unit.log().to_owned())
     }
 
     /// All that it prints in this test, over all its starts; for
@@ -246,12 +263,16 @@ impl Service {
     /// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
     /// use chaos_test::prelude::*;
     /// let line: String = chaos
-    ///     .eventually("the shop has warmed up", shop.log().contains("cache is warm"))
+    ///     .eventually("the shop has warmed up", shop.log()?.contains("cache is warm"))
     ///     .within(secs(5))
     ///     .await?;
     /// # Ok(()) }
     /// ```
-    pub fn log(&self) -> ServiceLog {
+    ///
+    /// # Errors
+    ///
+    /// As for [`last_lines`](Self::last_lines).
+    pub fn log(&self) -> Result<ServiceLog, Error> {
         ServiceLog::new(self, false)
     }
 
@@ -262,13 +283,17 @@ impl Service {
     /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, shop: &chaos_test::Service) -> chaos_test::Result {
     /// use chaos_test::prelude::*;
     /// use chaos_test::process;
-    /// let log = shop.log_from_now();
+    /// let log = shop.log_from_now()?;
     /// let outage = chaos.inject(process::kill(cache)).await?;
     /// chaos.eventually("an alert was raised", log.contains("ALERT")).within(secs(5)).await?;
     /// outage.lift().await?;
     /// # Ok(()) }
     /// ```
-    pub fn log_from_now(&self) -> ServiceLog {
+    ///
+    /// # Errors
+    ///
+    /// As for [`last_lines`](Self::last_lines).
+    pub fn log_from_now(&self) -> Result<ServiceLog, Error> {
         ServiceLog::new(self, true)
     }
 

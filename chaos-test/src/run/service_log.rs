@@ -1,8 +1,9 @@
 //! What a service prints, as something that may come true.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
+use crate::error::Error;
 use crate::probe::{Condition, Seen};
 use crate::system::lock::lock;
 use crate::system::service::log::Lines;
@@ -18,21 +19,15 @@ use super::service::Service;
 #[derive(Debug, Clone)]
 #[must_use = "it says nothing until `contains` is asked of it"]
 pub struct ServiceLog {
-    service: Arc<str>,
-    /// Nothing where the service is no longer known.
-    path: Option<PathBuf>,
-    lines: Option<Lines>,
+    path: PathBuf,
+    lines: Lines,
 }
 
 impl ServiceLog {
-    pub(super) fn new(service: &Service, from_now: bool) -> Self {
-        let unit = service.inner.world.service(&service.name);
-        let path = unit.ok().map(|unit| unit.log().to_owned());
-        Self {
-            service: Arc::clone(&service.name),
-            lines: path.as_deref().map(|path| Lines::new(path, from_now)),
-            path,
-        }
+    pub(super) fn new(service: &Service, from_now: bool) -> Result<Self, Error> {
+        let path = service.log_file()?;
+        let lines = Lines::new(&path, from_now);
+        Ok(Self { path, lines })
     }
 
     /// That a line with this text is printed: a condition for
@@ -62,17 +57,14 @@ impl ServiceLog {
 pub struct LogContains {
     log: ServiceLog,
     text: String,
-    lines: Mutex<Option<Lines>>,
+    lines: Mutex<Lines>,
 }
 
 impl Condition for LogContains {
     type Value = String;
 
     async fn look(&self) -> Seen<String> {
-        let mut lines = lock(&self.lines);
-        let (Some(path), Some(lines)) = (&self.log.path, lines.as_mut()) else {
-            return Seen::Failed(format!("there is no service `{}`", self.log.service));
-        };
+        let (path, mut lines) = (&self.log.path, lock(&self.lines));
         match lines.find(path, &self.text) {
             Ok(Some(line)) => Seen::True {
                 value: line.clone(),

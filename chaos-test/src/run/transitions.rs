@@ -5,7 +5,6 @@ mod observed;
 use std::fmt::Display;
 use std::future::{Future, IntoFuture};
 use std::panic::Location;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -161,30 +160,18 @@ impl Transitions {
         service: &Service,
         states: Vec<(String, String)>,
         interval: Duration,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         for (text, _) in &states {
             assert!(
                 !text.is_empty() && !text.contains(['\n', '\r']),
                 "what a line is to contain is some text without a line break, not {text:?}"
             );
         }
+        let path = service.log_file()?;
         let this = Self::start(inner, of, interval, History::logged());
-        let path: Option<PathBuf> = inner
-            .world
-            .service(&service.name)
-            .ok()
-            .map(|unit| unit.log().to_owned());
-        let (watch, weak, name) = (
-            Arc::clone(&this.watch),
-            Arc::downgrade(inner),
-            Arc::clone(&service.name),
-        );
-        let lines = path.as_deref().map(|path| Lines::new(path, true));
+        let (watch, weak) = (Arc::clone(&this.watch), Arc::downgrade(inner));
+        let mut lines = Lines::new(&path, true);
         let task = engine::probes().spawn(async move {
-            let (Some(path), Some(mut lines)) = (path, lines) else {
-                watch.failed(format!("there is no service `{name}`"));
-                return;
-            };
             let (mut due, mut read) = (watch.since, watch.since);
             loop {
                 let Some(asked) = begin(&weak, due).await else {
@@ -214,7 +201,7 @@ impl Transitions {
             }
         });
         this.runs(task.abort_handle());
-        this
+        Ok(this)
     }
 
     /// Expects a state to be entered; say since when and within what, then await it.

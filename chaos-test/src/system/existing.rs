@@ -17,5 +17,8 @@ pub(crate) use address::ExistingAddress;
 pub(crate) use again::{Lost, continue_process, run_again};
 pub(crate) use find::find;
 pub(crate) use sockets::{listeners, ports_of};
-pub(crate) use tree::{kill_each, with_descendants};
+pub(crate) use tree::{kill_each, kill_these, with_descendants};
 pub(crate) use unit::{ExistingProcess, Known};
+
+#[cfg(test)]
+mod tests;

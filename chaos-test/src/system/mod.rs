@@ -2,6 +2,7 @@
 //!
 //! It never judges and never decides what is to be done; the rooms above tell it.
 
+mod aside;
 pub(crate) mod at_exit;
 pub(crate) mod capability;
 pub(crate) mod command;

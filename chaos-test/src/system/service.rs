@@ -96,6 +96,15 @@ pub(crate) trait Unit: Send + Sync {
     /// Where its output goes.
     fn log(&self) -> &Path;
 
+    /// Whether what it prints is in its log.
+    ///
+    /// # Errors
+    ///
+    /// Where nobody has said where it prints; says how to say so.
+    fn log_is_known(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Where it itself listens now, by the port that its users know.
     fn endpoints(&self) -> Vec<(u16, SocketAddr)>;
 
@@ -309,6 +318,18 @@ pub(crate) trait ContainerUnit: Unit {
 
     /// Whether what a fault has killed is gone, and its supervisor has started it again.
     fn was_replaced(&self) -> Answer<'_, Result<bool, Error>>;
+}
+
+/// Why nothing can be told of what a service prints that was there before the test.
+pub(crate) fn unknown_log(service: &str, what: &str) -> Error {
+    Error::new(
+        Kind::Usage,
+        format!(
+            "what service `{service}` prints is not known, because it is {what} which the test did \
+             not start"
+        ),
+    )
+    .help("name the file that it writes its log to, with `.log(path)` on what describes it")
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {

@@ -223,10 +223,18 @@ pub(crate) async fn wait(unit: &dyn Unit) -> Result<bool, Error> {
 }
 
 async fn look(unit: &dyn Unit) -> Result<bool, Error> {
-    let Some(successor) = unit.take_in().await? else {
+    let Some(mut successor) = unit.take_in().await? else {
         return Ok(false);
     };
-    unit.until_ready_again().await?;
+    loop {
+        unit.until_ready_again().await?;
+        // It may have ended meanwhile, and another one be the one that is ready.
+        match unit.take_in().await? {
+            None => return Ok(false),
+            Some(now) if now.pid == successor.pid => break,
+            Some(now) => successor = now,
+        }
+    }
     if let Some(supervision) = unit.supervision() {
         supervision.is_back(unit.name(), RestartedBy::Supervisor, successor);
     }

@@ -311,10 +311,38 @@ impl Server {
         })
     }
 
+    /// A server with a worker that has its socket and does nothing with it, in a loop of a shell.
+    pub fn with_a_worker() -> Self {
+        Self::of(|port, folder| {
+            let served = super::inherited::serves(port, folder);
+            let mut command = Command::new("sh");
+            let again = r#"while :; do "$@"; done"#;
+            command.args(["-c", again, "sh"]);
+            command.args(std::iter::once(served.get_program()).chain(served.get_args()));
+            let settings = served.get_envs();
+            command.envs(settings.filter_map(|(name, value)| Some((name, value?))));
+            command.current_dir(folder);
+            command
+        })
+    }
+
+    /// The same one without anybody above it, at an address that is free now.
+    pub fn stranger_at(address: SocketAddr) -> Self {
+        Self::at(address, |port, folder| {
+            let mut command = super::inherited::serves(port, folder);
+            command.current_dir(folder);
+            command
+        })
+    }
+
     fn of(command: impl FnOnce(u16, &PathBuf) -> Command) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
+        Self::at(address, command)
+    }
+
+    fn at(address: SocketAddr, command: impl FnOnce(u16, &PathBuf) -> Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = command(address.port(), &folder.path().to_owned());
         let child = command

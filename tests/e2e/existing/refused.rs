@@ -1,7 +1,7 @@
 //! What cannot be broken, and what cannot be told: an error that says so, and nothing is touched.
 
 use chaos_test::prelude::*;
-use chaos_test::{Existing, existing, process};
+use chaos_test::{Error, Existing, existing, process};
 use chaos_test_fixtures::rerun::{Folder, Rerun};
 
 use super::foreign::{self, Foreign, How, Server};
@@ -119,6 +119,50 @@ async fn what_is_not_there_or_makes_no_sense_is_said() {
     ] {
         let why = why_not(&chaos, what).await;
         says(&why, &["`orders-db`", expected]);
+    }
+    drop(chaos);
+}
+
+/// Nothing is found in a log that nobody writes, so it is not looked for.
+#[tokio::test]
+async fn what_prints_to_a_place_that_nobody_knows_is_not_read() {
+    let chaos = ChaosContext::start().await.unwrap();
+    let redis = Server::start();
+    let address = redis.address.to_string();
+    let log = redis.folder.path().join("log");
+    let lines = [("opened", "open")];
+    for (number, (what, is)) in [
+        (existing::process(redis.redis_pid()), "a process"),
+        (existing::address(&address), "an address"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("db-{number}");
+        let db = chaos.existing(&name, what.clone()).await.unwrap();
+        let refused: [Error; 4] = [
+            db.log().unwrap_err(),
+            db.log_from_now().unwrap_err(),
+            db.last_lines(5).unwrap_err(),
+            chaos
+                .transitions_logged("breaker", &db, lines, ms(5))
+                .unwrap_err(),
+        ];
+        for error in refused {
+            let expected = format!("what service `{name}` prints is not known, because it is {is}");
+            says(&error.to_string(), &[&expected, "with `.log(path)`"]);
+        }
+        // Whoever says where it is has it read, what is there from before included.
+        std::fs::write(&log, "said before\n").unwrap();
+        let named = format!("named-{number}");
+        let db = chaos.existing(&named, what.log(&log)).await.unwrap();
+        assert_eq!(db.last_lines(5).unwrap(), ["said before"]);
+        let breaker = chaos.transitions_logged("breaker", &db, lines, ms(5));
+        let breaker = breaker.unwrap();
+        std::fs::write(&log, "said before\nit opened\n").unwrap();
+        breaker.reaches("open").within(secs(30)).await.unwrap();
+        let said = chaos.eventually("it opened", db.log().unwrap().contains("opened"));
+        assert_eq!(said.await.unwrap(), "it opened");
     }
     drop(chaos);
 }

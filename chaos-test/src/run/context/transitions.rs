@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::run::service::Service;
 use crate::run::transitions::{States, Transitions};
 
@@ -72,13 +73,18 @@ impl ChaosContext {
     /// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
     /// use chaos_test::prelude::*;
     /// let lines = [("breaker opened", "open"), ("breaker half-open", "half-open"), ("breaker closed", "closed")];
-    /// let breaker = chaos.transitions_logged("breaker", shop, lines, ms(20));
+    /// let breaker = chaos.transitions_logged("breaker", shop, lines, ms(20))?;
     /// # Ok(()) }
     /// ```
     ///
     /// # Panics
     ///
     /// If the name or a text is empty, a text has more than one line, or the interval is zero.
+    ///
+    /// # Errors
+    ///
+    /// If nobody knows where the service prints, as for
+    /// [`Service::last_lines`](crate::Service::last_lines).
     #[track_caller]
     pub fn transitions_logged<L: Into<String>, S: Display>(
         &self,
@@ -86,7 +92,7 @@ impl ChaosContext {
         service: &Service,
         lines: impl IntoIterator<Item = (L, S)>,
         every: Duration,
-    ) -> Transitions {
+    ) -> Result<Transitions, Error> {
         let states = lines
             .into_iter()
             .map(|(text, state)| (text.into(), state.to_string()))

@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::error::{Error, Kind};
 use crate::model::target::Target;
 use crate::model::undo::Undo;
-use crate::system::service::{Answer, NotReady, ProcessUnit, ReadyCheck, Unit, until_ready};
+use crate::system::service::{
+    Answer, NotReady, ProcessUnit, ReadyCheck, Unit, unknown_log, until_ready,
+};
 
 /// An address, as a service.
 pub(crate) struct ExistingAddress {
@@ -18,6 +20,8 @@ pub(crate) struct ExistingAddress {
     pub(crate) written: String,
     pub(crate) address: SocketAddr,
     pub(crate) log: PathBuf,
+    /// Whether somebody writes that file there.
+    pub(crate) writes_log: bool,
     pub(crate) ready: Arc<dyn ReadyCheck>,
     pub(crate) start_timeout: Duration,
 }
@@ -40,6 +44,13 @@ impl Unit for ExistingAddress {
 
     fn log(&self) -> &Path {
         &self.log
+    }
+
+    fn log_is_known(&self) -> Result<(), Error> {
+        match self.writes_log {
+            true => Ok(()),
+            false => Err(unknown_log(&self.service, "an address")),
+        }
     }
 
     fn endpoints(&self) -> Vec<(u16, SocketAddr)> {

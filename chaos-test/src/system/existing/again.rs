@@ -161,6 +161,10 @@ pub(super) async fn started(lost: Lost<'_>) -> Result<ProcessIdentity, Error> {
         ..
     } = lost;
     let Some((program, arguments)) = argv.split_first() else {
+        // Somebody else may be in its place, which says more.
+        if let Err(error) = lost.successor() {
+            return Err(Error::new(Kind::Undo, error.to_string()));
+        }
         return Err(Error::new(
             Kind::Undo,
             format!(

@@ -7,11 +7,16 @@ use std::path::Path;
 use super::{protected, sockets};
 use crate::model::existing::{Before, Candidate, FoundBy};
 use crate::model::identity::ProcessIdentity;
+use crate::system::aside::aside;
 use crate::system::identity;
 use crate::system::process::{self, ProcessState};
 
 /// What a process and its descendants look like before a fault ends them.
 pub(super) fn before(tree: &[ProcessIdentity]) -> Before {
+    aside(|| look_at(tree))
+}
+
+fn look_at(tree: &[ProcessIdentity]) -> Before {
     let mut before = Before {
         others: tree.iter().skip(1).cloned().collect(),
         user: tree.first().and_then(|root| identity::user_of(root.pid)),
@@ -35,6 +40,14 @@ pub(super) fn before(tree: &[ProcessIdentity]) -> Before {
 ///
 /// Where it cannot be told which it is, or somebody else is there.
 pub(super) fn successor(
+    by: &FoundBy,
+    ended: &[&ProcessIdentity],
+    before: &Before,
+) -> io::Result<Option<ProcessIdentity>> {
+    aside(|| look_for_successor(by, ended, before))
+}
+
+fn look_for_successor(
     by: &FoundBy,
     ended: &[&ProcessIdentity],
     before: &Before,
@@ -83,6 +96,10 @@ pub(super) fn successor(
 ///
 /// Where it cannot be told which it is.
 pub(crate) fn find(by: &FoundBy) -> io::Result<Option<ProcessIdentity>> {
+    aside(|| look_for(by))
+}
+
+fn look_for(by: &FoundBy) -> io::Result<Option<ProcessIdentity>> {
     let pid = match by {
         FoundBy::Number(pid) => Some(*pid),
         FoundBy::PidFile(path) => number_in(path)?,

@@ -4,6 +4,7 @@
 use std::io;
 
 use crate::model::identity::ProcessIdentity;
+use crate::system::aside::aside;
 use crate::system::identity;
 use crate::system::process::TOKEN;
 
@@ -43,6 +44,10 @@ const ENGINES_BEGIN: [&str; 3] = ["rootlesskit-", "rootlessport-", "buildkit-"];
 ///
 /// The first of them has to be the process itself.
 pub(super) fn why_tree_protected(tree: &[ProcessIdentity]) -> Option<String> {
+    aside(|| look_through(tree))
+}
+
+fn look_through(tree: &[ProcessIdentity]) -> Option<String> {
     for (index, one) in tree.iter().enumerate() {
         let why = why_protected(one).or_else(|| {
             let error = may_signal(one).err()?;

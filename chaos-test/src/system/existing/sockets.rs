@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::system::aside::aside;
 use crate::system::identity;
 
 /// The state of a socket that listens, as the kernel writes it.
@@ -18,6 +19,10 @@ struct Listening {
 /// The processes that have a socket which accepts connections at this address; `None` where
 /// there is no such socket. It may be there without a process that we can see.
 pub(crate) fn listeners(address: SocketAddr) -> Option<Vec<u32>> {
+    aside(|| look_for_listeners(address))
+}
+
+fn look_for_listeners(address: SocketAddr) -> Option<Vec<u32>> {
     let sockets = all();
     let inodes: BTreeSet<u64> = sockets
         .iter()
@@ -33,6 +38,10 @@ pub(crate) fn listeners(address: SocketAddr) -> Option<Vec<u32>> {
 
 /// Where some processes listen, one address for each port.
 pub(crate) fn ports_of(pids: &[u32]) -> Vec<SocketAddr> {
+    aside(|| look_for_ports(pids))
+}
+
+fn look_for_ports(pids: &[u32]) -> Vec<SocketAddr> {
     let inodes: BTreeSet<u64> = pids.iter().flat_map(|pid| inodes_of(*pid)).collect();
     let mut found: Vec<SocketAddr> = Vec::new();
     for socket in all() {

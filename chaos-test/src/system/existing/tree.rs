@@ -1,11 +1,15 @@
 //! A process and what it has started: stopped, continued and killed one by one, each by who it
 //! is, because its group and its session may hold others.
+//!
+//! Looking for them takes a walk through `/proc`, and waiting for them a while: never on a thread
+//! that tasks wait for.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
 use crate::model::identity::ProcessIdentity;
+use crate::system::aside::aside;
 use crate::system::identity;
 use crate::system::process::{self, ProcessState, Signal};
 
@@ -15,6 +19,10 @@ const PAUSE: Duration = Duration::from_micros(500);
 
 /// A process and all its descendants that live, itself first.
 pub(crate) fn with_descendants(root: &ProcessIdentity) -> Vec<ProcessIdentity> {
+    aside(|| look_for(root))
+}
+
+fn look_for(root: &ProcessIdentity) -> Vec<ProcessIdentity> {
     let mut found = Vec::new();
     if !identity::is_alive(root) {
         return found;
@@ -50,6 +58,10 @@ pub(crate) fn with_descendants(root: &ProcessIdentity) -> Vec<ProcessIdentity> {
 /// Stops a process and its descendants, but for some. They start others until they are
 /// stopped, so it looks until none runs.
 pub(super) fn stop(root: &ProcessIdentity, but: &[ProcessIdentity]) -> io::Result<bool> {
+    aside(|| stop_here(root, but))
+}
+
+fn stop_here(root: &ProcessIdentity, but: &[ProcessIdentity]) -> io::Result<bool> {
     let until = Instant::now() + SETTLE_LIMIT;
     let mut signalled = false;
     loop {
@@ -67,6 +79,10 @@ pub(super) fn stop(root: &ProcessIdentity, but: &[ProcessIdentity]) -> io::Resul
 
 /// Continues some processes, where they are stopped, and waits until they go on.
 pub(super) fn continue_each(processes: &[ProcessIdentity]) -> io::Result<()> {
+    aside(|| continue_here(processes))
+}
+
+fn continue_here(processes: &[ProcessIdentity]) -> io::Result<()> {
     let until = Instant::now() + SETTLE_LIMIT;
     let mut failed = Ok(());
     let mut expected = Vec::new();
@@ -99,7 +115,7 @@ fn of_process(one: &ProcessIdentity, error: &io::Error) -> io::Error {
 }
 
 /// Kills some processes and nothing that they have started; all are tried.
-pub(super) fn kill_these(processes: &[ProcessIdentity]) -> io::Result<()> {
+pub(crate) fn kill_these(processes: &[ProcessIdentity]) -> io::Result<()> {
     let mut failed = Ok(());
     for one in processes {
         if let Err(error) = signal(one, Signal::Kill) {
@@ -112,6 +128,10 @@ pub(super) fn kill_these(processes: &[ProcessIdentity]) -> io::Result<()> {
 /// Kills a process and its descendants, those included that they start meanwhile; all that it
 /// has killed.
 pub(crate) fn kill_each(root: &ProcessIdentity) -> io::Result<Vec<ProcessIdentity>> {
+    aside(|| kill_here(root))
+}
+
+fn kill_here(root: &ProcessIdentity) -> io::Result<Vec<ProcessIdentity>> {
     let mut killed = with_descendants(root);
     // Stopped first, none of them can start another one that would not be found any more once
     // its parent is dead.

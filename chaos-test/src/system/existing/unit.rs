@@ -20,7 +20,7 @@ use crate::system::identity;
 use crate::system::lock::lock;
 use crate::system::process::{self, ProcessState, Signal};
 use crate::system::service::{
-    Answer, Ending, NotReady, ProcessUnit, ReadyCheck, Unit, millis, until_ready,
+    Answer, Ending, NotReady, ProcessUnit, ReadyCheck, Unit, millis, unknown_log, until_ready,
 };
 use crate::system::supervision::{self, Successor, Supervision};
 
@@ -38,6 +38,8 @@ pub(crate) struct Known {
     pub(crate) argv: Vec<String>,
     pub(crate) ports: Vec<(u16, SocketAddr)>,
     pub(crate) log: PathBuf,
+    /// Whether it writes that file itself.
+    pub(crate) writes_log: bool,
     pub(crate) ready: Arc<dyn ReadyCheck>,
     pub(crate) start_timeout: Duration,
     pub(crate) grace: Duration,
@@ -247,6 +249,13 @@ impl Unit for ExistingProcess {
 
     fn log(&self) -> &Path {
         &self.known.log
+    }
+
+    fn log_is_known(&self) -> Result<(), Error> {
+        match self.known.writes_log {
+            true => Ok(()),
+            false => Err(unknown_log(&self.known.service, "a process")),
+        }
     }
 
     fn endpoints(&self) -> Vec<(u16, SocketAddr)> {

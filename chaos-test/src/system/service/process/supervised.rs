@@ -7,7 +7,7 @@ use super::ServiceProcess;
 use crate::error::{Error, Kind};
 use crate::model::event::RestartedBy;
 use crate::model::identity::ProcessIdentity;
-use crate::system::existing::{kill_each, listeners};
+use crate::system::existing::{kill_each, kill_these, listeners, with_descendants};
 use crate::system::identity;
 use crate::system::lock::lock;
 use crate::system::process::{self, ProcessState, Signal};
@@ -115,7 +115,12 @@ impl ServiceProcess {
         }
         // What it printed until now says nothing about its successor.
         self.printed_nothing_yet();
-        *lock(&self.killed) = vec![victim.clone()];
+        // A worker that has its socket is no successor, and keeps that from the port.
+        let mut all = with_descendants(&victim);
+        if all.is_empty() {
+            all.push(victim.clone());
+        }
+        *lock(&self.killed) = all;
         if let Some(supervision) = &self.supervision {
             supervision.died();
         }
@@ -149,7 +154,7 @@ impl ServiceProcess {
         let Some(supervision) = &self.supervision else {
             return false;
         };
-        if !self.killed_that_live().is_empty() {
+        if lock(&self.killed).first().is_some_and(identity::is_alive) {
             // The signal has not ended it.
             supervision.calm();
         }
@@ -159,6 +164,10 @@ impl ServiceProcess {
     /// Waits for the supervisor; where that is dead itself, or takes too long, all of it is
     /// started anew.
     pub(super) async fn brought_back(&self) -> Result<(), Error> {
+        let mut rest = lock(&self.killed).clone();
+        rest.retain(identity::is_alive);
+        kill_these(&rest)
+            .map_err(|error| self.error("is not wholly ended".into()).because(error))?;
         let lives = self.own_state() == ProcessState::Running;
         if lives && supervision::wait(self).await? {
             return Ok(());
