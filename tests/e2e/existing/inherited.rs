@@ -46,7 +46,7 @@ fn it_serves_with_a_worker() {
         std::thread::sleep(Duration::from_millis(5));
     };
     rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
-    let worker = Command::new("sleep")
+    let mut worker = Command::new("sleep")
         .arg("600")
         .stdin(Stdio::null())
         .spawn()
@@ -63,6 +63,8 @@ fn it_serves_with_a_worker() {
         // Whoever went away needs no answer.
         drop(answered);
     }
+    // It never comes to this: somebody ends both.
+    let _ = worker.wait();
 }
 
 /// The number of the worker that was started last.
