@@ -289,6 +289,17 @@ pub(super) async fn take_existing(
 async fn take(inner: Arc<Inner>, name: String, existing: Option<&str>) -> Result<(), Error> {
     let _call = inner.enter().await?;
     turns::check_name(&name).map_err(|why| Error::new(Kind::Usage, why))?;
+    if let Some(shared) = inner.shared() {
+        // It would be held until this process ends, and its own tests would wait for that.
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "fixture `{}` is shared by tests and cannot hold the lease `{name}`",
+                shared.name()
+            ),
+        )
+        .help("have each test hold it, with `leases(..)`; what was there before the tests belongs into a fixture with the scope \"test\""));
+    }
     let Some(turn) = inner.leases.turn() else {
         return Err(Error::new(Kind::Ended, "the context's turn is over"));
     };
