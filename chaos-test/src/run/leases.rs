@@ -22,6 +22,7 @@ use crate::system::lease::{Claim, Lock, Side};
 use crate::system::lock::lock;
 
 use super::engine;
+use super::fixtures::holds;
 use super::inner::Inner;
 use super::sweep::{self, looking};
 use waiting::{PAUSE, Patience, Refusal, Wanted};
@@ -322,7 +323,7 @@ async fn take(inner: Arc<Inner>, name: String, existing: Option<&str>) -> Result
         side: Side::Alone,
     };
     let refusal = || {
-        let mut refusal = why_not_to_wait(&turn, held.keys().map(String::as_str), &name)?;
+        let mut refusal = why_not_to_wait(&inner, &turn, held.keys().map(String::as_str), &name)?;
         if let Some(service) = existing {
             refusal.help = format!(
                 "tests that take the same things in another order wait for each other: name one \
@@ -357,6 +358,7 @@ async fn take(inner: Arc<Inner>, name: String, existing: Option<&str>) -> Result
 
 /// Why a turn may not wait for a lease: because it holds what all tests ask for later.
 fn why_not_to_wait<'a>(
+    inner: &Inner,
     turn: &Turn,
     held: impl Iterator<Item = &'a str>,
     name: &str,
@@ -380,6 +382,16 @@ fn why_not_to_wait<'a>(
             ),
         });
     }
+    if let Some(fixtures) = holds::in_words_of(inner) {
+        return Some(Refusal {
+            patience: Patience::None,
+            because: fixtures,
+            help: format!(
+                "name it in `#[chaos_test(leases({name:?}))]`: leases are waited for before the \
+                 fixtures that tests share"
+            ),
+        });
+    }
     holds_a_container(turn).then(|| Refusal {
         patience: Patience::None,
         because: "a place for a container".to_owned(),
@@ -390,14 +402,14 @@ fn why_not_to_wait<'a>(
 }
 
 #[cfg(feature = "containers")]
-fn holds_a_container(turn: &Turn) -> bool {
+pub(super) fn holds_a_container(turn: &Turn) -> bool {
     // Locked means that it waits for its first one.
     let has_place = turn.has_container_place.try_lock();
     has_place.is_ok_and(|has_place| *has_place)
 }
 
 #[cfg(not(feature = "containers"))]
-fn holds_a_container(_: &Turn) -> bool {
+pub(super) fn holds_a_container(_: &Turn) -> bool {
     false
 }
 

@@ -1,5 +1,7 @@
 //! Shared fixtures that fail, and what may not be done with them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chaos_test::prelude::*;
 use chaos_test::{Target, process};
 use chaos_test_fixtures::rerun::Rerun;
@@ -168,6 +170,41 @@ async fn one_takes_its_name(chaos: &ChaosContext, warehouse: &Service) -> chaos_
     let _ = warehouse;
     chaos.process("warehouse", inventory_program()).await?;
     Ok(())
+}
+
+static HAS_THE_LEASE: AtomicBool = AtomicBool::new(false);
+
+#[chaos_test]
+#[ignore = "another test runs it as a child"]
+async fn one_wants_a_lease(chaos: &ChaosContext, warehouse: &Service) -> chaos_test::Result {
+    let _ = warehouse;
+    // Somebody has its lease, and waits for the fixture that this one uses.
+    std::thread::spawn(|| {
+        let other = ChaosContext::start_blocking().unwrap();
+        other.block_on(other.lease("till")).unwrap();
+        HAS_THE_LEASE.store(true, Ordering::SeqCst);
+        // It may come, or this process ends before.
+        let _ = other.block_on(other.fixture_alone(self::warehouse));
+    });
+    let held = async || HAS_THE_LEASE.load(Ordering::SeqCst);
+    let held = chaos.eventually("the other one has its lease", held);
+    held.within(secs(60)).await?;
+    let refused = chaos.lease("till").await.unwrap_err();
+    assert!(refused.is_refused(), "{refused}");
+    assert!(
+        refused.to_string().contains("leases(\"till\")"),
+        "{refused}"
+    );
+    let own = chaos.process("own", inventory_program()).await?;
+    outage(chaos, &own).await
+}
+
+/// Either would wait for the other for ever.
+#[test]
+fn who_uses_what_others_share_waits_for_no_lease() {
+    let ended = Rerun::of("scopes::wrong::one_wants_a_lease").run();
+    assert!(ended.status.success(), "{}", ended.output());
+    nothing_left(&ended);
 }
 
 #[test]
