@@ -56,6 +56,8 @@ fn expand(test: &Test<'_>) -> TokenStream {
     );
     let spec = spec(test, &private);
     let body = inner_function(test.function, &test.parameters, &body_name);
+    let functions = functions(&test.parameters, &library);
+    let needed = needed(&test.parameters);
     let set_up = set_up(&test.parameters);
     let may_break = may_break(test);
     let call = call(&body_name, &test.parameters);
@@ -93,7 +95,9 @@ fn expand(test: &Test<'_>) -> TokenStream {
             #body
             static #spec_name: #private::TestSpec = #spec;
             #private::inventory::submit! { #private::Registration(&#spec_name) }
-            #private::#runner(&#spec_name, |__run: #private::Running| async move {
+            #functions
+            let __needed = [#(#private::needed(#needed)),*];
+            #private::#runner(&#spec_name, &__needed, move |__run: #private::Running| async move {
                 #set_up
                 #may_break
                 #end
@@ -167,6 +171,41 @@ pub(crate) fn inner_function(
     }
 }
 
+/// The functions that describe the fixtures, each named once: an error about one is told once.
+pub(crate) fn functions(parameters: &[Parameter], library: &Library<'_>) -> TokenStream {
+    parameters
+        .iter()
+        .enumerate()
+        .filter_map(|(position, parameter)| match &parameter.role {
+            Role::Context => None,
+            Role::Fixture(fixture) => {
+                let span = Span::mixed_site().located_at(fixture.span());
+                let function = function(position, span);
+                let path = library.path(span);
+                Some(quote_spanned!(span=> let #function: fn() -> #path::Fixture<_> = #fixture;))
+            }
+        })
+        .collect()
+}
+
+/// What stands for those functions, in the order of the parameters.
+pub(crate) fn needed(parameters: &[Parameter]) -> Vec<Ident> {
+    let parameters = parameters.iter().enumerate();
+    parameters
+        .filter_map(|(position, parameter)| match &parameter.role {
+            Role::Context => None,
+            Role::Fixture(fixture) => {
+                let span = Span::mixed_site().located_at(fixture.span());
+                Some(function(position, span))
+            }
+        })
+        .collect()
+}
+
+fn function(position: usize, span: Span) -> Ident {
+    format_ident!("__described_{position}", span = span)
+}
+
 /// One `let` for each fixture, in the order of the parameters.
 pub(crate) fn set_up(parameters: &[Parameter]) -> TokenStream {
     parameters
@@ -176,8 +215,8 @@ pub(crate) fn set_up(parameters: &[Parameter]) -> TokenStream {
             Role::Context => None,
             Role::Fixture(fixture) => {
                 let span = Span::mixed_site().located_at(fixture.span());
-                let local = local(position, span);
-                Some(quote_spanned!(span=> let #local = __run.fixture(#fixture).await?;))
+                let (local, function) = (local(position, span), function(position, span));
+                Some(quote_spanned!(span=> let #local = __run.fixture(#function).await?;))
             }
         })
         .collect()

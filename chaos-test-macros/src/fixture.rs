@@ -6,10 +6,12 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericArgument, PathArguments, ReturnType, Type};
+use syn::{GenericArgument, LitStr, PathArguments, ReturnType, Type};
 
 use crate::args::FixtureArguments;
-use crate::expand::{Library, call, free_name, inner_function, set_up, with_errors};
+use crate::expand::{
+    Library, call, free_name, functions, inner_function, needed, set_up, with_errors,
+};
 use crate::function::{Function, is_test_attribute, written};
 use crate::mistakes::{Mistakes, suggestion};
 use crate::parameters::{Parameter, bare, blamed, parameters, text};
@@ -67,16 +69,13 @@ fn validate<'a>(
     }
     if let Some(scope) = &arguments.scope {
         match scope.value().as_str() {
-            "test" => {}
-            later @ ("module" | "binary" | "run") => mistakes.at(
+            "test" | "module" | "binary" => {}
+            "run" => mistakes.at(
                 scope,
-                format!(
-                    "the scope `{later}` is not there yet in this version of chaos-test: \
-                     use `test`"
-                ),
+                "the scope `run` is not there yet in this version of chaos-test: use `binary`",
             ),
             unknown => {
-                let suggestion = suggestion(unknown, &["test"]);
+                let suggestion = suggestion(unknown, &["test", "module", "binary"]);
                 mistakes.at(scope, format!("unknown scope `{unknown}`{suggestion}"));
             }
         }
@@ -180,6 +179,10 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
         glue.located_at(ident.span()),
     );
     let body = inner_function(fixture.function, &fixture.parameters, &inner);
+    let (functions, needed) = (
+        functions(&fixture.parameters, &library),
+        needed(&fixture.parameters),
+    );
     let set_up = set_up(&fixture.parameters);
     let call = call(&inner, &fixture.parameters);
     let name_span = glue.located_at(ident.span());
@@ -207,19 +210,36 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
     let path = library.path(value.span());
     let description = quote_spanned!(value.span()=> #path::Fixture<#value>);
     let new = library.private(name_span);
+    let needing = (!needed.is_empty()).then(
+        || quote_spanned!(name_span=> .needing(move || ::std::vec![#(#new::needed(#needed)),*])),
+    );
+    let scoped = match fixture
+        .arguments
+        .scope
+        .as_ref()
+        .map(LitStr::value)
+        .as_deref()
+    {
+        Some("module") => quote_spanned!(name_span=> .scoped(#new::Scope::Module)),
+        Some("binary") => quote_spanned!(name_span=> .scoped(#new::Scope::Binary)),
+        _ => TokenStream::new(),
+    };
     let describe = quote_spanned! {name_span=>
         {
             #body
+            #functions
             #new::fixture(
                 #name,
                 ::core::concat!(::core::module_path!(), "::", #name),
                 ::core::file!(),
                 #line,
-                |__run: #private::FixtureRun| async move {
+                move |__run: #private::FixtureRun| async move {
                     #set_up
                     #end
                 },
             )
+            #needing
+            #scoped
         }
     };
     quote! {

@@ -257,13 +257,29 @@ pub fn chaos_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// | argument | meaning |
 /// |---|---|
-/// | `scope = "test"` | Who shares the value: one test and its fixtures. This is the default and, in this version, the only scope. |
+/// | `scope = "binary"` | Who shares the value: one `"test"` with its other fixtures (the default), all tests of one `"module"`, or all of one `"binary"`. |
 /// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
+///
+/// # Scopes
+///
+/// A fixture with the scope `"module"` or `"binary"` is set up for the first test that needs it,
+/// and shared by the others of that module (the one that the *test* is in) or of that process. It
+/// is torn down after the last test of the module, or when the process ends, in the reverse of
+/// the order in which such fixtures were ready. Under nextest each test has a process of its own,
+/// so both scopes are the same as `"test"` there.
+///
+/// Tests use it side by side. One that names it in `breaks(..)` has it for itself, and waits for
+/// that before its set-up; the wait does not count against its `timeout`. A fixture that is shared
+/// only makes things: a monitor, a fault or a lease belongs to a test, and is an error in it. It
+/// takes fixtures of its own scope or a broader one. Its containers are in a private network of
+/// their own, and do not count against `CHAOS_MAX_CONTAINERS`.
 ///
 /// # Errors
 ///
 /// Every mistake in the arguments and in the signature is a compile error on the word that is
 /// wrong. The function then stays as a plain function, so that editors keep working in it.
+/// Fixtures that need each other in a circle, or one that would end before another that needs it,
+/// fail the test before anything is set up; the message names the way from one to the other.
 #[proc_macro_attribute]
 pub fn chaos_fixture(arguments: TokenStream, item: TokenStream) -> TokenStream {
     fixture::chaos_fixture(arguments.into(), item.into()).into()

@@ -308,8 +308,9 @@ pub mod __private {
     pub use crate::model::blast_radius::BlastRadius;
     pub use crate::model::condition::{AbortCondition, Beyond, Measured};
     pub use crate::model::event::Risk;
+    pub use crate::model::scope::Scope;
     pub use crate::model::spec::{Claim, MustFailWhen, Requirement, ShouldPanic, TestSpec};
-    pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
+    pub use crate::run::{FixtureRun, Needed, Running, needed, run_async_test, run_sync_test};
     pub use crate::system::registry::Registration;
 
     use crate::error::{TestError, TestOutcome};

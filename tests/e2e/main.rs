@@ -44,6 +44,7 @@ mod recoveries;
 mod reserved;
 mod resources;
 mod retries;
+mod scopes;
 mod stopping;
 mod stubborn;
 mod subjects;

@@ -453,7 +453,7 @@ fn fixtures() {
     for (arguments, message) in [
         (
             "scope = \"run\"",
-            "the scope `run` is not there yet in this version of chaos-test: use `test`",
+            "the scope `run` is not there yet in this version of chaos-test: use `binary`",
         ),
         ("scope = \"tset\"", "unknown scope `tset`: use `test`"),
         ("scope(test)", "`scope` is written `scope = \"test\"`"),

@@ -23,6 +23,7 @@ pub(crate) mod rate;
 pub mod recoveries;
 pub mod recovery;
 pub mod retries;
+pub mod sharing;
 #[cfg(test)]
 mod simulated;
 pub mod slo;

@@ -17,6 +17,7 @@ pub mod measure;
 pub mod outcome;
 pub(crate) mod resource;
 pub mod sample;
+pub mod scope;
 pub mod slos;
 pub mod spec;
 #[cfg(feature = "cli")]

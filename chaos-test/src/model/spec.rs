@@ -69,6 +69,14 @@ impl TestSpec {
         self.timeout.unwrap_or(BODY_LIMIT)
     }
 
+    /// The module whose tests share fixtures of that scope, without the crate.
+    #[must_use]
+    pub fn fixture_module(&self) -> &'static str {
+        self.module
+            .split_once("::")
+            .map_or("", |(_, module)| module)
+    }
+
     /// The test's path as `cargo test` and nextest print it: modules and name, without the
     /// crate.
     #[must_use]

@@ -160,8 +160,8 @@ fn condition_breached(inner: &Inner) -> Option<Stop> {
 /// How many services have died, though nobody asked for it, and were not started again; none
 /// where there is none that is meant.
 fn failed_services(inner: &Inner, condition: &AbortCondition) -> Option<usize> {
-    let services = inner.world.services();
-    let failed = inner.recorder.failed_services();
+    let services = inner.world.known_services();
+    let failed = inner.failed_services();
     match condition.source.as_deref() {
         Some(source) => {
             let is_there = services.iter().any(|service| service.name() == source);

@@ -253,6 +253,11 @@ fn remove_expired(engine: &Arc<Engine>) {
 /// A place among the containers that may run at once. A test that has one already, in
 /// whichever of its contexts, goes on without: waiting while holding could last for ever.
 async fn permit(inner: &Arc<Inner>, name: &str) -> Result<Option<Permit>, Error> {
+    if inner.shared().is_some() {
+        // It stays for as long as the process, and would keep a test that waits for a place
+        // waiting for that.
+        return Ok(None);
+    }
     let state = inner.world.state.clone();
     let Some(turn) = inner.leases.turn() else {
         return Err(Error::new(Kind::Ended, "the context's turn is over"));

@@ -80,13 +80,18 @@ impl ChaosContext {
         })
     }
 
-    /// Another handle, which does not end the context when it is dropped.
-    pub(super) fn handle(&self, chain: Chain) -> Self {
+    /// A handle of a context that ends in another way than by being dropped.
+    pub(super) fn of(inner: &Arc<Inner>, chain: Chain) -> Self {
         Self {
-            inner: Arc::clone(&self.inner),
+            inner: Arc::clone(inner),
             owner: false,
             chain,
         }
+    }
+
+    /// Another handle, which does not end the context when it is dropped.
+    pub(super) fn handle(&self, chain: Chain) -> Self {
+        Self::of(&self.inner, chain)
     }
 
     pub(super) fn chain(&self) -> &Chain {
@@ -112,12 +117,45 @@ impl ChaosContext {
     /// # Errors
     ///
     /// If its set-up, or that of a fixture that it needs, fails or takes longer than ten
-    /// minutes.
+    /// minutes; if another test has what it shares for itself, and this one may not wait for
+    /// that ([`Error::is_refused`]), because it has something for itself, too.
     pub async fn fixture<T: Send + Sync + 'static>(
         &self,
         fixture: fn() -> Fixture<T>,
     ) -> Result<Arc<T>, TestError> {
-        fixtures::get(self, fixture).await
+        fixtures::ask(self, fixture).await
+    }
+
+    /// The value of a fixture that tests share, for a context without the macro that is going to
+    /// break it: until this context has ended no other test uses it, nor anything that needs it.
+    /// A `#[chaos_test]` names it in `breaks(..)` instead, and has it so from the start.
+    ///
+    /// ```no_run
+    /// # use chaos_test::prelude::*;
+    /// #[chaos_fixture(scope = "binary")]
+    /// async fn cache(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+    ///     let program = Program::new("redis-server").args(["--port", "{port}"]);
+    ///     Ok(chaos.process("cache", program).await?)
+    /// }
+    ///
+    /// # async fn body() -> chaos_test::Result {
+    /// let chaos = ChaosContext::start().await?;
+    /// let cache = chaos.fixture_alone(cache).await?;
+    /// let outage = chaos.inject(chaos_test::process::kill(&cache)).await?;
+    /// # outage.lift().await?;
+    /// # Ok(()) }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`fixture`](Self::fixture); and where this context uses something shared already: two
+    /// that do and wait for more would wait for each other.
+    pub async fn fixture_alone<T: Send + Sync + 'static>(
+        &self,
+        fixture: fn() -> Fixture<T>,
+    ) -> Result<Arc<T>, TestError> {
+        fixtures::ask_alone(self, fixture).await
     }
 
     /// The seed of everything that this context draws by chance: from `CHAOS_SEED`, else

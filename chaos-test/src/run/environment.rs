@@ -181,7 +181,7 @@ pub(super) fn permit(
     lasts: Option<Duration>,
 ) -> Result<UnderWay, Error> {
     let here = entered(inner, what)?;
-    let made = inner.world.targets();
+    let made = inner.own_targets();
     let targets = &inner.world.as_they_are(targets);
     let permitted = {
         // One at a time, so that two that come together do not both count as the first.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::system::{at_exit, terminal};
 
 use super::finish::{self, Ending};
+use super::fixtures::shared;
 use super::{engine, process_run, stop, summary};
 
 /// How long the rollback of all contexts may take when the process exits.
@@ -37,6 +38,13 @@ pub(super) fn on_exit() {
         });
         if ended.is_err() {
             process_run::forget(&inner);
+        }
+    }
+    if shared::is_any() {
+        let restored = engine::block_on_own(EXIT_LIMIT, shared::end_all());
+        if !restored.unwrap_or(false) {
+            red = true;
+            terminal::say("chaos-test: what tests shared was not wholly put back");
         }
     }
     stop::wait_if_dying(EXIT_LIMIT);

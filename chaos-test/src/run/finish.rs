@@ -16,6 +16,7 @@ use crate::system::Ledger;
 use crate::system::lock::lock;
 use crate::system::service::last_lines;
 
+use super::fixtures::holds;
 use super::injecting::lifting;
 use super::inner::{Inner, Stop};
 use super::monitor::Watcher;
@@ -118,7 +119,10 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
         inner.fixtures.drop_in_reverse().await;
     })
     .await;
-    let logs = logs(inner);
+    let mut logs = logs(inner);
+    for shared in inner.used_shared() {
+        logs.extend(shared.tails());
+    }
     *lock(&inner.tails) = logs.clone();
     // Decided before anything goes: from the body's end, the judgements and the faults.
     stage(inner, "marking what stays", |inner| async move {
@@ -136,6 +140,7 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: Ending) -> Outcome {
     let outcome = verdict::judge(&inner.recorder.records());
     let restored = matches!(outcome.restoration, Restoration::Restored { .. });
     inner.leases.give_back(restored);
+    holds::give_back(inner);
     inner.recorder.record(Event::Finished {
         outcome: outcome.clone(),
     });
@@ -335,8 +340,8 @@ fn stop_monitors(inner: &Inner) {
     }
 }
 
-/// The last lines of each service, asked for while it is still known.
-fn logs(inner: &Inner) -> Vec<LogTail> {
+/// The last lines of each service that it made, asked for while it is still known.
+pub(super) fn logs(inner: &Inner) -> Vec<LogTail> {
     let services = inner.world.services();
     services
         .iter()
@@ -392,6 +397,10 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
     } else {
         inner.recorder.close(restored)
     };
+    // What tests share is part of their reports, and is reported itself only where it stays.
+    if inner.identity.is_shared_fixture && restored {
+        return;
+    }
     if let Some(path) = closed {
         crate::system::terminal::say(&format!(
             "chaos-test: {}: not everything was put back; its watchdog tries again once this \

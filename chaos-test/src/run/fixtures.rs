@@ -1,14 +1,20 @@
-//! Fixtures: what a test needs, set up once in its context and shared by all that ask.
+//! Fixtures: what a test needs, set up once in its context and shared by all that ask. What
+//! several tests share has a context of its own.
+
+pub(super) mod holds;
+mod needs;
+pub(super) mod shared;
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use crate::error::{Error, Kind, TestError};
 use crate::model::event::Event;
+use crate::model::scope::Scope;
 use crate::model::units::human;
 use crate::system::Ledger;
 use crate::system::lock::lock;
@@ -16,6 +22,10 @@ use crate::system::lock::lock;
 use super::Boxed;
 use super::context::ChaosContext;
 use super::engine;
+
+use needs::Known;
+use needs::all;
+pub use needs::{Needed, needed};
 
 /// How long a set-up may take: as long as the pull of an image, which it may have to wait for.
 const SET_UP_LIMIT: Duration = Duration::from_secs(600);
@@ -28,6 +38,8 @@ const DROP_LIMIT: Duration = Duration::from_secs(10);
 pub struct Fixture<T> {
     name: &'static str,
     path: &'static str,
+    scope: Scope,
+    needs: Box<dyn Fn() -> Vec<Needed> + Send>,
     set_up: Box<dyn FnOnce(FixtureRun) -> Boxed<Result<T, TestError>> + Send>,
 }
 
@@ -48,7 +60,40 @@ impl<T> Fixture<T> {
         Self {
             name,
             path,
+            scope: Scope::Test,
+            needs: Box::new(Vec::new),
             set_up: Box::new(set_up),
+        }
+    }
+
+    /// Shared by more than one test.
+    #[doc(hidden)]
+    pub fn scoped(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// The fixtures that it takes.
+    #[doc(hidden)]
+    pub fn needing(mut self, needs: impl Fn() -> Vec<Needed> + Send + 'static) -> Self {
+        self.needs = Box::new(needs);
+        self
+    }
+
+    fn into_needed(self) -> Needed {
+        Needed {
+            name: self.name,
+            path: self.path,
+            scope: self.scope,
+            needs: self.needs,
+        }
+    }
+
+    fn known(&self) -> Known {
+        Known {
+            name: self.name,
+            path: self.path,
+            scope: self.scope,
         }
     }
 }
@@ -75,13 +120,13 @@ impl FixtureRun {
         fixture: fn() -> Fixture<T>,
     ) -> Boxed<Result<Arc<T>, TestError>> {
         let context = self.context.handle(self.context.chain().clone());
-        // Boxed, because fixtures nest to any depth.
+        // Boxed, because fixtures nest to any depth. Held already by whoever needs this one.
         Box::pin(async move { get(&context, fixture).await })
     }
 }
 
-/// The fixtures that are being set up, outermost first: name and path of each.
-pub(super) type Chain = Vec<(&'static str, &'static str)>;
+/// The fixtures that are being set up, outermost first.
+pub(super) type Chain = Vec<Known>;
 
 type Value = Arc<dyn Any + Send + Sync>;
 /// A failure is kept: everybody who needs the value is told the same.
@@ -95,9 +140,24 @@ pub(super) struct FixtureCache {
     cells: Mutex<BTreeMap<&'static str, Cell>>,
     /// In the order in which they were ready.
     order: Mutex<Vec<&'static str>>,
+    /// When the first one was.
+    ready_since: OnceLock<Instant>,
 }
 
 impl FixtureCache {
+    fn cell(&self, path: &str) -> Option<Cell> {
+        lock(&self.cells).get(path).cloned()
+    }
+
+    fn ready_since(&self) -> Option<Instant> {
+        self.ready_since.get().copied()
+    }
+
+    fn is_ready(&self, path: &'static str) {
+        lock(&self.order).push(path);
+        self.ready_since.get_or_init(Instant::now);
+    }
+
     /// Drops all values, newest first: a pool goes before the database that it leads to.
     pub(super) async fn drop_in_reverse(&self) {
         let order = std::mem::take(&mut *lock(&self.order));
@@ -110,28 +170,56 @@ impl FixtureCache {
     }
 }
 
+/// The value of a fixture that is asked for by name in the middle of a body or of a set-up.
+pub(super) async fn ask<T: Send + Sync + 'static>(
+    context: &ChaosContext,
+    fixture: fn() -> Fixture<T>,
+) -> Result<Arc<T>, TestError> {
+    holds::take_more(&context.inner, &[needed(fixture)]).await?;
+    get(context, fixture).await
+}
+
+/// As [`ask`], for a context that is going to break what others share.
+pub(super) async fn ask_alone<T: Send + Sync + 'static>(
+    context: &ChaosContext,
+    fixture: fn() -> Fixture<T>,
+) -> Result<Arc<T>, TestError> {
+    holds::take_alone(&context.inner, needed(fixture)).await?;
+    get(context, fixture).await
+}
+
+/// The value of a fixture. What it shares with other tests is held by whoever asks.
 pub(super) async fn get<T: Send + Sync + 'static>(
     context: &ChaosContext,
     fixture: fn() -> Fixture<T>,
 ) -> Result<Arc<T>, TestError> {
     let fixture = fixture();
+    needs::check(context.chain(), fixture.known())?;
+    if fixture.scope.is_shared() {
+        return shared::get(context, fixture).await;
+    }
     let (name, path) = (fixture.name, fixture.path);
-    refuse_cycle(context.chain(), name, path)?;
-    let mut cell = {
+    let cell = {
         let mut cells = lock(&context.inner.fixtures.cells);
         let start = || start(context, fixture);
         cells.entry(path).or_insert_with(start).clone()
     };
-    let answer = match cell.wait_for(Option::is_some).await {
-        Ok(answer) => answer.clone(),
-        Err(_) => return Err(failed(name, "its set-up was given up").into()),
-    };
-    match answer.expect("waited for") {
-        Ok(value) => value
-            .downcast()
-            .map_err(|_| failed(name, "two fixtures of different types share its path").into()),
-        Err(error) => Err(Error::new(error.kind().clone(), error.to_string()).into()),
+    let answer = answer(name, cell).await?;
+    let value = answer.map_err(|error| Error::new(error.kind().clone(), error.to_string()))?;
+    typed(name, value)
+}
+
+/// Waits until a set-up is over.
+async fn answer(name: &str, mut cell: Cell) -> Result<Answer, Error> {
+    match cell.wait_for(Option::is_some).await {
+        Ok(answer) => Ok(answer.clone().expect("waited for")),
+        Err(_) => Err(failed(name, "its set-up was given up")),
     }
+}
+
+fn typed<T: Send + Sync + 'static>(name: &str, value: Value) -> Result<Arc<T>, TestError> {
+    let other = |_| failed(name, "two fixtures of different types share its path").into();
+    value.downcast().map_err(other)
 }
 
 /// Begins a set-up that goes on whoever stops waiting for it: begun anew beside the first,
@@ -148,30 +236,18 @@ fn start<T: Send + Sync + 'static>(context: &ChaosContext, fixture: Fixture<T>) 
     cell
 }
 
-fn refuse_cycle(chain: &Chain, name: &'static str, path: &'static str) -> Result<(), Error> {
-    if !chain.iter().any(|(_, on)| *on == path) {
-        return Ok(());
-    }
-    let mut names: Vec<_> = chain.iter().map(|(name, _)| *name).collect();
-    names.push(name);
-    Err(Error::new(
-        Kind::Fixture,
-        format!(
-            "fixtures need each other in a circle: {}",
-            names.join(" -> ")
-        ),
-    ))
-}
-
 async fn set_up<T: Send + Sync + 'static>(
     context: &ChaosContext,
     fixture: Fixture<T>,
 ) -> Result<Value, Error> {
-    let Fixture { name, path, set_up } = fixture;
+    let known = fixture.known();
+    let Fixture {
+        name, path, set_up, ..
+    } = fixture;
     let recorder = Arc::clone(&context.inner.recorder);
     let started = Instant::now();
     let mut chain = context.chain().clone();
-    chain.push((name, path));
+    chain.push(known);
     let run = FixtureRun {
         context: context.handle(chain),
     };
@@ -198,11 +274,15 @@ async fn set_up<T: Send + Sync + 'static>(
             Err(failed(name, "the context had ended before it was ready"))
         }
         Ok(value) => {
+            if let Err(error) = shared::only_made_things(&context.inner, name) {
+                engine::users().spawn_blocking(move || drop(value));
+                return Err(error);
+            }
             recorder.record(Event::FixtureReady {
                 fixture: name.to_owned(),
                 took_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             });
-            lock(&context.inner.fixtures.order).push(path);
+            context.inner.fixtures.is_ready(path);
             Ok(Arc::new(value))
         }
         Err(error) => {

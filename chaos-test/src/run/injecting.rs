@@ -18,6 +18,7 @@ use crate::system::lock::lock;
 use crate::system::{Ledger, System};
 
 use super::dry;
+use super::fixtures::shared;
 use super::guard::Injection;
 use super::inner::Inner;
 use super::preflight::{self, LookedAt};
@@ -213,15 +214,22 @@ fn refused_beside(fault: &Injected, other: &Injected) -> Error {
 
 fn within_limits(inner: &Inner, targets: &[Target], what: &str) -> Result<(), Error> {
     let radius = lock(&inner.radius);
-    radius
-        .check(targets, &inner.world.targets())
-        .map_err(|why| {
-            Error::new(
-                Kind::Refused,
-                format!("{what} was refused, nothing was touched: {why}"),
-            )
-            .help("name what the test may break in `breaks(..)`, or with `chaos.may_break(..)`")
-        })
+    radius.check(targets, &inner.own_targets()).map_err(|why| {
+        Error::new(
+            Kind::Refused,
+            format!("{what} was refused, nothing was touched: {why}"),
+        )
+        .help("name what the test may break in `breaks(..)`, or with `chaos.may_break(..)`")
+    })?;
+    drop(radius);
+    match shared::why_not_alone(inner, targets) {
+        None => Ok(()),
+        Some(why) => Err(Error::new(
+            Kind::Refused,
+            format!("{what} was refused, nothing was touched"),
+        )
+        .because(why)),
+    }
 }
 
 /// What a fault takes of the blast radius, asked of what a user may have written.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
@@ -26,6 +26,7 @@ use super::aborting::Aborts;
 use super::checks::Checks;
 use super::engine;
 use super::fixtures::FixtureCache;
+use super::fixtures::shared::Shared;
 use super::injecting::injected::Injected;
 use super::invariants::Invariants;
 use super::leases::Leases;
@@ -79,6 +80,10 @@ pub(crate) struct Inner {
     pub(super) closures: Mutex<Vec<Closure>>,
     pub(super) monitors: Mutex<Vec<Arc<Watcher>>>,
     pub(super) fixtures: FixtureCache,
+    /// The fixtures of others that it uses, too.
+    uses: Mutex<Vec<Arc<Shared>>>,
+    /// The shared fixture that it belongs to.
+    part_of: OnceLock<Weak<Shared>>,
     /// What it holds against other tests.
     pub(super) leases: Leases,
     pub(super) ended: watch::Sender<bool>,
@@ -127,6 +132,8 @@ impl Inner {
             closures: Mutex::default(),
             monitors: Mutex::default(),
             fixtures: FixtureCache::default(),
+            uses: Mutex::default(),
+            part_of: OnceLock::new(),
             leases: Leases::default(),
             ended: watch::Sender::new(false),
             stopped: watch::Sender::new(None),
@@ -191,6 +198,58 @@ impl Inner {
         let stop = stopped.wait_for(Option::is_some).await;
         let stop = stop.expect("it is ours").clone();
         stop.expect("waited for")
+    }
+
+    /// Everything that is made here belongs to a fixture that tests share.
+    pub(super) fn belongs_to(&self, shared: &Arc<Shared>) {
+        // Once, by whoever opened it.
+        let _ = self.part_of.set(Arc::downgrade(shared));
+    }
+
+    /// The shared fixture that it belongs to.
+    pub(super) fn shared(&self) -> Option<Arc<Shared>> {
+        self.part_of.get()?.upgrade()
+    }
+
+    /// From now on what was made for a shared fixture, and for those that it needs, is known
+    /// here, too.
+    ///
+    /// # Errors
+    ///
+    /// If a service there has the name of one here.
+    pub(super) fn use_shared(&self, shared: &Arc<Shared>) -> Result<(), Error> {
+        for needed in shared.inner().used_shared() {
+            self.use_shared(&needed)?;
+        }
+        let mut uses = lock(&self.uses);
+        if uses.iter().any(|used| Arc::ptr_eq(used, shared)) {
+            return Ok(());
+        }
+        self.world.include(Arc::clone(&shared.inner().world))?;
+        uses.push(Arc::clone(shared));
+        Ok(())
+    }
+
+    /// The shared fixtures that it uses.
+    pub(super) fn used_shared(&self) -> Vec<Arc<Shared>> {
+        lock(&self.uses).clone()
+    }
+
+    /// The services that have died, though nobody asked for it, and were not started again.
+    pub(super) fn failed_services(&self) -> std::collections::BTreeSet<String> {
+        let mut failed = self.recorder.failed_services();
+        for shared in self.used_shared() {
+            failed.extend(shared.inner().recorder.failed_services());
+        }
+        failed
+    }
+
+    /// What belongs to it as long as it runs: what it made, and what it has for itself of what
+    /// tests share.
+    pub(super) fn own_targets(&self) -> Vec<crate::model::target::Target> {
+        let mut own = self.world.targets();
+        own.extend(super::fixtures::shared::had_alone(self));
+        own
     }
 
     pub(super) fn name_breakable(&self, name: &str, target: &(impl Breakable + ?Sized)) {

@@ -3,6 +3,7 @@
 //! It only decides and marks what stays. Whatever is not marked is put back as always.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::decide::verdict;
 use crate::error::{Error, Kind};
@@ -34,7 +35,11 @@ fn parse(text: &str) -> Result<bool, Error> {
 
 /// Marks what stays of a test that has failed by now. Its faults have been lifted.
 pub(super) async fn mark(inner: &Arc<Inner>) {
-    if !inner.identity.keeps_failed || !verdict::has_failed(&inner.recorder.records()) {
+    let used_by_failed = inner
+        .shared()
+        .is_some_and(|shared| shared.used_by_failed.load(Ordering::SeqCst));
+    let failed = used_by_failed || verdict::has_failed(&inner.recorder.records());
+    if !inner.identity.keeps_failed || !failed {
         return;
     }
     let kept = what_stays(inner).await;

@@ -22,6 +22,7 @@ use crate::system::lease::{Claim, Lock, Side};
 use crate::system::lock::lock;
 
 use super::engine;
+use super::fixtures::holds;
 use super::inner::Inner;
 use super::sweep::{self, looking};
 use waiting::{PAUSE, Patience, Refusal, Wanted};
@@ -289,6 +290,17 @@ pub(super) async fn take_existing(
 async fn take(inner: Arc<Inner>, name: String, existing: Option<&str>) -> Result<(), Error> {
     let _call = inner.enter().await?;
     turns::check_name(&name).map_err(|why| Error::new(Kind::Usage, why))?;
+    if let Some(shared) = inner.shared() {
+        // It would be held until this process ends, and its own tests would wait for that.
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "fixture `{}` is shared by tests and cannot hold the lease `{name}`",
+                shared.name()
+            ),
+        )
+        .help("have each test hold it, with `leases(..)`; what was there before the tests belongs into a fixture with the scope \"test\""));
+    }
     let Some(turn) = inner.leases.turn() else {
         return Err(Error::new(Kind::Ended, "the context's turn is over"));
     };
@@ -311,7 +323,7 @@ async fn take(inner: Arc<Inner>, name: String, existing: Option<&str>) -> Result
         side: Side::Alone,
     };
     let refusal = || {
-        let mut refusal = why_not_to_wait(&turn, held.keys().map(String::as_str), &name)?;
+        let mut refusal = why_not_to_wait(&inner, &turn, held.keys().map(String::as_str), &name)?;
         if let Some(service) = existing {
             refusal.help = format!(
                 "tests that take the same things in another order wait for each other: name one \
@@ -346,6 +358,7 @@ async fn take(inner: Arc<Inner>, name: String, existing: Option<&str>) -> Result
 
 /// Why a turn may not wait for a lease: because it holds what all tests ask for later.
 fn why_not_to_wait<'a>(
+    inner: &Inner,
     turn: &Turn,
     held: impl Iterator<Item = &'a str>,
     name: &str,
@@ -369,6 +382,16 @@ fn why_not_to_wait<'a>(
             ),
         });
     }
+    if let Some(fixtures) = holds::in_words_of(inner) {
+        return Some(Refusal {
+            patience: Patience::None,
+            because: fixtures,
+            help: format!(
+                "name it in `#[chaos_test(leases({name:?}))]`: leases are waited for before the \
+                 fixtures that tests share"
+            ),
+        });
+    }
     holds_a_container(turn).then(|| Refusal {
         patience: Patience::None,
         because: "a place for a container".to_owned(),
@@ -379,14 +402,14 @@ fn why_not_to_wait<'a>(
 }
 
 #[cfg(feature = "containers")]
-fn holds_a_container(turn: &Turn) -> bool {
+pub(super) fn holds_a_container(turn: &Turn) -> bool {
     // Locked means that it waits for its first one.
     let has_place = turn.has_container_place.try_lock();
     has_place.is_ok_and(|has_place| *has_place)
 }
 
 #[cfg(not(feature = "containers"))]
-fn holds_a_container(_: &Turn) -> bool {
+pub(super) fn holds_a_container(_: &Turn) -> bool {
     false
 }
 

@@ -70,6 +70,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -89,7 +90,7 @@ pub use container::{Container, IntoContainer};
 pub use context::ChaosContext;
 pub use degrading::{DegradesThenRecovers, Faulted};
 pub use eventually::Eventually;
-pub use fixtures::{Fixture, FixtureRun};
+pub use fixtures::{Fixture, FixtureRun, Needed, needed};
 pub use group::Group;
 pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
@@ -110,6 +111,7 @@ pub use transitions::{Observed, Reached, States, Transitions};
 pub use window::{Baseline, Expectations, Samples};
 
 use finish::Ending;
+use fixtures::{holds, shared};
 use inner::{Inner, Stop};
 use requirements::Demanded;
 use test_identity::TestIdentity;
@@ -128,12 +130,12 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// # Panics
 ///
 /// If the test does not pass: that is how libtest is told.
-pub fn run_async_test<F, Fut>(spec: &'static TestSpec, body: F)
+pub fn run_async_test<F, Fut>(spec: &'static TestSpec, needed: &[Needed], body: F)
 where
     F: FnOnce(Running) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), TestError>> + 'static,
 {
-    run_test(spec, move |running| {
+    run_test(spec, needed, move |running| {
         let inner = Arc::clone(&running.context.inner);
         body_runtime().block_on(unless_stopped(inner, body(running)))
     });
@@ -145,13 +147,13 @@ where
 /// # Panics
 ///
 /// If the test does not pass: that is how libtest is told.
-pub fn run_sync_test<F, Fut, B>(spec: &'static TestSpec, set_up: F)
+pub fn run_sync_test<F, Fut, B>(spec: &'static TestSpec, needed: &[Needed], set_up: F)
 where
     F: FnOnce(Running) -> Fut + Send + 'static,
     Fut: Future<Output = Result<B, TestError>> + 'static,
     B: FnOnce() -> Result<(), TestError> + Send + 'static,
 {
-    run_test(spec, move |running| {
+    run_test(spec, needed, move |running| {
         let ready = running.ready.clone();
         let inner = Arc::clone(&running.context.inner);
         let set_up = unless_stopped(Arc::clone(&inner), set_up(running));
@@ -212,7 +214,7 @@ impl Running {
         &self,
         fixture: fn() -> Fixture<T>,
     ) -> Result<Arc<T>, TestError> {
-        self.context.fixture(fixture).await
+        fixtures::get(&self.context, fixture).await
     }
 
     /// Something that the test names in `breaks(..)`.
@@ -241,7 +243,7 @@ fn begin_body(inner: &Arc<Inner>, spec: &TestSpec) {
 }
 
 /// Runs a test whose `body` blocks its thread until it ends.
-fn run_test<B>(spec: &'static TestSpec, body: B)
+fn run_test<B>(spec: &'static TestSpec, needed: &[Needed], body: B)
 where
     B: FnOnce(Running) -> Result<(), TestError> + Send + 'static,
 {
@@ -260,7 +262,8 @@ where
     let ready = environment::enter_test(&context.inner, spec)
         .and_then(|()| check_requirements(spec))
         .and_then(|()| control::run_all(&context.inner, spec))
-        .and_then(|()| leases::take_all(&context.inner, spec));
+        .and_then(|()| leases::take_all(&context.inner, spec))
+        .and_then(|()| holds::take_all(&context.inner, spec.breaks, needed));
     let how = match ready {
         Ok(()) => watch_body(spec, &context, body),
         Err(error) => ended_with(&context.inner, error.into()),
@@ -455,6 +458,12 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
         _ => None,
     };
     let outcome = finish::end_blocking(inner, Ending::Body(how));
+    if !outcome.passed() && outcome.skipped().is_none() {
+        for shared in inner.used_shared() {
+            shared.used_by_failed.store(true, Ordering::SeqCst);
+        }
+    }
+    shared::test_ended(spec, &inner.identity.module);
     stop::wait_if_dying(exit::EXIT_LIMIT);
     if let Some(why) = outcome.skipped() {
         summary::skipped(&spec.path(), why);

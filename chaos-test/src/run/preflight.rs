@@ -185,11 +185,15 @@ fn limits(inner: &Inner) -> String {
 /// the same for every test of this process.
 fn others(inner: &Inner, targets: &[Target]) -> PreflightItem {
     const CHECK: &str = "other experiments";
-    let made = inner.world.targets();
+    let made = inner.own_targets();
     let is_made = |target: &Target| made.iter().any(|one| one.covers(target));
     let shared: Vec<&Target> = targets.iter().filter(|target| !is_made(target)).collect();
     if shared.is_empty() {
-        return item(CHECK, true, "the test made what it breaks".to_owned());
+        return item(
+            CHECK,
+            true,
+            "the test made what it breaks, or has it for itself".to_owned(),
+        );
     }
     for target in &shared {
         let Target::File(_) = target else { continue };

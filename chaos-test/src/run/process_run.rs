@@ -173,11 +173,13 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
     let path = file.path().to_owned();
     let first = identity.started();
     let opened = Recorder::start(started, file, first, Arc::clone(&run)).and_then(|recorder| {
-        run.reports
-            .write(&identity.fragment, &identity.report(None))
-            .map_err(|error| {
-                Error::new(Kind::State, "the report could not be written").because(error)
-            })?;
+        if !identity.is_shared_fixture {
+            run.reports
+                .write(&identity.fragment, &identity.report(None))
+                .map_err(|error| {
+                    Error::new(Kind::State, "the report could not be written").because(error)
+                })?;
+        }
         Ok(recorder)
     });
     let recorder = match opened {
@@ -216,9 +218,12 @@ pub(super) fn open_context(identity: TestIdentity) -> Result<Arc<Inner>, Error> 
     Ok(inner)
 }
 
-/// The contexts that have not ended.
+/// The contexts that have not ended. Those that tests share end after them.
 pub(super) fn live() -> Vec<Arc<Inner>> {
-    lock(&LIVE).iter().filter_map(Weak::upgrade).collect()
+    let live = lock(&LIVE);
+    let live = live.iter().filter_map(Weak::upgrade);
+    live.filter(|inner| !inner.identity.is_shared_fixture)
+        .collect()
 }
 
 /// A context has ended in order.
@@ -232,11 +237,9 @@ pub(super) fn refuse_contexts() {
     EXITING.store(true, Ordering::SeqCst);
 }
 
-/// The newest context that has not ended.
+/// The newest context that has not ended, but for those that tests share.
 pub(super) fn newest_live() -> Option<Arc<Inner>> {
-    let mut live = lock(&LIVE);
-    live.retain(|context| context.strong_count() > 0);
-    live.last().and_then(Weak::upgrade)
+    live().pop()
 }
 
 /// A body took too long and was left to itself.

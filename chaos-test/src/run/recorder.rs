@@ -18,11 +18,12 @@ use super::process_run::ProcessRun;
 
 /// One sequence for all tests of the process.
 static SEQUENCE: AtomicU64 = AtomicU64::new(1);
+/// Also one for all: what tests share is broken by several of them, one after the other.
+static ENTRIES: AtomicU64 = AtomicU64::new(1);
 
 /// The events of one context.
 pub(crate) struct Recorder {
     started: Instant,
-    entries: AtomicU64,
     run: Arc<ProcessRun>,
     inner: Mutex<Inner>,
 }
@@ -67,7 +68,6 @@ impl Recorder {
         inner.keep(first);
         Ok(Self {
             started,
-            entries: AtomicU64::new(1),
             run,
             inner: Mutex::new(inner),
         })
@@ -83,7 +83,7 @@ impl Recorder {
 
     /// The number of the next rollback entry.
     pub(crate) fn next_entry(&self) -> u64 {
-        self.entries.fetch_add(1, Ordering::SeqCst)
+        ENTRIES.fetch_add(1, Ordering::SeqCst)
     }
 
     /// Writes an undo step for an entry whose number is already known. From the first one

@@ -20,6 +20,7 @@ use crate::system::terminal::say;
 use super::engine;
 use super::exit::wind_up;
 use super::finish::{self, Ending};
+use super::fixtures::shared;
 use super::inner::{Inner, Stop};
 use super::process_run::{self, ProcessRun};
 
@@ -101,11 +102,22 @@ pub(super) fn stop_all(why: &str) {
     for inner in process_run::live() {
         interrupt(&inner, why.to_owned());
     }
+    if shared::is_any() {
+        engine::own().spawn(end_all(Stop::Interrupted(why.to_owned())));
+    }
     if first {
         let text = format!("chaos-test: stopped ({why}): everything is put back now");
         // Not waited for: whoever is to read it may not.
         engine::own().spawn_blocking(move || say(&text));
     }
+}
+
+/// Ends everything that goes on, and then what tests shared.
+async fn end_all(stop: Stop) {
+    for inner in process_run::live() {
+        finish::end(&inner, Ending::Stopped(stop.clone())).await;
+    }
+    shared::end_all().await;
 }
 
 /// Whether this was the first one.
@@ -179,10 +191,7 @@ async fn hear_signals() {
     DYING.store(true, Ordering::SeqCst);
     stop_all(&format!("{first}"));
     let ended = async {
-        for inner in process_run::live() {
-            let stop = Stop::Interrupted(first.to_string());
-            finish::end(&inner, Ending::Stopped(stop)).await;
-        }
+        end_all(Stop::Interrupted(first.to_string())).await;
         // Merging reads and writes files; whoever is to read the sum may have stopped reading.
         let wound_up = tokio::task::spawn_blocking(wind_up);
         let _ = tokio::time::timeout(WIND_UP_LIMIT, wound_up).await;

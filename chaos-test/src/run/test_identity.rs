@@ -49,6 +49,10 @@ pub(crate) struct TestIdentity {
     pub(super) keeps_failed: bool,
     /// The macro's tests turn the process red when it exits in the middle of them.
     pub(super) from_macro: bool,
+    /// The module whose tests share a fixture of that scope, without the crate.
+    pub(super) module: String,
+    /// Whether it is no test, but what some share.
+    pub(super) is_shared_fixture: bool,
     /// The bare name of its files below the run's folder.
     pub(super) fragment: String,
     started_ms: u64,
@@ -79,7 +83,21 @@ impl TestIdentity {
         identity.keeps_failed = keeps_failed;
         identity.dry_run = dry_run;
         identity.body_limit = spec.body_limit();
+        identity.module = spec.fixture_module().to_owned();
         Ok(identity)
+    }
+
+    /// The identity of what a test and others share: a fixture in the same run.
+    pub(super) fn of_shared_fixture(&self, fixture: &str) -> Self {
+        let (run, binary) = (Arc::clone(&self.run), self.binary.clone());
+        let name = format!("fixture {fixture}");
+        let mut identity = Self::new(run, binary, name, self.seed, false);
+        identity.package.clone_from(&self.package);
+        identity.keeps_failed = self.keeps_failed;
+        identity.dry_run = self.dry_run;
+        identity.module.clone_from(&self.module);
+        identity.is_shared_fixture = true;
+        identity
     }
 
     /// The identity of a context without the macro.
@@ -127,7 +145,6 @@ impl TestIdentity {
         Self {
             package: binary.clone(),
             binary,
-            name,
             hypothesis: String::new(),
             tags: Vec::new(),
             seed,
@@ -141,7 +158,10 @@ impl TestIdentity {
             body_limit: PLAIN_LIMIT,
             keeps_failed: false,
             from_macro: macros,
+            module: module_of(&name).to_owned(),
+            is_shared_fixture: false,
             fragment,
+            name,
             started_ms: now_ms(),
             run,
         }
@@ -215,6 +235,11 @@ impl TestIdentity {
             control: self.control.clone(),
         }
     }
+}
+
+/// The module of a test, by its name as libtest prints it.
+fn module_of(test: &str) -> &str {
+    test.rsplit_once("::").map_or("", |(module, _)| module)
 }
 
 /// Whether `CHAOS_SEED` makes sense.

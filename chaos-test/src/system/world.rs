@@ -36,6 +36,8 @@ pub(crate) struct World {
     #[cfg(feature = "containers")]
     pub(crate) network: tokio::sync::OnceCell<Arc<super::container::Network>>,
     made: Mutex<Made>,
+    /// What others have made and this one uses, too, such as what tests share. It ends later.
+    included: Mutex<Vec<Arc<World>>>,
     /// One change of links and their toxics at a time: a link that is made while a fault
     /// comes or goes has the fault's toxics exactly as long as the others.
     changing_links: tokio::sync::Mutex<()>,
@@ -61,12 +63,53 @@ impl World {
             #[cfg(feature = "containers")]
             network: tokio::sync::OnceCell::new(),
             made: Mutex::default(),
+            included: Mutex::default(),
             changing_links: tokio::sync::Mutex::default(),
         }
     }
 
     fn made(&self) -> MutexGuard<'_, Made> {
         lock(&self.made)
+    }
+
+    /// From now on the services of another world are known here, too.
+    ///
+    /// # Errors
+    ///
+    /// If one of them has a name that is taken here.
+    pub(crate) fn include(&self, other: Arc<World>) -> Result<(), Error> {
+        for service in other.services() {
+            if let Ok(own) = self.service(service.name())
+                && !Arc::ptr_eq(&own, &service)
+            {
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!(
+                        "there are two services `{}`, one of them in a fixture that tests share; \
+                         give each one its own name",
+                        service.name()
+                    ),
+                ));
+            }
+        }
+        let mut included = lock(&self.included);
+        if !included.iter().any(|known| Arc::ptr_eq(known, &other)) {
+            included.push(other);
+        }
+        Ok(())
+    }
+
+    fn included(&self) -> Vec<Arc<World>> {
+        lock(&self.included).clone()
+    }
+
+    /// The included world that has made a service, where this one has not.
+    fn home_of(&self, service: &str) -> Option<Arc<World>> {
+        if self.made().services.contains_key(service) {
+            return None;
+        }
+        let has_made = |world: &Arc<World>| world.made().services.contains_key(service);
+        self.included().into_iter().find(has_made)
     }
 
     /// Takes a service's name, before anything of it is made. Whoever takes it adds the
@@ -76,8 +119,10 @@ impl World {
     ///
     /// If the name is taken.
     pub(crate) fn claim_service(&self, name: &str) -> Result<(), Error> {
+        let is_included = self.home_of(name).is_some();
         let mut made = self.made();
-        if made.services.contains_key(name) || !made.claimed.insert(name.to_owned()) {
+        if is_included || made.services.contains_key(name) || !made.claimed.insert(name.to_owned())
+        {
             return Err(Error::new(
                 Kind::Usage,
                 format!("the context already has a service `{name}`; give each one its own name"),
@@ -108,9 +153,13 @@ impl World {
     }
 
     pub(crate) fn service(&self, name: &str) -> Result<Arc<dyn Unit>, Error> {
-        let made = self.made();
-        made.services.get(name).cloned().ok_or_else(|| {
-            let known: Vec<_> = made.services.keys().map(String::as_str).collect();
+        if let Some(home) = self.home_of(name) {
+            return home.service(name);
+        }
+        let there = self.made().services.get(name).cloned();
+        there.ok_or_else(|| {
+            let known = self.known_services();
+            let known: Vec<_> = known.iter().map(|service| service.name()).collect();
             Error::new(
                 Kind::Usage,
                 format!(
@@ -123,9 +172,8 @@ impl World {
 
     /// How long the services among some targets may take to end once they were asked to.
     pub(crate) fn grace_of(&self, targets: &[Target]) -> Duration {
-        let made = self.made();
         let services = targets.iter().filter_map(|target| match target {
-            Target::Service(name) => made.services.get(name),
+            Target::Service(name) => self.service(name).ok(),
             _ => None,
         });
         services.fold(Duration::ZERO, |sum, service| {
@@ -170,6 +218,15 @@ impl World {
 
     pub(crate) fn services(&self) -> Vec<Arc<dyn Unit>> {
         self.made().services.values().cloned().collect()
+    }
+
+    /// Its own services, and those of the worlds that it includes.
+    pub(crate) fn known_services(&self) -> Vec<Arc<dyn Unit>> {
+        let mut known = self.services();
+        for world in self.included() {
+            known.extend(world.services());
+        }
+        known
     }
 
     /// Closes all links, forgets the services, and removes the copies that were for nothing.

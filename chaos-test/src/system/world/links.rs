@@ -156,8 +156,20 @@ impl World {
         target: &Target,
         toxic: PartialToxic,
     ) -> Result<(), Error> {
+        if let Some(home) = self.home_of_target(target) {
+            return home.add_own_toxic(injection, target, toxic).await;
+        }
+        self.add_own_toxic(injection, target, toxic).await
+    }
+
+    async fn add_own_toxic(
+        &self,
+        injection: u64,
+        target: &Target,
+        toxic: PartialToxic,
+    ) -> Result<(), Error> {
         let _change = self.changing_links.lock().await;
-        let links = self.links_of(target);
+        let links = self.own_links_of(target);
         if links.is_empty() {
             return Err(Error::new(
                 Kind::Usage,
@@ -187,6 +199,18 @@ impl World {
 
     /// The links that a target stands for: one, or all of a service.
     pub(crate) fn links_of(&self, target: &Target) -> Vec<Link> {
+        if let Some(home) = self.home_of_target(target) {
+            return home.own_links_of(target);
+        }
+        self.own_links_of(target)
+    }
+
+    /// The included world that has made what a target belongs to.
+    fn home_of_target(&self, target: &Target) -> Option<std::sync::Arc<Self>> {
+        self.home_of(target.service()?)
+    }
+
+    fn own_links_of(&self, target: &Target) -> Vec<Link> {
         self.made()
             .links
             .all
@@ -230,6 +254,13 @@ impl World {
 
     /// Takes all toxics of one injection off, everywhere.
     pub(crate) async fn clear_links(&self, injection: u64) {
+        for home in self.included() {
+            home.clear_own_links(injection).await;
+        }
+        self.clear_own_links(injection).await;
+    }
+
+    async fn clear_own_links(&self, injection: u64) {
         let _change = self.changing_links.lock().await;
         let toxics: Vec<(Link, ToxicId)> = {
             let mut made = self.made();
@@ -249,6 +280,16 @@ impl World {
     }
 
     pub(in crate::system) fn toxics(&self, injection: u64) -> Vec<(Link, ToxicId)> {
+        let included = self.included();
+        let mut toxics: Vec<_> = included
+            .iter()
+            .flat_map(|home| home.own_toxics(injection))
+            .collect();
+        toxics.extend(self.own_toxics(injection));
+        toxics
+    }
+
+    fn own_toxics(&self, injection: u64) -> Vec<(Link, ToxicId)> {
         let made = self.made();
         let links = made.links.all.iter();
         links
