@@ -6,13 +6,13 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericArgument, PathArguments, ReturnType, Type};
+use syn::{Expr, GenericArgument, Ident, Index, PathArguments, ReturnType, Type};
 
 use crate::args::FixtureArguments;
-use crate::expand::{Library, call, free_name, inner_function, set_up, with_errors};
+use crate::expand::{Library, call, free_name, inner_function, set_up, value_local, with_errors};
 use crate::function::{Function, is_test_attribute, written};
 use crate::mistakes::{Mistakes, suggestion};
-use crate::parameters::{Parameter, bare, blamed, parameters, text};
+use crate::parameters::{Of, Parameter, Role, bare, blamed, parameters, text};
 use crate::validate;
 
 /// A fixture without mistakes.
@@ -83,7 +83,7 @@ fn validate<'a>(
     }
     Fixture {
         function,
-        parameters: parameters(&function.signature, mistakes),
+        parameters: parameters(Of::Fixture, &function.signature, mistakes),
         output: output(function, mistakes),
         arguments,
     }
@@ -180,7 +180,7 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
         glue.located_at(ident.span()),
     );
     let body = inner_function(fixture.function, &fixture.parameters, &inner);
-    let set_up = set_up(&fixture.parameters);
+    let set_up = set_up(&fixture.parameters, &private);
     let call = call(&inner, &fixture.parameters);
     let name_span = glue.located_at(ident.span());
     let awaited = signature
@@ -205,25 +205,92 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
     };
     // As if the user had written this type: what is wrong with the value is marked at its word.
     let path = library.path(value.span());
-    let description = quote_spanned!(value.span()=> #path::Fixture<#value>);
     let new = library.private(name_span);
-    let describe = quote_spanned! {name_span=>
-        {
+    let own: Vec<Own<'_>> = fixture
+        .parameters
+        .iter()
+        .enumerate()
+        .filter_map(Own::of)
+        .collect();
+    let run = quote_spanned!(name_span=> |__run: #private::FixtureRun| async move {
+        #set_up
+        #end
+    });
+    let (given, describe, run) = if own.is_empty() {
+        let none = TokenStream::new();
+        (none, quote_spanned!(name_span=> fixture), run)
+    } else {
+        let types = own.iter().map(|own| own.ty);
+        let given = quote_spanned!(name_span=> (#(::core::option::Option<#types>,)*));
+        let values = own.iter().enumerate().map(|(index, own)| own.value(index));
+        let shown = own.iter().map(Own::shown);
+        let run = quote_spanned! {name_span=>
+            |__given: #given| {
+                #(#values)*
+                (#new::shown(&[#(#shown),*]), move #run)
+            }
+        };
+        let given = quote_spanned!(name_span=> , #given);
+        (given, quote_spanned!(name_span=> fixture_with_values), run)
+    };
+    let description = quote_spanned!(value.span()=> #path::Fixture<#value #given>);
+    quote! {
+        #(#attributes)*
+        #visibility #fn_token #ident() -> #description {
             #body
-            #new::fixture(
+            #new::#describe(
                 #name,
                 ::core::concat!(::core::module_path!(), "::", #name),
                 ::core::file!(),
                 #line,
-                |__run: #private::FixtureRun| async move {
-                    #set_up
-                    #end
-                },
+                #run,
             )
         }
-    };
-    quote! {
-        #(#attributes)*
-        #visibility #fn_token #ident() -> #description #describe
+    }
+}
+
+/// A value of the fixture's own, which those who take it may replace.
+struct Own<'a> {
+    position: usize,
+    name: &'a Ident,
+    ty: &'a Type,
+    default: &'a Expr,
+}
+
+impl<'a> Own<'a> {
+    fn of((position, parameter): (usize, &'a Parameter)) -> Option<Self> {
+        match &parameter.role {
+            Role::Default(name, default) => Some(Self {
+                position,
+                name,
+                ty: &parameter.ty,
+                default,
+            }),
+            _ => None,
+        }
+    }
+
+    /// What it was given, else its default.
+    fn value(&self, index: usize) -> TokenStream {
+        let Self { ty, default, .. } = self;
+        let span = Span::mixed_site().located_at(self.name.span());
+        let local = value_local(self.position, span);
+        let index = Index {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            span,
+        };
+        quote_spanned! {span=>
+            let #local: #ty = match __given.#index {
+                ::core::option::Option::Some(__value) => __value,
+                ::core::option::Option::None => #default,
+            };
+        }
+    }
+
+    /// Its name, and the value for `Debug`.
+    fn shown(&self) -> TokenStream {
+        let span = Span::mixed_site().located_at(blamed(self.ty));
+        let (name, local) = (text(self.name), value_local(self.position, span));
+        quote_spanned!(span=> (#name, &#local))
     }
 }

@@ -364,11 +364,11 @@ fn parameters() {
         ),
         (
             "c: &ChaosContext, #[case] a: u8",
-            "cases and values are not there yet in this version of chaos-test",
+            "`a` has no case: add `#[case(..)]` above the function, with one argument for each parameter that is marked `#[case]`",
         ),
         (
-            "c: &ChaosContext, #[values(1, 2)] a: u8",
-            "cases and values are not there yet in this version of chaos-test",
+            "c: &ChaosContext, #[values()] a: u8",
+            "`#[values]` needs one value at least: `#[values(1, 2)]`",
         ),
     ] {
         check("", &format!("fn test({parameters}) {{}}"), &[message]);
@@ -420,7 +420,7 @@ fn functions_that_cannot_be_tests() {
         ),
         (
             "#[rstest] fn test(c: &ChaosContext) {}",
-            "`#[chaos_test]` already makes this a test: remove `#[rstest]`",
+            "`#[chaos_test]` itself takes `#[case]`, `#[values]` and `#[with]`, and fixtures are `#[chaos_fixture]`: remove `#[rstest]` (see \"Moving over from rstest\" in the README)",
         ),
         (
             "#[chaos_test::chaos_test(seed = 1)] fn test(c: &ChaosContext) {}",
@@ -432,7 +432,7 @@ fn functions_that_cannot_be_tests() {
         ),
         (
             "#[case::fast(1)] fn test(c: &ChaosContext) {}",
-            "cases and values are not there yet in this version of chaos-test",
+            "no parameter takes this case: mark those that do, such as `#[case] latency: Duration`",
         ),
     ] {
         check("", item, &[message]);
@@ -500,7 +500,7 @@ fn fixtures() {
         ),
         (
             "fn a(b: u8) -> u8 {}",
-            "fixtures are taken by reference: write `b: &u8`",
+            "fixtures are taken by reference: write `b: &u8`, or give it a `#[default(..)]` where it is a value",
         ),
     ] {
         check_fixture("", item, &[message]);

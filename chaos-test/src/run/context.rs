@@ -107,17 +107,18 @@ impl ChaosContext {
             .block_on(work)
     }
 
-    /// The value of a fixture: set up at the first call in this context, shared afterwards.
+    /// The value of a fixture: set up at the first call in this context, shared afterwards. Its
+    /// own values are the defaults.
     ///
     /// # Errors
     ///
     /// If its set-up, or that of a fixture that it needs, fails or takes longer than ten
     /// minutes.
-    pub async fn fixture<T: Send + Sync + 'static>(
+    pub async fn fixture<T: Send + Sync + 'static, G: Default>(
         &self,
-        fixture: fn() -> Fixture<T>,
+        fixture: fn() -> Fixture<T, G>,
     ) -> Result<Arc<T>, TestError> {
-        fixtures::get(self, fixture).await
+        fixtures::get(self, fixture().given(G::default())).await
     }
 
     /// The seed of everything that this context draws by chance: from `CHAOS_SEED`, else

@@ -16,6 +16,7 @@ use crate::system::lock::lock;
 use super::Boxed;
 use super::context::ChaosContext;
 use super::engine;
+use super::fixture_values::{Described, Open, SetUp, function};
 
 /// How long a set-up may take: as long as the pull of an image, which it may have to wait for.
 const SET_UP_LIMIT: Duration = Duration::from_secs(600);
@@ -24,14 +25,17 @@ const SET_UP_LIMIT: Duration = Duration::from_secs(600);
 const DROP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What `#[chaos_fixture]` makes of a function: how to set a value up, not the value.
+///
+/// `G` is what tests may give it: its parameters with a `#[default(..)]`, each as an `Option`. A
+/// fixture without such parameters has none of it.
 #[must_use = "pass the fixture's function to `chaos.fixture(..)`, or name it as a parameter"]
-pub struct Fixture<T> {
-    name: &'static str,
-    path: &'static str,
-    set_up: Box<dyn FnOnce(FixtureRun) -> Boxed<Result<T, TestError>> + Send>,
+pub struct Fixture<T, G = ()> {
+    pub(super) name: &'static str,
+    pub(super) path: &'static str,
+    pub(super) open: Open<T, G>,
 }
 
-impl<T> std::fmt::Debug for Fixture<T> {
+impl<T, G> std::fmt::Debug for Fixture<T, G> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fixture")
             .field("path", &self.path)
@@ -40,6 +44,7 @@ impl<T> std::fmt::Debug for Fixture<T> {
 }
 
 impl<T> Fixture<T> {
+    /// One that takes nothing but other fixtures.
     pub(crate) fn new(
         name: &'static str,
         path: &'static str,
@@ -48,7 +53,22 @@ impl<T> Fixture<T> {
         Self {
             name,
             path,
-            set_up: Box::new(set_up),
+            open: Box::new(|()| (String::new(), Box::new(set_up))),
+        }
+    }
+}
+
+impl<T, G> Fixture<T, G> {
+    /// One with values of its own.
+    pub(crate) fn with_values(
+        name: &'static str,
+        path: &'static str,
+        open: impl FnOnce(G) -> (String, SetUp<T>) + Send + 'static,
+    ) -> Self {
+        Self {
+            name,
+            path,
+            open: Box::new(open),
         }
     }
 }
@@ -70,11 +90,27 @@ impl FixtureRun {
     /// # Errors
     ///
     /// If its set-up fails.
-    pub fn fixture<T: Send + Sync + 'static>(
+    pub fn fixture<T: Send + Sync + 'static, G: Default>(
         &self,
-        fixture: fn() -> Fixture<T>,
+        fixture: fn() -> Fixture<T, G>,
+    ) -> Boxed<Result<Arc<T>, TestError>> {
+        self.fixture_with(fixture, |_| {})
+    }
+
+    /// As [`fixture`](Self::fixture), with some of its values replaced.
+    ///
+    /// # Errors
+    ///
+    /// If its set-up fails.
+    pub fn fixture_with<T: Send + Sync + 'static, G: Default>(
+        &self,
+        fixture: fn() -> Fixture<T, G>,
+        give: impl FnOnce(&mut G),
     ) -> Boxed<Result<Arc<T>, TestError>> {
         let context = self.context.handle(self.context.chain().clone());
+        let mut given = G::default();
+        give(&mut given);
+        let fixture = fixture().given(given);
         // Boxed, because fixtures nest to any depth.
         Box::pin(async move { get(&context, fixture).await })
     }
@@ -89,7 +125,7 @@ type Answer = Result<Value, Arc<Error>>;
 /// `None` while it is being set up.
 type Cell = watch::Receiver<Option<Answer>>;
 
-/// The values of one context, by the fixture's path.
+/// The values of one context, by the fixture's path and what it was given.
 #[derive(Default)]
 pub(super) struct FixtureCache {
     cells: Mutex<BTreeMap<&'static str, Cell>>,
@@ -112,9 +148,8 @@ impl FixtureCache {
 
 pub(super) async fn get<T: Send + Sync + 'static>(
     context: &ChaosContext,
-    fixture: fn() -> Fixture<T>,
+    fixture: Described<T>,
 ) -> Result<Arc<T>, TestError> {
-    let fixture = fixture();
     let (name, path) = (fixture.name, fixture.path);
     refuse_cycle(context.chain(), name, path)?;
     let mut cell = {
@@ -136,7 +171,7 @@ pub(super) async fn get<T: Send + Sync + 'static>(
 
 /// Begins a set-up that goes on whoever stops waiting for it: begun anew beside the first,
 /// it would find half of its things taken.
-fn start<T: Send + Sync + 'static>(context: &ChaosContext, fixture: Fixture<T>) -> Cell {
+fn start<T: Send + Sync + 'static>(context: &ChaosContext, fixture: Described<T>) -> Cell {
     let (answer, cell) = watch::channel(None);
     let context = context.handle(context.chain().clone());
     engine::own().spawn(async move {
@@ -149,7 +184,9 @@ fn start<T: Send + Sync + 'static>(context: &ChaosContext, fixture: Fixture<T>) 
 }
 
 fn refuse_cycle(chain: &Chain, name: &'static str, path: &'static str) -> Result<(), Error> {
-    if !chain.iter().any(|(_, on)| *on == path) {
+    // Whatever each of them was given: values that change from turn to turn end nowhere either.
+    let same = |on: &str| function(on) == function(path);
+    if !chain.iter().any(|(_, on)| same(on)) {
         return Ok(());
     }
     let mut names: Vec<_> = chain.iter().map(|(name, _)| *name).collect();
@@ -165,9 +202,9 @@ fn refuse_cycle(chain: &Chain, name: &'static str, path: &'static str) -> Result
 
 async fn set_up<T: Send + Sync + 'static>(
     context: &ChaosContext,
-    fixture: Fixture<T>,
+    fixture: Described<T>,
 ) -> Result<Value, Error> {
-    let Fixture { name, path, set_up } = fixture;
+    let Described { name, path, set_up } = fixture;
     let recorder = Arc::clone(&context.inner.recorder);
     let started = Instant::now();
     let mut chain = context.chain().clone();
@@ -206,11 +243,13 @@ async fn set_up<T: Send + Sync + 'static>(
             Ok(Arc::new(value))
         }
         Err(error) => {
-            recorder.record(Event::FixtureFailed {
-                fixture: name.to_owned(),
-                why: error.to_string(),
+            let (fixture, why) = (name.to_owned(), error.to_string());
+            let error = explain(name, error);
+            recorder.record(match error.kind() {
+                Kind::Skip { .. } => Event::FixtureSkipped { fixture, why },
+                _ => Event::FixtureFailed { fixture, why },
             });
-            Err(explain(name, error))
+            Err(error)
         }
     }
 }
