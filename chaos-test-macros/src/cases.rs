@@ -169,6 +169,9 @@ pub(crate) fn validate(cases: &[Case], parameters: &[Parameter], mistakes: &mut 
         }
     }
     for case in cases {
+        if matches!(case.attribute.meta, Meta::NameValue(_)) {
+            continue;
+        }
         if takers.is_empty() {
             mistakes.at(
                 &case.attribute,

@@ -234,9 +234,9 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
         (given, quote_spanned!(name_span=> fixture_with_values), run)
     };
     let description = quote_spanned!(value.span()=> #path::Fixture<#value #given>);
-    quote! {
-        #(#attributes)*
-        #visibility #fn_token #ident() -> #description {
+    // Where the function is, for errors that show its head: at its name.
+    let described = quote_spanned! {name_span=>
+        {
             #body
             #new::#describe(
                 #name,
@@ -246,6 +246,10 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
                 #run,
             )
         }
+    };
+    quote! {
+        #(#attributes)*
+        #visibility #fn_token #ident() -> #description #described
     }
 }
 

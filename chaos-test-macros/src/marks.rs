@@ -18,6 +18,8 @@ pub(crate) struct Marks<'a> {
     pub(crate) with: Option<(&'a Attribute, Vec<Expr>)>,
     pub(crate) from: Option<(&'a Attribute, Path)>,
     pub(crate) default: Option<(&'a Attribute, Expr)>,
+    /// Whether one is none of these: then nobody knows what the parameter was to be.
+    pub(crate) unknown: bool,
 }
 
 const KNOWN: &[&str] = &["case", "values", "with", "from", "default"];
@@ -86,6 +88,7 @@ impl<'a> Marks<'a> {
                 _ if is_lint_level(attribute) => false,
                 name => {
                     unknown(attribute, name, mistakes);
+                    marks.unknown = true;
                     false
                 }
             };

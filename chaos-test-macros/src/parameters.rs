@@ -93,6 +93,9 @@ pub(crate) fn parameters(of: Of, signature: &Signature, mistakes: &mut Mistakes)
             FnArg::Typed(parameter) => parameter,
         };
         let marks = Marks::parse(&parameter.attrs, mistakes);
+        if marks.unknown {
+            continue;
+        }
         let marked = [
             marks.case,
             marks.values.as_ref().map(|(attribute, _)| *attribute),

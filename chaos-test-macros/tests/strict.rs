@@ -255,15 +255,16 @@ mod cases {
 
     #[chaos_fixture]
     async fn around(
-        #[default(vec![1, 2])] sizes: Vec<u32>,
-        #[with(sizes[0], Some(String::new()))] sized: &u32,
+        #[default(vec![1, 2])] numbers: Vec<u32>,
+        #[with(numbers[0], Some(String::new()))] sized: &u32,
     ) -> chaos_test::Result<u32> {
-        Ok(*sized + u32::try_from(sizes.len())?)
+        Ok(*sized + u32::try_from(numbers.len())?)
     }
 
     /// A test of many.
     #[chaos_test(breaks())]
     #[ignore = "breaks nothing"]
+    #[allow(clippy::too_many_arguments)]
     #[case::first(1, "one")]
     #[case::r#fn(NUMBER, { "two" })]
     async fn many(

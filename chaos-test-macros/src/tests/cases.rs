@@ -142,7 +142,7 @@ fn mistakes() {
             &["remove `mut`, and begin the body with `let mut a = a;`"],
         ),
         (
-            "fn test(c: &ChaosContext, #[value(1)] a: &u8) {}",
+            "fn test(c: &ChaosContext, #[value(1)] a: u8) {}",
             &["unknown mark `value` of a parameter, did you mean `values`?"],
         ),
         (
