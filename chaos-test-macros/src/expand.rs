@@ -4,14 +4,17 @@
 //! errors (a fixture that does not exist, a type that does not fit) point at the user's word.
 //! Generated locals are hygienic; generated items are given names that no parameter has.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
-use syn::{Path, ReturnType, Signature};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Expr, FnArg, Index, Path, ReturnType, Signature};
 
 use crate::args::TestArguments;
-use crate::function::Function;
+use crate::cases;
+use crate::expand_cases;
+use crate::function::{Function, is_lint_level};
 use crate::mistakes::Mistakes;
-use crate::parameters::{Parameter, Role, blamed, text};
+use crate::parameters::{Parameter, Role, Wanted, blamed, text};
 use crate::radius;
 use crate::validate::{self, Requirement, ShouldPanic, Test};
 
@@ -37,11 +40,11 @@ pub(crate) fn with_errors(item: TokenStream, errors: TokenStream) -> TokenStream
 
 fn expand(test: &Test<'_>) -> TokenStream {
     let Function {
-        attributes,
         visibility,
         signature,
         ..
     } = test.function;
+    let attributes = &test.attributes;
     let glue = Span::mixed_site();
     let library = Library(test.library);
     let private = library.private(glue);
@@ -58,7 +61,7 @@ fn expand(test: &Test<'_>) -> TokenStream {
     let body = inner_function(test.function, &test.parameters, &body_name);
     let functions = functions(&test.parameters, &library);
     let needed = needed(&test.parameters);
-    let set_up = set_up(&test.parameters);
+    let set_up = set_up(&test.parameters, &private);
     let may_break = may_break(test);
     let call = call(&body_name, &test.parameters);
 
@@ -90,6 +93,32 @@ fn expand(test: &Test<'_>) -> TokenStream {
         )
     };
 
+    let rows = cases::rows(&test.cases, &test.parameters);
+    if !rows.is_empty() {
+        let values = expand_cases::values(test, rows.len());
+        let run = quote_spanned! {glue=>
+            move |__run: #private::Running| async move {
+                #values
+                #set_up
+                #may_break
+                #end
+            }
+        };
+        let needed_private = private.clone();
+        let experiment = expand_cases::Experiment {
+            private,
+            spec_name,
+            spec,
+            body,
+            before: quote_spanned! {glue=>
+                #functions
+                let __needed = [#(#needed_private::needed(#needed)),*];
+            },
+            runner,
+            run: quote_spanned!(glue=> &__needed, #run),
+        };
+        return expand_cases::expand(test, &rows, &experiment);
+    }
     let run = quote_spanned! {glue=>
         {
             #body
@@ -137,7 +166,8 @@ pub(crate) fn free_name(wanted: &str, parameters: &[Parameter], span: Span) -> I
     let mut name = Ident::new(wanted, span);
     while parameters
         .iter()
-        .any(|parameter| matches!(&parameter.role, Role::Fixture(fixture) if *fixture == name))
+        .filter_map(Parameter::wanted)
+        .any(|wanted| wanted.name == name || wanted.path().is_ident(&name))
     {
         name = format_ident!("{name}_", span = span);
     }
@@ -163,43 +193,48 @@ pub(crate) fn inner_function(
     };
     let reference_lints = parameters
         .iter()
-        .any(|parameter| matches!(parameter.role, Role::Fixture(_)))
+        .any(|parameter| parameter.wanted().is_some())
         .then(|| quote!(, clippy::trivially_copy_pass_by_ref, clippy::ref_option));
+    let value_lint = parameters
+        .iter()
+        .any(|parameter| parameter.value_name().is_some())
+        .then(|| quote!(, clippy::needless_pass_by_value));
+    let mut signature = signature;
+    for parameter in &mut signature.inputs {
+        if let FnArg::Typed(parameter) = parameter {
+            parameter.attrs.retain(is_lint_level);
+        }
+    }
     quote! {
-        #[allow(clippy::#function_lint #reference_lints)]
+        #[allow(clippy::#function_lint #reference_lints #value_lint)]
         #signature #body
     }
 }
 
 /// The functions that describe the fixtures, each named once: an error about one is told once.
 pub(crate) fn functions(parameters: &[Parameter], library: &Library<'_>) -> TokenStream {
-    parameters
-        .iter()
-        .enumerate()
-        .filter_map(|(position, parameter)| match &parameter.role {
-            Role::Context => None,
-            Role::Fixture(fixture) => {
-                let span = Span::mixed_site().located_at(fixture.span());
-                let function = function(position, span);
-                let path = library.path(span);
-                Some(quote_spanned!(span=> let #function: fn() -> #path::Fixture<_> = #fixture;))
-            }
+    wanted(parameters)
+        .map(|(position, wanted)| {
+            let span = Span::mixed_site().located_at(wanted.name.span());
+            let (function, library) = (function(position, span), library.path(span));
+            let path = wanted.path();
+            quote_spanned!(span=> let #function: fn() -> #library::Fixture<_, _> = #path;)
         })
         .collect()
 }
 
 /// What stands for those functions, in the order of the parameters.
 pub(crate) fn needed(parameters: &[Parameter]) -> Vec<Ident> {
-    let parameters = parameters.iter().enumerate();
-    parameters
-        .filter_map(|(position, parameter)| match &parameter.role {
-            Role::Context => None,
-            Role::Fixture(fixture) => {
-                let span = Span::mixed_site().located_at(fixture.span());
-                Some(function(position, span))
-            }
+    wanted(parameters)
+        .map(|(position, wanted)| {
+            function(position, Span::mixed_site().located_at(wanted.name.span()))
         })
         .collect()
+}
+
+fn wanted(parameters: &[Parameter]) -> impl Iterator<Item = (usize, &Wanted)> {
+    let parameters = parameters.iter().enumerate();
+    parameters.filter_map(|(position, parameter)| Some((position, parameter.wanted()?)))
 }
 
 fn function(position: usize, span: Span) -> Ident {
@@ -207,30 +242,95 @@ fn function(position: usize, span: Span) -> Ident {
 }
 
 /// One `let` for each fixture, in the order of the parameters.
-pub(crate) fn set_up(parameters: &[Parameter]) -> TokenStream {
+pub(crate) fn set_up(parameters: &[Parameter], private: &TokenStream) -> TokenStream {
     parameters
         .iter()
         .enumerate()
-        .filter_map(|(position, parameter)| match &parameter.role {
-            Role::Context => None,
-            Role::Fixture(fixture) => {
-                let span = Span::mixed_site().located_at(fixture.span());
-                let (local, function) = (local(position, span), function(position, span));
-                Some(quote_spanned!(span=> let #local = __run.fixture(#function).await?;))
-            }
+        .filter_map(|(position, parameter)| {
+            let wanted = parameter.wanted()?;
+            let span = Span::mixed_site().located_at(wanted.name.span());
+            let local = local(position, span);
+            let function = function(position, span);
+            let wait = if wanted.with.is_empty() {
+                quote_spanned!(span=> __run.fixture(#function).await)
+            } else {
+                let given = given(&wanted.with);
+                let visible = visible(parameters, &wanted.with);
+                quote_spanned! {span=>
+                    {
+                        #visible
+                        __run.fixture_with(#function, move |__given| { #given })
+                    }
+                    .await
+                }
+            };
+            Some(if wanted.optional {
+                let name = text(&wanted.name);
+                quote_spanned!(span=> let #local = #private::optional(__run.context(), #name, #wait)?;)
+            } else {
+                quote_spanned!(span=> let #local = #wait?;)
+            })
         })
         .collect()
+}
+
+/// Replaces a fixture's own values, in their order.
+fn given(values: &[Expr]) -> TokenStream {
+    let values = values.iter().enumerate().map(|(index, value)| {
+        // What is wrong with a value is marked there.
+        let span = Span::mixed_site().located_at(value.span());
+        let index = Index {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            span,
+        };
+        quote_spanned!(span=> __given.#index = ::core::option::Option::Some(#value);)
+    });
+    values.collect()
+}
+
+/// The values among the parameters that such an expression mentions, under their own names.
+fn visible(parameters: &[Parameter], expressions: &[Expr]) -> TokenStream {
+    let visible = parameters
+        .iter()
+        .enumerate()
+        .filter_map(|(position, parameter)| {
+            let name = parameter.value_name()?;
+            let mentioned = |value: &Expr| mentions(value.to_token_stream(), name);
+            if !expressions.iter().any(mentioned) {
+                return None;
+            }
+            let span = Span::mixed_site().located_at(name.span());
+            let local = value_local(position, span);
+            Some(quote_spanned!(span=> let #name = ::core::clone::Clone::clone(&#local);))
+        });
+    visible.collect()
+}
+
+fn mentions(tokens: TokenStream, name: &Ident) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => word == *name,
+        TokenTree::Group(group) => mentions(group.stream(), name),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 /// The call of the inner function with everything that it takes.
 pub(crate) fn call(function: &Ident, parameters: &[Parameter]) -> TokenStream {
     let values = parameters.iter().enumerate().map(|(position, parameter)| {
         let span = Span::mixed_site().located_at(blamed(&parameter.ty));
-        match parameter.role {
+        match &parameter.role {
             Role::Context => quote_spanned!(span=> __run.context()),
-            Role::Fixture(_) => {
+            Role::Fixture(wanted) => {
                 let local = local(position, span);
-                quote_spanned!(span=> &*#local)
+                if wanted.optional {
+                    quote_spanned!(span=> #local.as_deref())
+                } else {
+                    quote_spanned!(span=> &*#local)
+                }
+            }
+            Role::Case(_) | Role::Values(..) | Role::Default(..) => {
+                let local = value_local(position, span);
+                quote_spanned!(span=> #local)
             }
         }
     });
@@ -241,18 +341,35 @@ fn local(position: usize, span: Span) -> Ident {
     format_ident!("__fixture_{position}", span = span)
 }
 
+/// The local that holds what a parameter is given that is taken by value.
+pub(crate) fn value_local(position: usize, span: Span) -> Ident {
+    format_ident!("__value_{position}", span = span)
+}
+
 fn may_break(test: &Test<'_>) -> TokenStream {
     let names = test.breaks.unwrap_or_default();
     names
         .iter()
         .filter_map(|name| {
-            let position = test.parameters.iter().position(
-                |parameter| matches!(&parameter.role, Role::Fixture(fixture) if fixture == name),
-            )?;
+            let is_it = |parameter: &Parameter| {
+                parameter
+                    .wanted()
+                    .is_some_and(|wanted| wanted.name == *name)
+            };
+            let position = test.parameters.iter().position(is_it)?;
+            let optional = test.parameters[position].wanted()?.optional;
             let span = Span::mixed_site().located_at(name.span());
             let local = local(position, span);
             let text = text(name);
-            Some(quote_spanned!(span=> __run.may_break(#text, &*#local);))
+            Some(if optional {
+                quote_spanned! {span=>
+                    if let ::core::option::Option::Some(__there) = &#local {
+                        __run.may_break(#text, &**__there);
+                    }
+                }
+            } else {
+                quote_spanned!(span=> __run.may_break(#text, &*#local);)
+            })
         })
         .collect()
 }
@@ -322,6 +439,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
             bin_name: ::core::option_env!("CARGO_BIN_NAME"),
             target_tmpdir: ::core::option_env!("CARGO_TARGET_TMPDIR"),
             hypothesis: #hypothesis,
+            arguments: &[],
             breaks: #breaks,
             environments: &[#(#environments),*],
             blast_radius: #blast_radius,
@@ -341,7 +459,7 @@ fn spec(test: &Test<'_>, private: &TokenStream) -> TokenStream {
     }
 }
 
-fn optional(value: Option<TokenStream>) -> TokenStream {
+pub(crate) fn optional(value: Option<TokenStream>) -> TokenStream {
     let glue = Span::mixed_site();
     match value {
         Some(value) => quote_spanned!(glue=> ::core::option::Option::Some(#value)),

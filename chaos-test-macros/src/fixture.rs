@@ -6,15 +6,15 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericArgument, LitStr, PathArguments, ReturnType, Type};
+use syn::{Expr, GenericArgument, Ident, Index, LitStr, PathArguments, ReturnType, Type};
 
 use crate::args::FixtureArguments;
 use crate::expand::{
-    Library, call, free_name, functions, inner_function, needed, set_up, with_errors,
+    Library, call, free_name, functions, inner_function, needed, set_up, value_local, with_errors,
 };
 use crate::function::{Function, is_test_attribute, written};
 use crate::mistakes::{Mistakes, suggestion};
-use crate::parameters::{Parameter, bare, blamed, parameters, text};
+use crate::parameters::{Of, Parameter, Role, bare, blamed, parameters, text};
 use crate::validate;
 
 /// A fixture without mistakes.
@@ -82,7 +82,7 @@ fn validate<'a>(
     }
     Fixture {
         function,
-        parameters: parameters(&function.signature, mistakes),
+        parameters: parameters(Of::Fixture, &function.signature, mistakes),
         output: output(function, mistakes),
         arguments,
     }
@@ -183,7 +183,7 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
         functions(&fixture.parameters, &library),
         needed(&fixture.parameters),
     );
-    let set_up = set_up(&fixture.parameters);
+    let set_up = set_up(&fixture.parameters, &private);
     let call = call(&inner, &fixture.parameters);
     let name_span = glue.located_at(ident.span());
     let awaited = signature
@@ -208,7 +208,6 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
     };
     // As if the user had written this type: what is wrong with the value is marked at its word.
     let path = library.path(value.span());
-    let description = quote_spanned!(value.span()=> #path::Fixture<#value>);
     let new = library.private(name_span);
     let needing = (!needed.is_empty()).then(
         || quote_spanned!(name_span=> .needing(move || ::std::vec![#(#new::needed(#needed)),*])),
@@ -224,19 +223,45 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
         Some("binary") => quote_spanned!(name_span=> .scoped(#new::Scope::Binary)),
         _ => TokenStream::new(),
     };
-    let describe = quote_spanned! {name_span=>
+    let own: Vec<Own<'_>> = fixture
+        .parameters
+        .iter()
+        .enumerate()
+        .filter_map(Own::of)
+        .collect();
+    let run = quote_spanned!(name_span=> move |__run: #private::FixtureRun| async move {
+        #set_up
+        #end
+    });
+    let (given, describe, run) = if own.is_empty() {
+        let none = TokenStream::new();
+        (none, quote_spanned!(name_span=> fixture), run)
+    } else {
+        let types = own.iter().map(|own| own.ty);
+        let given = quote_spanned!(name_span=> (#(::core::option::Option<#types>,)*));
+        let values = own.iter().enumerate().map(|(index, own)| own.value(index));
+        let shown = own.iter().map(Own::shown);
+        let run = quote_spanned! {name_span=>
+            move |__given: #given| {
+                #(#values)*
+                (#new::shown(&[#(#shown),*]), #run)
+            }
+        };
+        let given = quote_spanned!(name_span=> , #given);
+        (given, quote_spanned!(name_span=> fixture_with_values), run)
+    };
+    let description = quote_spanned!(value.span()=> #path::Fixture<#value #given>);
+    // Where the function is, for errors that show its head: at its name.
+    let described = quote_spanned! {name_span=>
         {
             #body
             #functions
-            #new::fixture(
+            #new::#describe(
                 #name,
                 ::core::concat!(::core::module_path!(), "::", #name),
                 ::core::file!(),
                 #line,
-                move |__run: #private::FixtureRun| async move {
-                    #set_up
-                    #end
-                },
+                #run,
             )
             #needing
             #scoped
@@ -244,6 +269,52 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
     };
     quote! {
         #(#attributes)*
-        #visibility #fn_token #ident() -> #description #describe
+        #visibility #fn_token #ident() -> #description #described
+    }
+}
+
+/// A value of the fixture's own, which those who take it may replace.
+struct Own<'a> {
+    position: usize,
+    name: &'a Ident,
+    ty: &'a Type,
+    default: &'a Expr,
+}
+
+impl<'a> Own<'a> {
+    fn of((position, parameter): (usize, &'a Parameter)) -> Option<Self> {
+        match &parameter.role {
+            Role::Default(name, default) => Some(Self {
+                position,
+                name,
+                ty: &parameter.ty,
+                default,
+            }),
+            _ => None,
+        }
+    }
+
+    /// What it was given, else its default.
+    fn value(&self, index: usize) -> TokenStream {
+        let Self { ty, default, .. } = self;
+        let span = Span::mixed_site().located_at(self.name.span());
+        let local = value_local(self.position, span);
+        let index = Index {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            span,
+        };
+        quote_spanned! {span=>
+            let #local: #ty = match __given.#index {
+                ::core::option::Option::Some(__value) => __value,
+                ::core::option::Option::None => #default,
+            };
+        }
+    }
+
+    /// Its name, and the value for `Debug`.
+    fn shown(&self) -> TokenStream {
+        let span = Span::mixed_site().located_at(blamed(self.ty));
+        let (name, local) = (text(self.name), value_local(self.position, span));
+        quote_spanned!(span=> (#name, &#local))
     }
 }

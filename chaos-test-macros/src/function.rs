@@ -70,7 +70,8 @@ impl Function {
         for parameter in &mut signature.inputs {
             let (FnArg::Typed(syn::PatType { attrs, .. })
             | FnArg::Receiver(syn::Receiver { attrs, .. })) = parameter;
-            attrs.retain(|attribute| !is_for_the_runner(attribute));
+            // Of these the compiler knows only conditions and lint levels.
+            attrs.retain(|attribute| is_condition(attribute) || is_lint_level(attribute));
         }
         let body = &self.body;
         quote! {
@@ -85,6 +86,7 @@ impl Function {
 fn is_for_the_runner(attribute: &Attribute) -> bool {
     is_test_attribute(attribute)
         || is_case_attribute(attribute)
+        || is_misplaced(attribute)
         || is_named(attribute, "chaos_test")
         || is_named(attribute, "chaos_fixture")
 }
@@ -94,10 +96,32 @@ pub(crate) fn is_test_attribute(attribute: &Attribute) -> bool {
     is_named(attribute, "test") || is_named(attribute, "rstest")
 }
 
-/// Whether the attribute gives cases or values: `#[case]`, `#[case::name(..)]`, `#[values(..)]`.
+/// Whether the attribute is a case: `#[case(..)]` or `#[case::name(..)]`.
 pub(crate) fn is_case_attribute(attribute: &Attribute) -> bool {
     let first = attribute.path().segments.first();
-    first.is_some_and(|segment| segment.ident == "case" || segment.ident == "values")
+    first.is_some_and(|segment| segment.ident == "case")
+}
+
+/// Whether the attribute stands above a function where it belongs to a parameter, or is a `case`
+/// that is misspelt: what the compiler does not know either.
+pub(crate) fn is_misplaced(attribute: &Attribute) -> bool {
+    let first = attribute.path().segments.first();
+    first.is_some_and(|segment| {
+        let name = segment.ident.to_string();
+        MARKS.contains(&name.as_str()) || MISSPELT_CASES.contains(&name.as_str())
+    })
+}
+
+/// What people put above a function and means a parameter.
+pub(crate) const MARKS: &[&str] = &["values", "value", "with"];
+
+/// Ways in which people write `case`.
+pub(crate) const MISSPELT_CASES: &[&str] = &["cases", "Case", "caes", "csae", "cse", "cas"];
+
+/// Whether the attribute sets a lint's level.
+pub(crate) fn is_lint_level(attribute: &Attribute) -> bool {
+    let levels = ["allow", "warn", "deny", "forbid", "expect"];
+    levels.iter().any(|level| attribute.path().is_ident(level))
 }
 
 /// Whether the attribute is `#[cfg(..)]` or `#[cfg_attr(..)]`.

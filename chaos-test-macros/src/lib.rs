@@ -6,14 +6,18 @@
 //! hidden module `__private` and the type `Fixture`.
 
 mod args;
+mod cases;
 mod claim;
 mod condition;
 mod expand;
+mod expand_cases;
 mod fixture;
 mod function;
+mod marks;
 mod mistakes;
 mod parameters;
 mod radius;
+mod source;
 mod validate;
 
 #[cfg(test)]
@@ -77,8 +81,50 @@ use proc_macro::TokenStream;
 /// | `seed = 0x5eed` | The seed of everything drawn by chance: an unsigned 64-bit integer. |
 /// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
 ///
-/// `runtime`, and `#[case]`
-/// and `#[values]`, are reserved: they are errors in this version.
+/// `runtime` is reserved: it is an error in this version.
+///
+/// # Cases and values
+///
+/// A parameter that is marked `#[case]` takes an argument of each `#[case(..)]` or
+/// `#[case::name(..)]` above the function, in order; one that is marked `#[values(..)]` takes one
+/// value after the other. Both are taken by value, of any type but a borrowed one. Each case with
+/// each of the values is a test of its own, in a module that is called like the function.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use chaos_test::prelude::*;
+/// # use chaos_test::link;
+/// # #[chaos_fixture]
+/// # fn database() -> chaos_test::Result<Service> { unimplemented!() }
+/// /// Orders tolerate a slow database.
+/// #[chaos_test(breaks(database))]
+/// #[case::light(ms(50))]
+/// /// Heavy is rare.
+/// #[case::heavy(ms(500))]
+/// async fn orders_tolerate_a_slow_database(
+///     chaos: &ChaosContext,
+///     database: &Service,
+///     #[case] latency: Duration,
+///     #[values(1, 10)] clients: usize,
+/// ) -> chaos_test::Result {
+///     let _slow = chaos.inject(link::latency(database, latency)).await?;
+///     // ... so many clients ask ...
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+///
+/// This is four tests: `orders_tolerate_a_slow_database::light::clients_1`, and so on. A case
+/// without a name is called `case_1`, by its place. A comment and `#[ignore]` between two cases
+/// belong to the case below; the comment joins the hypothesis. All else holds for each case.
+///
+/// # What fixtures are given
+///
+/// | mark | meaning |
+/// |---|---|
+/// | `#[with(32)] cache: &Cache` | Replaces the values of the fixture that have a default, in their order. The same fixture with other values is another one. |
+/// | `#[from(other_crate::cache)] db: &Cache` | The fixture is described by that function; here it is called `db`. |
+/// | `cache: Option<&Cache>` | `None` where the fixture's set-up skips; a failure stays one. |
 ///
 /// # Claims
 ///
@@ -252,6 +298,27 @@ pub fn chaos_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The attribute turns the function into one without parameters that returns a description
 /// (`Fixture<T>`), which makes fixtures importable with a plain `use`, also from other crates.
+///
+/// A parameter with a default is a value that is the fixture's own: any type that is `Debug`, by
+/// which two values are told apart, and `Send + 'static`. Tests and other fixtures replace such
+/// values by `#[with(..)]`, in their order. Then the function returns `Fixture<T, (Option<u32>,)>`,
+/// with one `Option` for each.
+///
+/// ```no_run
+/// # use chaos_test::prelude::*;
+/// #[chaos_fixture]
+/// async fn shop(chaos: &ChaosContext, #[default(16)] entries: u32) -> chaos_test::Result<Service> {
+///     let program = Program::cargo_bin("shop").env("ENTRIES", entries);
+///     Ok(chaos.process("shop", program).await?)
+/// }
+///
+/// #[chaos_test(breaks(shop))]
+/// async fn a_small_shop(chaos: &ChaosContext, #[with(1)] shop: &Service) -> chaos_test::Result {
+///     // ...
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
 ///
 /// # Arguments
 ///

@@ -1,14 +1,16 @@
-//! What the parameters of a test or of a fixture stand for: the context, or other fixtures.
+//! What the parameters of a test or of a fixture stand for: the context, other fixtures, values.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::parse::Parser;
 use syn::spanned::Spanned;
-use syn::{FnArg, Ident, Pat, PatType, Signature, Type};
+use syn::{
+    Expr, FnArg, GenericArgument, Ident, Pat, PatType, Path, PathArguments, Signature, Type,
+};
 
-use crate::function::{compact, is_case_attribute, is_condition};
+use crate::function::compact;
+use crate::marks::Marks;
 use crate::mistakes::Mistakes;
-use crate::validate::CASES;
 
 /// One parameter of a test or of a fixture.
 pub(crate) struct Parameter {
@@ -20,12 +22,64 @@ pub(crate) struct Parameter {
 pub(crate) enum Role {
     /// The context of the running test.
     Context,
-    /// The value of the fixture that this function describes.
-    Fixture(Ident),
+    /// The value of a fixture.
+    Fixture(Wanted),
+    /// An argument of each case.
+    Case(Ident),
+    /// One value after the other.
+    Values(Ident, Vec<Expr>),
+    /// A value that those who take the fixture may replace.
+    Default(Ident, Expr),
+}
+
+/// The fixture that a parameter means.
+pub(crate) struct Wanted {
+    /// What the function calls it.
+    pub(crate) name: Ident,
+    /// The function that describes it, where that is called differently or is elsewhere.
+    pub(crate) from: Option<Path>,
+    /// What its own values are replaced with, in their order.
+    pub(crate) with: Vec<Expr>,
+    /// Whether it may be missing.
+    pub(crate) optional: bool,
+}
+
+impl Wanted {
+    /// The function that describes it.
+    pub(crate) fn path(&self) -> Path {
+        self.from
+            .clone()
+            .unwrap_or_else(|| self.name.clone().into())
+    }
+}
+
+impl Parameter {
+    /// The fixture that it means.
+    pub(crate) fn wanted(&self) -> Option<&Wanted> {
+        match &self.role {
+            Role::Fixture(wanted) => Some(wanted),
+            _ => None,
+        }
+    }
+
+    /// The name of a parameter that is taken by value.
+    pub(crate) fn value_name(&self) -> Option<&Ident> {
+        match &self.role {
+            Role::Case(name) | Role::Values(name, _) | Role::Default(name, _) => Some(name),
+            Role::Context | Role::Fixture(_) => None,
+        }
+    }
+}
+
+/// Whose parameters they are.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Of {
+    Test,
+    Fixture,
 }
 
 /// Judges the parameters, and says what each is filled with.
-pub(crate) fn parameters(signature: &Signature, mistakes: &mut Mistakes) -> Vec<Parameter> {
+pub(crate) fn parameters(of: Of, signature: &Signature, mistakes: &mut Mistakes) -> Vec<Parameter> {
     let mut parameters: Vec<Parameter> = Vec::new();
     for input in &signature.inputs {
         let parameter = match input {
@@ -38,25 +92,42 @@ pub(crate) fn parameters(signature: &Signature, mistakes: &mut Mistakes) -> Vec<
             }
             FnArg::Typed(parameter) => parameter,
         };
-        if let Some(case) = parameter.attrs.iter().find(|a| is_case_attribute(a)) {
-            mistakes.at(case, CASES);
+        let marks = Marks::parse(&parameter.attrs, mistakes);
+        if marks.unknown {
             continue;
         }
-        if let Some(condition) = parameter.attrs.iter().find(|a| is_condition(a)) {
-            mistakes.at(
-                condition,
-                "a parameter cannot depend on a condition: put it on the whole function",
-            );
-        }
+        let marked = [
+            marks.case,
+            marks.values.as_ref().map(|(attribute, _)| *attribute),
+            marks.default.as_ref().map(|(attribute, _)| *attribute),
+            marks.from.as_ref().map(|(attribute, _)| *attribute),
+            marks.with.as_ref().map(|(attribute, _)| *attribute),
+        ];
+        let mut marked = marked.into_iter().flatten();
         let role = if is_context(input) {
+            if let Some(mark) = marked.next() {
+                mistakes.at(
+                    mark,
+                    "the context is no fixture and no value: remove the mark",
+                );
+            }
             let context = |known: &Parameter| matches!(known.role, Role::Context);
             if parameters.iter().any(context) {
                 mistakes.at(&parameter.ty, "the context is already a parameter");
             }
             context_type(&parameter.ty, mistakes);
             Role::Context
+        } else if marks.case.is_some() || marks.values.is_some() || marks.default.is_some() {
+            if let (Some(_), Some(second)) = (marked.next(), marked.next()) {
+                mistakes.at(second, "a parameter has one source: keep one of its marks");
+            }
+            match by_value(of, parameter, marks, mistakes) {
+                Some(role) => role,
+                None => continue,
+            }
         } else {
-            match fixture(parameter, &signature.ident, mistakes) {
+            let of_fixture = fixture(of, parameter, &signature.ident, marks, mistakes);
+            match of_fixture {
                 Some(fixture) => Role::Fixture(fixture),
                 None => continue,
             }
@@ -68,6 +139,110 @@ pub(crate) fn parameters(signature: &Signature, mistakes: &mut Mistakes) -> Vec<
     }
     parameters
 }
+
+/// What a parameter that is taken by value is filled with.
+fn by_value(
+    of: Of,
+    parameter: &PatType,
+    marks: Marks<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Role> {
+    let name = match &*parameter.pat {
+        Pat::Ident(pattern) => {
+            if let Some(word) = &pattern.mutability {
+                let name = &pattern.ident;
+                mistakes.at(
+                    word,
+                    format!("remove `mut`, and begin the body with `let mut {name} = {name};`"),
+                );
+            }
+            if let Some(word) = &pattern.by_ref {
+                mistakes.at(word, "remove `ref`: the value is the body's own");
+            }
+            if let Some((_, inner)) = &pattern.subpat {
+                mistakes.at(inner, "a marked parameter is a name and nothing else");
+            }
+            pattern.ident.clone()
+        }
+        pattern => {
+            mistakes.at(
+                pattern,
+                "a marked parameter needs a name, which reports show: take it apart in the body",
+            );
+            return None;
+        }
+    };
+    match bare(&parameter.ty) {
+        Type::Reference(reference) => {
+            let is_static = reference
+                .lifetime
+                .as_ref()
+                .is_some_and(|lifetime| lifetime.ident == "static");
+            if !is_static || reference.mutability.is_some() {
+                let ty = compact(&reference.elem);
+                let advice = match &*ty {
+                    "str" | "[u8]" => format!("write `{name}: &'static {ty}`"),
+                    _ => format!("write `{name}: {ty}`"),
+                };
+                mistakes.at(
+                    reference,
+                    format!("cases, values and defaults are taken by value: {advice}"),
+                );
+            }
+        }
+        Type::ImplTrait(ty) => mistakes.at(
+            ty,
+            "name the type of a value: for functions `fn(u32) -> u32`, or a `Box<dyn Fn(..)>`",
+        ),
+        _ => {}
+    }
+    match (of, marks) {
+        (Of::Test, Marks { case: Some(_), .. }) => Some(Role::Case(name)),
+        (
+            Of::Test,
+            Marks {
+                values: Some((_, values)),
+                ..
+            },
+        ) => Some(Role::Values(name, values)),
+        (
+            Of::Test,
+            Marks {
+                default: Some((attribute, _)),
+                ..
+            },
+        ) => {
+            mistakes.at(
+                attribute,
+                "`#[default(..)]` is for the values of fixtures: nobody could give a test \
+                 another one; use `#[values(..)]`",
+            );
+            None
+        }
+        (
+            Of::Fixture,
+            Marks {
+                case,
+                values,
+                default,
+                ..
+            },
+        ) => {
+            for attribute in case
+                .into_iter()
+                .chain(values.map(|(attribute, _)| attribute))
+            {
+                mistakes.at(attribute, NO_CASES);
+            }
+            default.map(|(_, value)| Role::Default(name, value))
+        }
+        (Of::Test, _) => None,
+    }
+}
+
+/// What a fixture says of cases.
+pub(crate) const NO_CASES: &str = "cases and values are those of a test: give the fixture a `#[default(..)]` value, which a \
+     test replaces by `#[with(..)]`";
 
 /// Whether a parameter is meant to be the context, however it is taken.
 pub(crate) fn is_context(input: &FnArg) -> bool {
@@ -97,7 +272,13 @@ fn context_type(ty: &Type, mistakes: &mut Mistakes) {
 }
 
 /// The function that describes a parameter's fixture.
-fn fixture(parameter: &PatType, function: &Ident, mistakes: &mut Mistakes) -> Option<Ident> {
+fn fixture(
+    of: Of,
+    parameter: &PatType,
+    function: &Ident,
+    marks: Marks<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Wanted> {
     let Pat::Ident(pattern) = &*parameter.pat else {
         mistakes.at(
             &parameter.pat,
@@ -125,13 +306,19 @@ fn fixture(parameter: &PatType, function: &Ident, mistakes: &mut Mistakes) -> Op
         _ => None,
     };
     let fixture = fixture.unwrap_or_else(|| pattern.ident.clone());
-    if fixture == *function {
+    let from = marks.from.map(|(_, path)| path);
+    let itself = match &from {
+        Some(path) => path.is_ident(function),
+        None => fixture == *function,
+    };
+    if itself {
         mistakes.at(
             &pattern.ident,
-            format!("`{fixture}` is this function: it cannot be its own fixture"),
+            format!("`{function}` is this function: it cannot be its own fixture"),
         );
     }
-    match bare(&parameter.ty) {
+    let inside = optional(&parameter.ty);
+    match bare(inside.unwrap_or(&parameter.ty)) {
         Type::Reference(reference) => {
             if let Some(word) = &reference.mutability {
                 mistakes.at(
@@ -154,15 +341,47 @@ fn fixture(parameter: &PatType, function: &Ident, mistakes: &mut Mistakes) -> Op
                 mistakes.at(ty, "name the fixture's type: it cannot be generic");
             }
         }
-        ty => mistakes.at(
-            ty,
-            format!(
-                "fixtures are taken by reference: write `{written}: &{}`",
-                compact(ty)
-            ),
-        ),
+        ty => {
+            let or = match of {
+                Of::Test => "",
+                Of::Fixture => ", or give it a `#[default(..)]` where it is a value",
+            };
+            mistakes.at(
+                ty,
+                match inside {
+                    Some(_) => format!(
+                        "an optional fixture is a reference, too: write `{written}: Option<&{}>`",
+                        compact(ty)
+                    ),
+                    None => format!(
+                        "fixtures are taken by reference: write `{written}: &{}`{or}",
+                        compact(ty)
+                    ),
+                },
+            );
+        }
     }
-    Some(fixture)
+    Some(Wanted {
+        name: fixture,
+        from,
+        with: marks.with.map(|(_, values)| values).unwrap_or_default(),
+        optional: inside.is_some(),
+    })
+}
+
+/// What is between the angle brackets of an `Option<&Cache>`.
+fn optional(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = bare(ty) else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    match arguments.args.first()? {
+        GenericArgument::Type(inside) if last.ident == "Option" => Some(inside),
+        _ => None,
+    }
 }
 
 /// The name as an identifier, a keyword as a raw one, if it can be either.

@@ -1,6 +1,7 @@
 //! What the macros do, over plain token streams. How mistakes look to a user is in `tests/ui/`.
 
 mod captured;
+mod cases;
 mod environments;
 mod expansions;
 mod mistakes;

@@ -8,16 +8,22 @@ use std::time::Duration;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaNameValue, Path, Signature};
 
 use crate::args::{ControlArgument, RequirementArgument, TestArguments};
+use crate::cases::{self, Case, Sorted};
 use crate::claim::Claim;
 use crate::condition::Condition;
-use crate::function::{Function, is_case_attribute, is_named, is_test_attribute, written};
+use crate::function::{
+    Function, MISSPELT_CASES, is_case_attribute, is_misplaced, is_named, is_test_attribute, written,
+};
 use crate::mistakes::{Mistakes, listed, suggestion};
-use crate::parameters::{Parameter, Role, is_context, parameters};
+use crate::parameters::{NO_CASES, Of, Parameter, is_context, parameters};
 use crate::radius::{self, Limit};
 
 /// A chaos test without mistakes.
 pub(crate) struct Test<'a> {
     pub(crate) function: &'a Function,
+    /// Its attributes, without what belongs to its cases.
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) cases: Vec<Case>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) hypothesis: String,
     pub(crate) breaks: Option<&'a [Ident]>,
@@ -65,7 +71,12 @@ pub(crate) fn test<'a>(
 ) -> Test<'a> {
     modifiers(&function.signature, "a chaos test", mistakes);
     test_attributes(&function.attributes, mistakes);
-    let parameters = parameters(&function.signature, mistakes);
+    let Sorted {
+        own: attributes,
+        cases,
+    } = cases::sorted(&function.attributes, mistakes);
+    let parameters = parameters(Of::Test, &function.signature, mistakes);
+    cases::validate(&cases, &parameters, mistakes);
     if !function.signature.inputs.iter().any(is_context) {
         mistakes.at(
             &function.signature.ident,
@@ -91,7 +102,7 @@ pub(crate) fn test<'a>(
         function,
         hypothesis: match &arguments.hypothesis {
             Some(hypothesis) => hypothesis.value(),
-            None => documentation(&function.attributes),
+            None => documentation(&attributes),
         },
         breaks: arguments.breaks.as_deref(),
         environments: &arguments.environments,
@@ -118,12 +129,13 @@ pub(crate) fn test<'a>(
             }
             seed
         }),
-        should_panic: should_panic(&function.attributes),
-        ignored: function
-            .attributes
+        should_panic: should_panic(&attributes),
+        ignored: attributes
             .iter()
             .any(|attribute| attribute.path().is_ident("ignore")),
         library: arguments.library.as_ref(),
+        attributes,
+        cases,
         parameters,
     }
 }
@@ -152,13 +164,21 @@ pub(crate) fn modifiers(signature: &Signature, what: &str, mistakes: &mut Mistak
     }
 }
 
-pub(crate) const CASES: &str = "cases and values are not there yet in this version of chaos-test";
-
-/// Refuses attributes that give cases, and a `#[chaos_fixture]` or `#[chaos_test]` too many.
+/// Refuses marks that belong elsewhere, and a `#[chaos_fixture]` or `#[chaos_test]` too many.
 pub(crate) fn shared_attributes(this: &str, attributes: &[Attribute], mistakes: &mut Mistakes) {
     for attribute in attributes {
-        if is_case_attribute(attribute) {
-            mistakes.at(attribute, CASES);
+        if is_misplaced(attribute) {
+            let path = written(attribute);
+            let (first, _) = path.split_once("::").unwrap_or((&path, ""));
+            let message = if MISSPELT_CASES.contains(&first) {
+                format!("unknown attribute `{first}`, did you mean `case`?")
+            } else {
+                let mark = if first == "value" { "values" } else { first };
+                format!("`#[{mark}(..)]` stands before the parameter that it is for")
+            };
+            mistakes.at(attribute, message);
+        } else if is_case_attribute(attribute) && this == "chaos_fixture" {
+            mistakes.at(attribute, NO_CASES);
         } else if is_named(attribute, this) {
             mistakes.at(attribute, format!("`#[{this}]` is given twice"));
         } else if is_named(attribute, "chaos_test") || is_named(attribute, "chaos_fixture") {
@@ -173,7 +193,17 @@ pub(crate) fn shared_attributes(this: &str, attributes: &[Attribute], mistakes: 
 fn test_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) {
     shared_attributes("chaos_test", attributes, mistakes);
     for attribute in attributes {
-        if is_test_attribute(attribute) {
+        if is_named(attribute, "rstest") {
+            let path = written(attribute);
+            mistakes.at(
+                attribute,
+                format!(
+                    "`#[chaos_test]` itself takes `#[case]`, `#[values]` and `#[with]`, and \
+                     fixtures are `#[chaos_fixture]`: remove `#[{path}]` (see \"Moving over from \
+                     rstest\" in the README)"
+                ),
+            );
+        } else if is_test_attribute(attribute) {
             let path = written(attribute);
             mistakes.at(
                 attribute,
@@ -186,10 +216,7 @@ fn test_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) {
 fn broken_fixtures(breaks: &[Ident], parameters: &[Parameter], mistakes: &mut Mistakes) {
     let available: Vec<_> = parameters
         .iter()
-        .filter_map(|parameter| match &parameter.role {
-            Role::Fixture(fixture) => Some(fixture.to_string()),
-            Role::Context => None,
-        })
+        .filter_map(|parameter| Some(parameter.wanted()?.name.to_string()))
         .collect();
     for (position, name) in breaks.iter().enumerate() {
         if breaks[..position].contains(name) {
@@ -401,7 +428,7 @@ fn requirements(entries: &[RequirementArgument], mistakes: &mut Mistakes) -> Vec
 
 /// The doc comment as text. Documentation that is not written here, `#[doc = include_str!(..)]`,
 /// is left out.
-fn documentation(attributes: &[Attribute]) -> String {
+pub(crate) fn documentation(attributes: &[Attribute]) -> String {
     let mut lines = Vec::new();
     for attribute in attributes {
         if attribute.path().is_ident("doc")

@@ -244,6 +244,65 @@ mod generated {
     }
 }
 
+/// Cases, values, and fixtures that are given values.
+mod cases {
+    use chaos_test::prelude::*;
+
+    #[chaos_fixture]
+    pub(crate) fn sized(#[default(16)] size: u32, #[default(None)] name: Option<String>) -> u32 {
+        size + u32::from(name.is_some())
+    }
+
+    #[chaos_fixture]
+    async fn around(
+        #[default(vec![1, 2])] numbers: Vec<u32>,
+        #[with(numbers[0], Some(String::new()))] sized: &u32,
+    ) -> chaos_test::Result<u32> {
+        Ok(*sized + u32::try_from(numbers.len())?)
+    }
+
+    /// A test of many.
+    #[chaos_test(breaks())]
+    #[ignore = "breaks nothing"]
+    #[allow(clippy::too_many_arguments)]
+    #[case::first(1, "one")]
+    #[case::r#fn(NUMBER, { "two" })]
+    async fn many(
+        chaos: &ChaosContext,
+        #[case] number: u32,
+        #[with(number)] sized: &u32,
+        #[values(true, false)] _flag: bool,
+        #[case] word: &'static str,
+        around: Option<&u32>,
+        #[values(|x| x, std::convert::identity)] change: fn(u32) -> u32,
+        #[from(sized)]
+        #[with(2, None)]
+        other: &u32,
+    ) -> chaos_test::Result {
+        let _ = (chaos, word, around, other);
+        assert_eq!(change(number), *sized);
+        Ok(())
+    }
+
+    const NUMBER: u32 = 2;
+
+    /// Is called like its module.
+    #[chaos_test]
+    #[ignore = "breaks nothing"]
+    #[should_panic(expected = "on purpose")]
+    #[expect(clippy::panic, clippy::manual_assert, reason = "what is expected")]
+    pub(crate) fn cases(_chaos: &ChaosContext, #[values("a", "b")] word: &'static str) {
+        if !word.is_empty() {
+            panic!("on purpose");
+        }
+    }
+
+    #[chaos_test]
+    #[cfg(any())]
+    #[case(1)]
+    fn left_out(chaos: &Nothing, #[case] nothing: Nothing) {}
+}
+
 #[test]
 fn what_was_registered() {
     let tests = chaos_test::registered();
@@ -251,6 +310,16 @@ fn what_was_registered() {
     assert_eq!(
         paths,
         [
+            "cases::cases::word_a",
+            "cases::cases::word_b",
+            "cases::many::first::flag_false::change_std_convert_identity",
+            "cases::many::first::flag_false::change_x_x",
+            "cases::many::first::flag_true::change_std_convert_identity",
+            "cases::many::first::flag_true::change_x_x",
+            "cases::many::r#fn::flag_false::change_std_convert_identity",
+            "cases::many::r#fn::flag_false::change_x_x",
+            "cases::many::r#fn::flag_true::change_std_convert_identity",
+            "cases::many::r#fn::flag_true::change_x_x",
             "documented",
             "generated::captured_item",
             "generated::captured_references",
@@ -261,8 +330,9 @@ fn what_was_registered() {
             "panics",
         ]
     );
-    assert_eq!(tests[0].hypothesis(), "A test that is always there.");
-    assert_eq!(tests[0].breaks(), Some(&["cache"][..]));
-    assert_eq!(tests[3].hypothesis(), "One of several.");
-    assert_eq!(tests[3].tags(), ["generated"]);
+    assert_eq!(tests[2].hypothesis(), "A test of many.");
+    assert_eq!(tests[10].hypothesis(), "A test that is always there.");
+    assert_eq!(tests[10].breaks(), Some(&["cache"][..]));
+    assert_eq!(tests[13].hypothesis(), "One of several.");
+    assert_eq!(tests[13].tags(), ["generated"]);
 }

@@ -69,6 +69,7 @@
 //! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`], [`ChaosContext::eventually`], [`ChaosContext::consistency`] |
 //! | judge what holds when, each sample, states, several recoveries, objectives | [`ChaosContext::check`], [`ChaosContext::invariant`], [`ChaosContext::transitions`], [`ChaosContext::recoveries`], [`ChaosContext::slos`] |
 //! | share set-up | [`chaos_fixture`] |
+//! | run a test with several values | `#[case(..)]` and `#[values(..)]` of [`chaos_test`](macro@chaos_test#cases-and-values) |
 //! | share a target with other tests | `leases(..)` and `exclusive` of [`chaos_test`](macro@chaos_test), [`ChaosContext::lease`] |
 //!
 //! # Environment variables
@@ -310,7 +311,9 @@ pub mod __private {
     pub use crate::model::event::Risk;
     pub use crate::model::scope::Scope;
     pub use crate::model::spec::{Claim, MustFailWhen, Requirement, ShouldPanic, TestSpec};
-    pub use crate::run::{FixtureRun, Needed, Running, needed, run_async_test, run_sync_test};
+    pub use crate::run::{
+        FixtureRun, Needed, Running, needed, optional, run_async_test, run_sync_test, shown,
+    };
     pub use crate::system::registry::Registration;
 
     use crate::error::{TestError, TestOutcome};
@@ -333,6 +336,25 @@ pub mod __private {
         Fut: Future<Output = Result<T, TestError>> + Send + 'static,
     {
         Fixture::new(name, path, |run| Box::pin(set_up(run)))
+    }
+
+    pub fn fixture_with_values<T, G, O, F, Fut>(
+        name: &'static str,
+        path: &'static str,
+        _file: &'static str,
+        _line: u32,
+        open: O,
+    ) -> Fixture<T, G>
+    where
+        T: Send + Sync + 'static,
+        O: FnOnce(G) -> (String, F) + Send + 'static,
+        F: FnOnce(FixtureRun) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, TestError>> + Send + 'static,
+    {
+        Fixture::with_values(name, path, |given| {
+            let (values, set_up) = open(given);
+            (values, Box::new(|run| Box::pin(set_up(run))))
+        })
     }
 
     pub fn fixture_value<T, E>(value: Result<T, E>) -> Result<T, TestError>

@@ -7,6 +7,7 @@ mod aborting;
 mod bad_input;
 mod blast_radius;
 mod breaker;
+mod cases;
 mod claims;
 mod command_probe;
 mod consistency;

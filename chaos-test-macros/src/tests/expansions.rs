@@ -108,6 +108,57 @@ fn expansion_of_an_infallible_fixture() {
 }
 
 #[test]
+fn expansion_of_a_test_with_cases_and_values() {
+    let item = r#"
+        /// Orders tolerate a slow database.
+        #[ignore = "later"]
+        #[cfg(unix)]
+        #[allow(clippy::too_many_arguments)]
+        #[case::light(ms(50), secs(1))]
+        /// Heavy is rare.
+        #[case::heavy(ms(500), secs(10))]
+        pub async fn orders(
+            chaos: &ChaosContext, database: &Service, #[case] latency: Duration,
+            #[values(Upstream, Downstream)] direction: Direction, #[case] recovers: Duration,
+            #[values(1, -1, 1)] _step: i8,
+        ) -> Result { check(latency).await }"#;
+    snapshot(
+        "cases_and_values",
+        chaos_test(TokenStream::new(), tokens(item)),
+    );
+}
+
+#[test]
+fn expansion_of_a_synchronous_test_with_values() {
+    let item = "#[should_panic] #[cfg_attr(unix, ignore)] fn test(#[values(1, 2)] size: u8, chaos: &ChaosContext) { check(size) }";
+    snapshot("values_alone", chaos_test(TokenStream::new(), tokens(item)));
+}
+
+#[test]
+fn expansion_of_a_test_that_gives_its_fixtures_values() {
+    let item = r#"
+        #[case(10)]
+        async fn test(
+            chaos: &ChaosContext, #[case] size: u32, #[with(size, "a")] cache: &Cache,
+            #[from(other_crate::cache)] foreign: Option<&Cache>,
+        ) {}"#;
+    let arguments = "breaks(cache, foreign)";
+    snapshot(
+        "values_for_fixtures",
+        chaos_test(tokens(arguments), tokens(item)),
+    );
+}
+
+#[test]
+fn expansion_of_a_fixture_with_values() {
+    let item = "async fn cache(#[default(16)] size: u32, #[with(size)] base: &Base, #[default(None)] name: Option<String>) -> Result<Cache> { open(size) }";
+    snapshot(
+        "fixture_with_values",
+        chaos_fixture(TokenStream::new(), tokens(item)),
+    );
+}
+
+#[test]
 fn what_is_left_after_a_mistake() {
     let item = r#"
         /// Kept.

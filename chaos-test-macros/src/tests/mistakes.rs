@@ -364,11 +364,11 @@ fn parameters() {
         ),
         (
             "c: &ChaosContext, #[case] a: u8",
-            "cases and values are not there yet in this version of chaos-test",
+            "`a` has no case: add `#[case(..)]` above the function, with one argument for each parameter that is marked `#[case]`",
         ),
         (
-            "c: &ChaosContext, #[values(1, 2)] a: u8",
-            "cases and values are not there yet in this version of chaos-test",
+            "c: &ChaosContext, #[values()] a: u8",
+            "`#[values]` needs one value at least: `#[values(1, 2)]`",
         ),
     ] {
         check("", &format!("fn test({parameters}) {{}}"), &[message]);
@@ -420,7 +420,7 @@ fn functions_that_cannot_be_tests() {
         ),
         (
             "#[rstest] fn test(c: &ChaosContext) {}",
-            "`#[chaos_test]` already makes this a test: remove `#[rstest]`",
+            "`#[chaos_test]` itself takes `#[case]`, `#[values]` and `#[with]`, and fixtures are `#[chaos_fixture]`: remove `#[rstest]` (see \"Moving over from rstest\" in the README)",
         ),
         (
             "#[chaos_test::chaos_test(seed = 1)] fn test(c: &ChaosContext) {}",
@@ -432,7 +432,7 @@ fn functions_that_cannot_be_tests() {
         ),
         (
             "#[case::fast(1)] fn test(c: &ChaosContext) {}",
-            "cases and values are not there yet in this version of chaos-test",
+            "no parameter takes this case: mark those that do, such as `#[case] latency: Duration`",
         ),
     ] {
         check("", item, &[message]);
@@ -455,7 +455,10 @@ fn fixtures() {
             "scope = \"run\"",
             "the scope `run` is not there yet in this version of chaos-test: use `binary`",
         ),
-        ("scope = \"tset\"", "unknown scope `tset`: use `test`"),
+        (
+            "scope = \"tset\"",
+            "unknown scope `tset`: use `test`, `module` or `binary`",
+        ),
         ("scope(test)", "`scope` is written `scope = \"test\"`"),
         (
             "timeout = \"1s\"",
@@ -500,7 +503,7 @@ fn fixtures() {
         ),
         (
             "fn a(b: u8) -> u8 {}",
-            "fixtures are taken by reference: write `b: &u8`",
+            "fixtures are taken by reference: write `b: &u8`, or give it a `#[default(..)]` where it is a value",
         ),
     ] {
         check_fixture("", item, &[message]);

@@ -10,8 +10,4 @@ struct ChaosContext;
 )]
 async fn test(chaos: &ChaosContext) {}
 
-#[chaos_test]
-#[case::light(1)]
-async fn cases(chaos: &ChaosContext, #[case] latency: u8, #[values(1, 2)] size: u8) {}
-
 fn main() {}

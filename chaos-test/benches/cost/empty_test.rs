@@ -35,6 +35,7 @@ static SPEC: TestSpec = TestSpec {
     bin_name: None,
     target_tmpdir: None,
     hypothesis: "",
+    arguments: &[],
     breaks: None,
     environments: &[],
     blast_radius: BlastRadius::new(),

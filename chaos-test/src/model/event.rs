@@ -105,6 +105,13 @@ pub enum Event {
         /// Its own message.
         why: String,
     },
+    /// A fixture's set-up skipped: something that it needs is missing.
+    FixtureSkipped {
+        /// Its name.
+        fixture: String,
+        /// What is missing.
+        why: String,
+    },
     /// Set-up is over; the body begins.
     BodyStarted,
     /// A service runs and is ready, or is meant to hang.
@@ -476,6 +483,9 @@ pub struct Started {
     pub seed: u64,
     /// Its tags.
     pub tags: Vec<String>,
+    /// What it is given as a case, as it is written: `latency = ms(50)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
     /// Where the test's reports go, so that whoever finds this journal can finish them.
     pub reports: PathBuf,
     /// The bare name of the test's report below `reports`.

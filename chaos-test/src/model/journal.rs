@@ -237,6 +237,7 @@ mod tests {
             hypothesis: String::new(),
             seed: 0,
             tags: vec![],
+            arguments: vec![],
             reports: "/r".into(),
             fragment: "f".into(),
             abandoned: vec![],

@@ -9,7 +9,7 @@ use super::condition::AbortCondition;
 /// One `#[chaos_test]`, as the macro saw it.
 #[derive(Debug, Clone)]
 pub struct TestSpec {
-    /// The function's name.
+    /// The function's name; of a case, its own name and those of its values.
     pub name: &'static str,
     /// The module that it is in, with the crate's name first.
     pub module: &'static str,
@@ -27,6 +27,8 @@ pub struct TestSpec {
     pub target_tmpdir: Option<&'static str>,
     /// What the test claims, in words.
     pub hypothesis: &'static str,
+    /// What it is given as a case: the parameters, each with the expression as it is written.
+    pub arguments: &'static [(&'static str, &'static str)],
     /// The fixtures that it may break; `None`: anything that its context made.
     pub breaks: Option<&'static [&'static str]>,
     /// The environments that it is for; none: all of them.
@@ -63,6 +65,37 @@ pub struct TestSpec {
 const BODY_LIMIT: Duration = Duration::from_secs(300);
 
 impl TestSpec {
+    /// One case of this test.
+    #[must_use]
+    pub const fn case(
+        self,
+        module: &'static str,
+        name: &'static str,
+        line: u32,
+        hypothesis: &'static str,
+        arguments: &'static [(&'static str, &'static str)],
+        ignored: bool,
+    ) -> Self {
+        Self {
+            module,
+            name,
+            line,
+            hypothesis,
+            arguments,
+            ignored,
+            ..self
+        }
+    }
+
+    /// What it is given as a case, as reports show it.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        let arguments = self.arguments.iter();
+        arguments
+            .map(|(parameter, written)| format!("{parameter} = {written}"))
+            .collect()
+    }
+
     /// How long the body may take.
     #[must_use]
     pub fn body_limit(&self) -> Duration {
@@ -72,9 +105,15 @@ impl TestSpec {
     /// The module whose tests share fixtures of that scope, without the crate.
     #[must_use]
     pub fn fixture_module(&self) -> &'static str {
-        self.module
+        let module = self
+            .module
             .split_once("::")
-            .map_or("", |(_, module)| module)
+            .map_or("", |(_, module)| module);
+        if self.arguments.is_empty() {
+            return module;
+        }
+        // The cases of a test are in a module of its name, which nobody has written.
+        module.rsplit_once("::").map_or("", |(module, _)| module)
     }
 
     /// The test's path as `cargo test` and nextest print it: modules and name, without the

@@ -30,6 +30,9 @@ pub struct TestReport {
     pub seed: u64,
     /// Its tags.
     pub tags: Vec<String>,
+    /// What it is given as a case, as it is written: `latency = ms(50)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
     /// `None` from its start to its end; a report that stays so is an error.
     pub end: Option<TestEnd>,
 }

@@ -74,6 +74,7 @@ mod tests {
             hypothesis: String::new(),
             seed: 7,
             tags: vec![],
+            arguments: vec![],
             reports: "target/chaos".into(),
             fragment: "shop.chaos".to_owned(),
             abandoned: vec![],

@@ -305,6 +305,9 @@ fn attempt(writer: &mut Writer<Vec<u8>>, report: &TestReport, flaky: bool) -> Wr
 /// What a reader of one case sees beside its result.
 fn output(report: &TestReport) -> String {
     let mut out = format!("hypothesis: {}\n", one_line(&report.hypothesis));
+    if !report.arguments.is_empty() {
+        out += &format!("case: {}\n", report.arguments.join(", "));
+    }
     if let Some(end) = &report.end
         && !end.details.trim().is_empty()
     {

@@ -53,6 +53,9 @@ pub fn explain(
     let mut page = Page::new(width);
     page.line(0, &format!("{name}: {}", answers(outcome).join(", and ")));
     page.paragraph(2, &started.hypothesis);
+    if !started.arguments.is_empty() {
+        page.paragraph(2, &format!("with {}", started.arguments.join(", ")));
+    }
     reasons(&mut page, records, outcome);
 
     page.gap();

@@ -112,16 +112,17 @@ impl ChaosContext {
             .block_on(work)
     }
 
-    /// The value of a fixture: set up at the first call in this context, shared afterwards.
+    /// The value of a fixture: set up at the first call in this context, shared afterwards. Its
+    /// own values are the defaults.
     ///
     /// # Errors
     ///
     /// If its set-up, or that of a fixture that it needs, fails or takes longer than ten
     /// minutes; if another test has what it shares for itself, and this one may not wait for
     /// that ([`Error::is_refused`]), because it has something for itself, too.
-    pub async fn fixture<T: Send + Sync + 'static>(
+    pub async fn fixture<T: Send + Sync + 'static, G: Default>(
         &self,
-        fixture: fn() -> Fixture<T>,
+        fixture: fn() -> Fixture<T, G>,
     ) -> Result<Arc<T>, TestError> {
         fixtures::ask(self, fixture).await
     }
@@ -151,9 +152,9 @@ impl ChaosContext {
     ///
     /// As [`fixture`](Self::fixture); and where this context uses something shared already: two
     /// that do and wait for more would wait for each other.
-    pub async fn fixture_alone<T: Send + Sync + 'static>(
+    pub async fn fixture_alone<T: Send + Sync + 'static, G: Default>(
         &self,
-        fixture: fn() -> Fixture<T>,
+        fixture: fn() -> Fixture<T, G>,
     ) -> Result<Arc<T>, TestError> {
         fixtures::ask_alone(self, fixture).await
     }

@@ -22,8 +22,9 @@ use crate::system::lock::lock;
 use super::Boxed;
 use super::context::ChaosContext;
 use super::engine;
+use super::fixture_values::{Described, Open, SetUp};
 
-use needs::Known;
+pub(super) use needs::Known;
 use needs::all;
 pub use needs::{Needed, needed};
 
@@ -34,16 +35,19 @@ const SET_UP_LIMIT: Duration = Duration::from_secs(600);
 const DROP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What `#[chaos_fixture]` makes of a function: how to set a value up, not the value.
+///
+/// `G` is what tests may give it: its parameters with a `#[default(..)]`, each as an `Option`. A
+/// fixture without such parameters has none of it.
 #[must_use = "pass the fixture's function to `chaos.fixture(..)`, or name it as a parameter"]
-pub struct Fixture<T> {
-    name: &'static str,
-    path: &'static str,
-    scope: Scope,
-    needs: Box<dyn Fn() -> Vec<Needed> + Send>,
-    set_up: Box<dyn FnOnce(FixtureRun) -> Boxed<Result<T, TestError>> + Send>,
+pub struct Fixture<T, G = ()> {
+    pub(super) name: &'static str,
+    pub(super) path: &'static str,
+    pub(super) scope: Scope,
+    pub(super) needs: Box<dyn Fn() -> Vec<Needed> + Send>,
+    pub(super) open: Open<T, G>,
 }
 
-impl<T> std::fmt::Debug for Fixture<T> {
+impl<T, G> std::fmt::Debug for Fixture<T, G> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fixture")
             .field("path", &self.path)
@@ -52,6 +56,7 @@ impl<T> std::fmt::Debug for Fixture<T> {
 }
 
 impl<T> Fixture<T> {
+    /// One that takes nothing but other fixtures.
     pub(crate) fn new(
         name: &'static str,
         path: &'static str,
@@ -62,7 +67,24 @@ impl<T> Fixture<T> {
             path,
             scope: Scope::Test,
             needs: Box::new(Vec::new),
-            set_up: Box::new(set_up),
+            open: Box::new(|()| (String::new(), Box::new(set_up))),
+        }
+    }
+}
+
+impl<T, G> Fixture<T, G> {
+    /// One with values of its own.
+    pub(crate) fn with_values(
+        name: &'static str,
+        path: &'static str,
+        open: impl FnOnce(G) -> (String, SetUp<T>) + Send + 'static,
+    ) -> Self {
+        Self {
+            name,
+            path,
+            scope: Scope::Test,
+            needs: Box::new(Vec::new),
+            open: Box::new(open),
         }
     }
 
@@ -88,14 +110,6 @@ impl<T> Fixture<T> {
             needs: self.needs,
         }
     }
-
-    fn known(&self) -> Known {
-        Known {
-            name: self.name,
-            path: self.path,
-            scope: self.scope,
-        }
-    }
 }
 
 /// What a fixture's set-up is given.
@@ -115,11 +129,27 @@ impl FixtureRun {
     /// # Errors
     ///
     /// If its set-up fails.
-    pub fn fixture<T: Send + Sync + 'static>(
+    pub fn fixture<T: Send + Sync + 'static, G: Default>(
         &self,
-        fixture: fn() -> Fixture<T>,
+        fixture: fn() -> Fixture<T, G>,
+    ) -> Boxed<Result<Arc<T>, TestError>> {
+        self.fixture_with(fixture, |_| {})
+    }
+
+    /// As [`fixture`](Self::fixture), with some of its values replaced.
+    ///
+    /// # Errors
+    ///
+    /// If its set-up fails.
+    pub fn fixture_with<T: Send + Sync + 'static, G: Default>(
+        &self,
+        fixture: fn() -> Fixture<T, G>,
+        give: impl FnOnce(&mut G),
     ) -> Boxed<Result<Arc<T>, TestError>> {
         let context = self.context.handle(self.context.chain().clone());
+        let mut given = G::default();
+        give(&mut given);
+        let fixture = fixture().given(given);
         // Boxed, because fixtures nest to any depth. Held already by whoever needs this one.
         Box::pin(async move { get(&context, fixture).await })
     }
@@ -134,7 +164,7 @@ type Answer = Result<Value, Arc<Error>>;
 /// `None` while it is being set up.
 type Cell = watch::Receiver<Option<Answer>>;
 
-/// The values of one context, by the fixture's path.
+/// The values of one context, by the fixture's path and what it was given.
 #[derive(Default)]
 pub(super) struct FixtureCache {
     cells: Mutex<BTreeMap<&'static str, Cell>>,
@@ -171,29 +201,31 @@ impl FixtureCache {
 }
 
 /// The value of a fixture that is asked for by name in the middle of a body or of a set-up.
-pub(super) async fn ask<T: Send + Sync + 'static>(
+pub(super) async fn ask<T: Send + Sync + 'static, G: Default>(
     context: &ChaosContext,
-    fixture: fn() -> Fixture<T>,
+    fixture: fn() -> Fixture<T, G>,
 ) -> Result<Arc<T>, TestError> {
+    // Only what others share is held; most fixtures are one test's, and need nothing shared.
     holds::take_more(&context.inner, &[needed(fixture)]).await?;
-    get(context, fixture).await
+    let described = fixture().given(G::default());
+    get(context, described).await
 }
 
 /// As [`ask`], for a context that is going to break what others share.
-pub(super) async fn ask_alone<T: Send + Sync + 'static>(
+pub(super) async fn ask_alone<T: Send + Sync + 'static, G: Default>(
     context: &ChaosContext,
-    fixture: fn() -> Fixture<T>,
+    fixture: fn() -> Fixture<T, G>,
 ) -> Result<Arc<T>, TestError> {
     holds::take_alone(&context.inner, needed(fixture)).await?;
-    get(context, fixture).await
+    let described = fixture().given(G::default());
+    get(context, described).await
 }
 
 /// The value of a fixture. What it shares with other tests is held by whoever asks.
 pub(super) async fn get<T: Send + Sync + 'static>(
     context: &ChaosContext,
-    fixture: fn() -> Fixture<T>,
+    fixture: Described<T>,
 ) -> Result<Arc<T>, TestError> {
-    let fixture = fixture();
     needs::check(context.chain(), fixture.known())?;
     if fixture.scope.is_shared() {
         return shared::get(context, fixture).await;
@@ -224,7 +256,7 @@ fn typed<T: Send + Sync + 'static>(name: &str, value: Value) -> Result<Arc<T>, T
 
 /// Begins a set-up that goes on whoever stops waiting for it: begun anew beside the first,
 /// it would find half of its things taken.
-fn start<T: Send + Sync + 'static>(context: &ChaosContext, fixture: Fixture<T>) -> Cell {
+fn start<T: Send + Sync + 'static>(context: &ChaosContext, fixture: Described<T>) -> Cell {
     let (answer, cell) = watch::channel(None);
     let context = context.handle(context.chain().clone());
     engine::own().spawn(async move {
@@ -238,10 +270,10 @@ fn start<T: Send + Sync + 'static>(context: &ChaosContext, fixture: Fixture<T>) 
 
 async fn set_up<T: Send + Sync + 'static>(
     context: &ChaosContext,
-    fixture: Fixture<T>,
+    fixture: Described<T>,
 ) -> Result<Value, Error> {
     let known = fixture.known();
-    let Fixture {
+    let Described {
         name, path, set_up, ..
     } = fixture;
     let recorder = Arc::clone(&context.inner.recorder);
@@ -286,11 +318,13 @@ async fn set_up<T: Send + Sync + 'static>(
             Ok(Arc::new(value))
         }
         Err(error) => {
-            recorder.record(Event::FixtureFailed {
-                fixture: name.to_owned(),
-                why: error.to_string(),
+            let (fixture, why) = (name.to_owned(), error.to_string());
+            let error = explain(name, error);
+            recorder.record(match error.kind() {
+                Kind::Skip { .. } => Event::FixtureSkipped { fixture, why },
+                _ => Event::FixtureFailed { fixture, why },
             });
-            Err(explain(name, error))
+            Err(error)
         }
     }
 }

@@ -25,6 +25,7 @@ mod eventually;
 pub mod existing;
 mod exit;
 mod finish;
+mod fixture_values;
 mod fixtures;
 mod group;
 mod guard;
@@ -90,6 +91,7 @@ pub use container::{Container, IntoContainer};
 pub use context::ChaosContext;
 pub use degrading::{DegradesThenRecovers, Faulted};
 pub use eventually::Eventually;
+pub use fixture_values::{optional, shown};
 pub use fixtures::{Fixture, FixtureRun, Needed, needed};
 pub use group::Group;
 pub use guard::{During, Injection};
@@ -151,7 +153,7 @@ pub fn run_sync_test<F, Fut, B>(spec: &'static TestSpec, needed: &[Needed], set_
 where
     F: FnOnce(Running) -> Fut + Send + 'static,
     Fut: Future<Output = Result<B, TestError>> + 'static,
-    B: FnOnce() -> Result<(), TestError> + Send + 'static,
+    B: FnOnce() -> Result<(), TestError> + 'static,
 {
     run_test(spec, needed, move |running| {
         let ready = running.ready.clone();
@@ -210,11 +212,26 @@ impl Running {
     /// # Errors
     ///
     /// If its set-up fails.
-    pub async fn fixture<T: Send + Sync + 'static>(
+    pub async fn fixture<T: Send + Sync + 'static, G: Default>(
         &self,
-        fixture: fn() -> Fixture<T>,
+        fixture: fn() -> Fixture<T, G>,
     ) -> Result<Arc<T>, TestError> {
-        fixtures::get(&self.context, fixture).await
+        fixtures::get(&self.context, fixture().given(G::default())).await
+    }
+
+    /// As [`fixture`](Self::fixture), with some of its values replaced.
+    ///
+    /// # Errors
+    ///
+    /// If its set-up fails.
+    pub async fn fixture_with<T: Send + Sync + 'static, G: Default>(
+        &self,
+        fixture: fn() -> Fixture<T, G>,
+        give: impl FnOnce(&mut G),
+    ) -> Result<Arc<T>, TestError> {
+        let mut given = G::default();
+        give(&mut given);
+        fixtures::get(&self.context, fixture().given(given)).await
     }
 
     /// Something that the test names in `breaks(..)`.

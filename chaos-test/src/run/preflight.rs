@@ -189,11 +189,14 @@ fn others(inner: &Inner, targets: &[Target]) -> PreflightItem {
     let is_made = |target: &Target| made.iter().any(|one| one.covers(target));
     let shared: Vec<&Target> = targets.iter().filter(|target| !is_made(target)).collect();
     if shared.is_empty() {
-        return item(
-            CHECK,
-            true,
-            "the test made what it breaks, or has it for itself".to_owned(),
-        );
+        let own = inner.world.targets();
+        let is_own = |target: &Target| own.iter().any(|one| one.covers(target));
+        let detail = if targets.iter().all(is_own) {
+            "the test made what it breaks"
+        } else {
+            "the test has what it breaks for itself"
+        };
+        return item(CHECK, true, detail.to_owned());
     }
     for target in &shared {
         let Target::File(_) = target else { continue };

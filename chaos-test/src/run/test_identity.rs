@@ -30,6 +30,8 @@ pub(crate) struct TestIdentity {
     pub(super) name: String,
     pub(super) hypothesis: String,
     pub(super) tags: Vec<String>,
+    /// What it is given as a case, as it is written.
+    arguments: Vec<String>,
     pub(super) seed: u64,
     pub(super) names_breakables: bool,
     pub(super) blast_radius: BlastRadius,
@@ -77,6 +79,7 @@ impl TestIdentity {
         identity.claims = spec.expects;
         identity.known_gap = spec.known_gap.map(str::to_owned);
         identity.tags = spec.tags.iter().map(|&tag| tag.to_owned()).collect();
+        identity.arguments = spec.arguments();
         identity.names_breakables = spec.breaks.is_some();
         identity.blast_radius = spec.blast_radius;
         identity.requires = spec.requires;
@@ -147,6 +150,7 @@ impl TestIdentity {
             binary,
             hypothesis: String::new(),
             tags: Vec::new(),
+            arguments: Vec::new(),
             seed,
             names_breakables: false,
             blast_radius: BlastRadius::new(),
@@ -204,6 +208,7 @@ impl TestIdentity {
             hypothesis: self.hypothesis.clone(),
             seed: self.seed,
             tags: self.tags.clone(),
+            arguments: self.arguments.clone(),
             end,
         }
     }
@@ -228,6 +233,7 @@ impl TestIdentity {
             hypothesis: self.hypothesis.clone(),
             seed: self.seed,
             tags: self.tags.clone(),
+            arguments: self.arguments.clone(),
             reports: self.run.reports.folder(),
             fragment: self.stem().to_owned(),
             abandoned: process_run::abandoned(),

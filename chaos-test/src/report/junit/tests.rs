@@ -25,6 +25,7 @@ fn report(binary: &str, name: &str, attempt: u32, outcome: Option<Outcome>) -> T
         hypothesis: "orders are kept".into(),
         seed: 0x5eed,
         tags: vec![],
+        arguments: vec![],
         end: outcome.map(|outcome| TestEnd {
             took_us: 1_234_567,
             message: headline(&outcome),

@@ -162,6 +162,7 @@ fn text(event: &Event) -> Option<String> {
         Event::FixtureReady { fixture, took_us } => {
             format!("fixture {fixture} ready ({})", micros(took_us))
         }
+        Event::FixtureSkipped { fixture, why } => format!("fixture {fixture} skipped: {why}"),
         Event::FixtureFailed { fixture, why } => format!("! fixture {fixture} failed: {why}"),
         Event::ServiceStarted {
             service,

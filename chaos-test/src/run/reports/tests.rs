@@ -44,6 +44,7 @@ fn report(run: &str, name: &str, pid: u32, ended: bool) -> TestReport {
         hypothesis: "orders are kept".into(),
         seed: 1,
         tags: vec![],
+        arguments: vec![],
         end: ended.then(|| TestEnd {
             took_us: 1,
             outcome,

@@ -20,6 +20,7 @@ pub(super) fn started() -> Started {
             .into(),
         seed: 0x5eed,
         tags: vec![],
+        arguments: vec![],
         reports: "target/chaos".into(),
         fragment: "shop.chaos.json".into(),
         abandoned: vec![],
