@@ -79,6 +79,8 @@
 //! | `CHAOS_ENVIRONMENT` | the environment that the run is for, `development` by default; see `ChaosContext::environment` |
 //! | `CHAOS_CONFIG` | the configuration of environments; else `chaos-test.toml` or `.config/chaos-test.toml` beside the outermost `Cargo.lock` |
 //! | `CHAOS_CONFIRM`, `CHAOS_ATTEST` | what an environment demands to be confirmed or attested |
+//! | `CHAOS_TAGS` | which tests are run, by their tags: `network and not slow`; the others are skipped visibly |
+//! | `CHAOS_LAST_FAILED` | `1`: only the tests are run that failed when they last ran |
 //! | `CHAOS_SEED` | the seed of everything drawn by chance, as in the report: `42` or `0x5eed` |
 //! | `CHAOS_DIR` | where reports go; else `chaos` in cargo's target folder |
 //! | `CHAOS_STATE_DIR` | where undo journals and the locks of leases are; else `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>` |
@@ -268,6 +270,7 @@ mod readme {}
 #[doc(hidden)]
 pub mod __cli {
     pub use crate::decide::diagnosis::{Finding, Sign, diagnose, is_fine};
+    pub use crate::decide::selection::{Selection, Unknown};
     pub use crate::model::listed::Listed;
     pub use crate::model::{event, journal, survey};
     pub use crate::report::text::kept_lines;

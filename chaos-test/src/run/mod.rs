@@ -51,6 +51,7 @@ mod requirements;
 mod reserving;
 mod retries;
 mod rollback;
+mod selection;
 mod service;
 mod service_log;
 mod side_by_side;
@@ -257,7 +258,8 @@ where
         return conclude(spec, &context, BodyEnd::Interrupted(why));
     }
     // Nobody waits for a test that will be skipped.
-    let ready = environment::enter_test(&context.inner, spec)
+    let ready = selection::check(&context.inner)
+        .and_then(|()| environment::enter_test(&context.inner, spec))
         .and_then(|()| check_requirements(spec))
         .and_then(|()| control::run_all(&context.inner, spec))
         .and_then(|()| leases::take_all(&context.inner, spec));
@@ -457,7 +459,10 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
     let outcome = finish::end_blocking(inner, Ending::Body(how));
     stop::wait_if_dying(exit::EXIT_LIMIT);
     if let Some(why) = outcome.skipped() {
-        summary::skipped(&spec.path(), why);
+        match &inner.identity.deselected {
+            Some(_) => summary::deselected(&spec.path(), why),
+            None => summary::skipped(&spec.path(), why),
+        }
         // A skipped test that is to panic would fail for not panicking.
         return expected_panic(spec);
     }

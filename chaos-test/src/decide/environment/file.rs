@@ -8,11 +8,11 @@ use jiff::SignedDuration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::decide::nearest::suggestion;
 use crate::model::environment::{Thresholds, Zone};
 use crate::model::event::Risk;
 use crate::model::units::{Percent, percent};
 
-use super::nearest::suggestion;
 use super::pattern::Pattern;
 use super::windows::{Blackout, FindZone, Window};
 use super::{By, Environments, Policy, Ruled};
