@@ -44,6 +44,7 @@ mod programs;
 mod recoveries;
 mod reserved;
 mod resources;
+mod retried;
 mod retries;
 mod selecting;
 mod stopping;

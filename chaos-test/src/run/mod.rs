@@ -49,6 +49,7 @@ mod recovery;
 mod reports;
 mod requirements;
 mod reserving;
+mod retried;
 mod retries;
 mod rollback;
 mod selection;
@@ -470,6 +471,11 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
         return summary::known_gap(&spec.path(), gap, &verdict::headline(&outcome));
     }
     summary::saw(!outcome.passed());
+    if outcome.passed()
+        && let Some(how) = retried::passed_at_last(inner)
+    {
+        summary::flaky(&spec.path(), &how);
+    }
     if outcome.passed() {
         // Libtest sees the panic that it expects only where everything else is right, too.
         if let Some(message) = panic {

@@ -166,6 +166,18 @@ impl Reports {
         memory::forget(&self.root, test)
     }
 
+    /// What is known of the earlier attempts at a test in this run, in their order.
+    #[must_use]
+    pub fn earlier_attempts(&self, binary: &str, name: &str, attempt: u32) -> Vec<TestReport> {
+        let reports = (1..attempt).filter_map(|earlier| {
+            let key = fragment_name(binary, name, earlier, None);
+            let started = self.fragment(&key).ok()?;
+            let ended = folder::read_report(&ended(&started));
+            ended.or_else(|_| folder::read_report(&started)).ok()
+        });
+        reports.collect()
+    }
+
     /// Gives a test of a dead process its end, unless it has one: in the run's folder, by the
     /// name of its files.
     ///

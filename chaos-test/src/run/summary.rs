@@ -50,6 +50,11 @@ pub(super) fn deselected(name: &str, why: &str) {
     *seen.deselected.entry(why.to_owned()).or_default() += 1;
 }
 
+/// Says that a test passed only when its runner tried again.
+pub(super) fn flaky(name: &str, how: &str) {
+    terminal::say(&format!("chaos-test: FLAKY {name}: {how}"));
+}
+
 /// Says that a test deviated because of a gap that is known, now and again at the end.
 pub(super) fn known_gap(name: &str, gap: &str, why: &str) {
     terminal::say(&format!("chaos-test: KNOWN GAP {gap}: {name}: {why}"));

@@ -218,6 +218,7 @@ impl TestIdentity {
             reports: self.run.reports.folder(),
             fragment: self.stem().to_owned(),
             abandoned: process_run::abandoned(),
+            attempt: place::attempt(),
             known_gap: self.known_gap.clone(),
             control: self.control.clone(),
         }
