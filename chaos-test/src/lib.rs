@@ -94,6 +94,7 @@
 //! | `http` | yes | HTTP probes and ready checks, HTTP undo steps (reqwest) |
 //! | `cli` | no | the program `cargo-chaos`: `doctor`, `recover`, `list` |
 //! | `environments` | yes | environments from a configuration, with time windows (toml, jiff) |
+//! | `main` | no | `chaos_test::main()`, for test targets with `harness = false` (libtest-mimic) |
 //! | `containers` | yes | services in containers (testcontainers) |
 //!
 //! It runs on Linux.
@@ -176,6 +177,8 @@ pub use probe::{
 pub use probe::{ResourceProbe, resources};
 pub use run::existing;
 pub use run::existing::Existing;
+#[cfg(feature = "main")]
+pub use run::main;
 pub use run::{
     Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
     Fixture, Group, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
@@ -260,7 +263,7 @@ pub fn registered() -> Vec<Registered> {
 
 /// The README's examples are compiled like any other.
 #[cfg(doctest)]
-#[cfg(all(feature = "environments", feature = "http"))]
+#[cfg(all(feature = "environments", feature = "http", feature = "main"))]
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
@@ -308,10 +311,11 @@ pub mod __private {
     pub use inventory;
 
     pub use crate::model::blast_radius::BlastRadius;
+    pub use crate::model::concluded::Concluded;
     pub use crate::model::condition::{AbortCondition, Beyond, Measured};
     pub use crate::model::event::Risk;
     pub use crate::model::spec::{Claim, MustFailWhen, Requirement, ShouldPanic, TestSpec};
-    pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test};
+    pub use crate::run::{FixtureRun, Running, run_async_test, run_sync_test, tell_libtest};
     pub use crate::system::registry::Registration;
 
     use crate::error::{TestError, TestOutcome};
