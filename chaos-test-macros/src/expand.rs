@@ -1,4 +1,7 @@
-//! Writes what `#[chaos_test]` stands for: a `#[test]` that registers and runs its experiment.
+//! Writes what `#[chaos_test]` stands for: a function that runs and registers its experiment, and
+//! a `#[test]` that calls it and tells libtest.
+//!
+//! Two, because rustc drops a `#[test]` from a target without libtest, with all that is in it.
 //!
 //! Generated tokens carry the spans of what they were made from, so that the compiler's own
 //! errors (a fixture that does not exist, a type that does not fit) point at the user's word.
@@ -6,8 +9,9 @@
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Expr, FnArg, Index, Path, ReturnType, Signature};
+use syn::{Attribute, Expr, FnArg, Index, Meta, Path, ReturnType, Signature, Token};
 
 use crate::args::TestArguments;
 use crate::cases;
@@ -93,6 +97,7 @@ fn expand(test: &Test<'_>) -> TokenStream {
         )
     };
 
+    let experiment = format_ident!("__chaos_test_{}", name, span = glue.located_at(name.span()));
     let rows = cases::rows(&test.cases, &test.parameters);
     if !rows.is_empty() {
         let values = expand_cases::values(test, rows.len());
@@ -106,6 +111,7 @@ fn expand(test: &Test<'_>) -> TokenStream {
         };
         let needed_private = private.clone();
         let experiment = expand_cases::Experiment {
+            name: experiment,
             private,
             spec_name,
             spec,
@@ -123,23 +129,60 @@ fn expand(test: &Test<'_>) -> TokenStream {
         {
             #body
             static #spec_name: #private::TestSpec = #spec;
-            #private::inventory::submit! { #private::Registration(&#spec_name) }
+            #private::inventory::submit! {
+                #private::Registration { spec: &#spec_name, run: #experiment }
+            }
             #functions
             let __needed = [#(#private::needed(#needed)),*];
             #private::#runner(&#spec_name, &__needed, move |__run: #private::Running| async move {
                 #set_up
                 #may_break
                 #end
-            });
+            })
         }
     };
+    let of_body = attributes
+        .iter()
+        .filter(|it| it.path().is_ident("cfg") || !lints(it).is_empty());
+    // A lint that is expected is met where the body is.
+    let attributes = attributes
+        .iter()
+        .filter(|it| !lints(it).iter().any(|lint| lint == "expect"));
     // `#[test]` is last: an attribute macro among the others gets a test, as it would expect.
     let test_attribute = quote_spanned!(glue=> #[::core::prelude::v1::test]);
+    let tested = quote_spanned!(glue=> { #private::tell_libtest(#experiment()); });
     quote! {
+        #(#of_body)*
+        #[cfg(test)]
+        #[doc(hidden)]
+        #fn_token #experiment() -> #private::Concluded #run
         #(#attributes)*
         #test_attribute
-        #visibility #fn_token #name() #run
+        #visibility #fn_token #name() #tested
     }
+}
+
+/// The words of an attribute that only sets lints, also where it does so on a condition.
+fn lints(attribute: &Attribute) -> Vec<String> {
+    let metas = if attribute.path().is_ident("cfg_attr") {
+        let several = attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
+        several.into_iter().flatten().skip(1).collect()
+    } else {
+        vec![attribute.meta.clone()]
+    };
+    let words = metas.iter().map(|meta| written_path(meta.path()));
+    let words: Vec<String> = words.collect();
+    let is_lint =
+        |word: &String| ["allow", "expect", "warn", "deny", "forbid"].contains(&word.as_str());
+    if words.iter().all(is_lint) {
+        words
+    } else {
+        Vec::new()
+    }
+}
+
+fn written_path(path: &Path) -> String {
+    path.get_ident().map(Ident::to_string).unwrap_or_default()
 }
 
 /// Where the library is: what `crate = ".."` says, else `::chaos_test`.

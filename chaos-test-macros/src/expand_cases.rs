@@ -16,6 +16,8 @@ use crate::validate::Test;
 
 /// What all cases share.
 pub(crate) struct Experiment {
+    /// The function that runs it, and says what came of it.
+    pub(crate) name: Ident,
     pub(crate) private: TokenStream,
     pub(crate) spec_name: Ident,
     /// The test's own spec, of which each case's is a copy with its own name.
@@ -97,6 +99,7 @@ fn plain(number: usize, span: Span) -> Literal {
 /// The whole of a test with cases or values.
 pub(crate) fn expand(test: &Test<'_>, rows: &[Row<'_>], experiment: &Experiment) -> TokenStream {
     let Experiment {
+        name: experiment,
         private,
         spec_name,
         spec,
@@ -114,7 +117,9 @@ pub(crate) fn expand(test: &Test<'_>, rows: &[Row<'_>], experiment: &Experiment)
     let numbers = (0..count).map(|number| plain(number, glue));
     let registrations = numbers.map(|number| {
         quote_spanned! {glue=>
-            #private::inventory::submit! { #private::Registration(&#spec_name[#number]) }
+            #private::inventory::submit! {
+                #private::Registration { spec: &#spec_name[#number], run: || #experiment(#number) }
+            }
         }
     });
 
@@ -123,7 +128,7 @@ pub(crate) fn expand(test: &Test<'_>, rows: &[Row<'_>], experiment: &Experiment)
         attributes.filter(move |attribute| place_of(attribute).contains(&place))
     };
     let of_function = places(Place::Function);
-    let of_module = places(Place::Module);
+    let of_module: Vec<_> = places(Place::Module).collect();
     let of_tests: Vec<_> = places(Place::Tests).collect();
     let numbered: Vec<_> = rows.iter().enumerate().collect();
     let tests = tests(name, &numbered, 0, &of_tests);
@@ -133,7 +138,8 @@ pub(crate) fn expand(test: &Test<'_>, rows: &[Row<'_>], experiment: &Experiment)
     quote! {
         #(#of_function)*
         #compiled
-        #visibility #fn_token #name(#case: usize) {
+        #[doc(hidden)]
+        #fn_token #experiment(#case: usize) -> #private::Concluded {
             #body
             static #spec_name: [#private::TestSpec; #count] = {
                 const __WHOLE: #private::TestSpec = #spec;
@@ -141,7 +147,14 @@ pub(crate) fn expand(test: &Test<'_>, rows: &[Row<'_>], experiment: &Experiment)
             };
             #(#registrations)*
             #before
-            #private::#runner(&#spec_name[#case], #run);
+            #private::#runner(&#spec_name[#case], #run)
+        }
+
+        #(#of_module)*
+        #compiled
+        #[allow(dead_code)]
+        #visibility #fn_token #name(#case: usize) {
+            #private::tell_libtest(#experiment(#case));
         }
 
         #(#of_module)*

@@ -80,6 +80,8 @@
 //! | `CHAOS_ENVIRONMENT` | the environment that the run is for, `development` by default; see `ChaosContext::environment` |
 //! | `CHAOS_CONFIG` | the configuration of environments; else `chaos-test.toml` or `.config/chaos-test.toml` beside the outermost `Cargo.lock` |
 //! | `CHAOS_CONFIRM`, `CHAOS_ATTEST` | what an environment demands to be confirmed or attested |
+//! | `CHAOS_TAGS` | which tests are run, by their tags: `network and not slow`; the others are skipped visibly |
+//! | `CHAOS_LAST_FAILED` | `1`: only the tests are run that failed when they last ran |
 //! | `CHAOS_SEED` | the seed of everything drawn by chance, as in the report: `42` or `0x5eed` |
 //! | `CHAOS_DIR` | where reports go; else `chaos` in cargo's target folder |
 //! | `CHAOS_STATE_DIR` | where undo journals and the locks of leases are; else `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>` |
@@ -93,6 +95,7 @@
 //! | `http` | yes | HTTP probes and ready checks, HTTP undo steps (reqwest) |
 //! | `cli` | no | the program `cargo-chaos`: `doctor`, `recover`, `list` |
 //! | `environments` | yes | environments from a configuration, with time windows (toml, jiff) |
+//! | `main` | no | `chaos_test::main()`, for test targets with `harness = false` (libtest-mimic) |
 //! | `containers` | yes | services in containers (testcontainers) |
 //!
 //! It runs on Linux.
@@ -176,6 +179,8 @@ pub use probe::{
 pub use probe::{ResourceProbe, resources};
 pub use run::existing;
 pub use run::existing::Existing;
+#[cfg(feature = "main")]
+pub use run::main;
 pub use run::{
     Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
     Fixture, Group, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
@@ -260,7 +265,7 @@ pub fn registered() -> Vec<Registered> {
 
 /// The README's examples are compiled like any other.
 #[cfg(doctest)]
-#[cfg(all(feature = "environments", feature = "http"))]
+#[cfg(all(feature = "environments", feature = "http", feature = "main"))]
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
@@ -270,6 +275,7 @@ mod readme {}
 #[doc(hidden)]
 pub mod __cli {
     pub use crate::decide::diagnosis::{Finding, Sign, diagnose, is_fine};
+    pub use crate::decide::selection::{Selection, Unknown};
     pub use crate::model::listed::Listed;
     pub use crate::model::{event, journal, survey};
     pub use crate::report::text::kept_lines;
@@ -307,12 +313,14 @@ pub mod __private {
     pub use inventory;
 
     pub use crate::model::blast_radius::BlastRadius;
+    pub use crate::model::concluded::Concluded;
     pub use crate::model::condition::{AbortCondition, Beyond, Measured};
     pub use crate::model::event::Risk;
     pub use crate::model::scope::Scope;
     pub use crate::model::spec::{Claim, MustFailWhen, Requirement, ShouldPanic, TestSpec};
     pub use crate::run::{
         FixtureRun, Needed, Running, needed, optional, run_async_test, run_sync_test, shown,
+        tell_libtest,
     };
     pub use crate::system::registry::Registration;
 

@@ -52,6 +52,22 @@ fn expansion_of_a_test_with_everything() {
 }
 
 #[test]
+fn expansion_of_a_test_with_lints() {
+    let item = r#"
+        #[allow(clippy::one)]
+        #[expect(clippy::two)]
+        #[cfg(unix)]
+        #[cfg_attr(unix, expect(clippy::three), allow(four))]
+        #[cfg_attr(unix, ignore)]
+        #[serial]
+        async fn test(chaos: &ChaosContext) {}"#;
+    snapshot(
+        "test_with_lints",
+        chaos_test(TokenStream::new(), tokens(item)),
+    );
+}
+
+#[test]
 fn expansion_of_a_test_with_controls() {
     let arguments = r#"must_fail_when(env("RETRY" = "off") => "error rate", env("A" = ""))"#;
     let item = "async fn test(chaos: &ChaosContext) {}";

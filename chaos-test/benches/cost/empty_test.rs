@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use chaos_test::__private::{Running, ShouldPanic, TestSpec, run_async_test};
+use chaos_test::__private::{Running, ShouldPanic, TestSpec, run_async_test, tell_libtest};
 use chaos_test::{
     BlastRadius, ChaosContext, Effect, Error, Fault, ReadOnlySystem, System, Target, TestError,
     Undo, ms,
@@ -180,14 +180,14 @@ fn spec(number: usize) -> &'static TestSpec {
 }
 
 fn run(spec: &'static TestSpec) {
-    run_async_test(spec, |run: Running| async move {
+    tell_libtest(run_async_test(spec, |run: Running| async move {
         run.ready();
         let fault = Flag::default();
         run.context().may_break(&fault.target());
         let injection = run.context().inject(fault).await?;
         injection.lift().await?;
         Ok::<_, TestError>(())
-    });
+    }));
 }
 
 /// Breaks a flag; who repairs it, and when, is the test's business.

@@ -4,7 +4,6 @@
 
 mod file;
 mod given;
-mod nearest;
 mod pattern;
 mod permit;
 mod windows;
@@ -12,15 +11,14 @@ mod windows;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::decide::nearest::suggestion;
 use crate::model::environment::Environment;
 use crate::model::event::Risk;
 
 pub use file::parse;
 pub use given::Given;
-pub use nearest::nearest;
 pub use permit::Asked;
 
-use nearest::suggestion;
 use pattern::Pattern;
 use windows::{Blackout, Calendar, Window};
 

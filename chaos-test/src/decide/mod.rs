@@ -17,12 +17,14 @@ pub mod limits;
 pub mod measures;
 mod metric;
 pub mod modes;
+pub mod nearest;
 pub mod phases;
 pub mod radius;
 pub(crate) mod rate;
 pub mod recoveries;
 pub mod recovery;
 pub mod retries;
+pub mod selection;
 pub mod sharing;
 #[cfg(test)]
 mod simulated;

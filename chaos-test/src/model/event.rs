@@ -492,12 +492,19 @@ pub struct Started {
     pub fragment: String,
     /// Bodies of earlier tests that this process abandoned and that may still burn a core.
     pub abandoned: Vec<String>,
+    /// Which attempt of a runner that tries again this is; 1 is the first.
+    #[serde(default = "first_attempt")]
+    pub attempt: u32,
     /// The gap because of which its hypothesis is expected to deviate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_gap: Option<String>,
     /// Set where it runs as its own negative control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<Control>,
+}
+
+fn first_attempt() -> u32 {
+    1
 }
 
 /// The answer to one judgement.

@@ -241,6 +241,7 @@ mod tests {
             reports: "/r".into(),
             fragment: "f".into(),
             abandoned: vec![],
+            attempt: 1,
             known_gap: None,
             control: None,
         }))

@@ -4,6 +4,7 @@
 
 pub mod attempt;
 pub mod blast_radius;
+pub mod concluded;
 pub mod condition;
 #[cfg(feature = "environments")]
 pub mod environment;

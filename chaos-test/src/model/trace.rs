@@ -78,6 +78,7 @@ mod tests {
             reports: "target/chaos".into(),
             fragment: "shop.chaos".to_owned(),
             abandoned: vec![],
+            attempt: 1,
             known_gap: None,
             control: None,
         }

@@ -314,6 +314,9 @@ fn output(report: &TestReport) -> String {
         out += &format!("\n{}\n\n", end.details.trim_end());
     }
     out += &format!("seed: {:#x}\n", report.seed);
+    if report.attempt > 1 {
+        out += &format!("attempt: {}\n", report.attempt);
+    }
     if !report.tags.is_empty() {
         out += &format!("tags: {}\n", report.tags.join(", "));
     }

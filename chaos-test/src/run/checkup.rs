@@ -10,7 +10,7 @@ use crate::system::state_dir::StateDir;
 use crate::system::{capability, place, survey};
 
 use super::requirements::{self, Demanded};
-use super::{dry, engine, environment, keep, process_run, recovering, test_identity};
+use super::{dry, engine, environment, keep, process_run, recovering, selection, test_identity};
 
 /// Programs that tests and faults commonly need.
 const PROGRAMS: [&str; 6] = [
@@ -110,6 +110,20 @@ fn judge(name: &str, value: &str) -> VariableIs {
         "CHAOS_DRY_RUN" => match dry::is_wanted() {
             Ok(true) => VariableIs::Doubtful(
                 "a dry run: nothing is broken, and every chaos test is skipped".to_owned(),
+            ),
+            Ok(false) => VariableIs::Sound,
+            Err(error) => VariableIs::Wrong(said(error)),
+        },
+        "CHAOS_TAGS" => match selection::tags() {
+            Ok(Some(tags)) => VariableIs::Doubtful(format!(
+                "only the chaos tests with tags as in `{tags}` are run"
+            )),
+            Ok(None) => VariableIs::Sound,
+            Err(error) => VariableIs::Wrong(said(error)),
+        },
+        "CHAOS_LAST_FAILED" => match selection::only_failed() {
+            Ok(true) => VariableIs::Doubtful(
+                "only the chaos tests are run that failed when they last ran".to_owned(),
             ),
             Ok(false) => VariableIs::Sound,
             Err(error) => VariableIs::Wrong(said(error)),

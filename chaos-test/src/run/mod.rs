@@ -36,8 +36,11 @@ mod invariants;
 mod judging;
 mod keep;
 mod leases;
+mod libtest;
 mod moment;
 mod monitor;
+#[cfg(feature = "main")]
+mod own_main;
 mod preflight;
 mod process_run;
 mod program;
@@ -50,8 +53,10 @@ mod recovery;
 mod reports;
 mod requirements;
 mod reserving;
+mod retried;
 mod retries;
 mod rollback;
+mod selection;
 mod service;
 mod service_log;
 mod side_by_side;
@@ -68,7 +73,7 @@ mod transitions;
 mod window;
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -78,6 +83,7 @@ use std::time::{Duration, Instant};
 use crate::decide::tolerance::Judgement;
 use crate::decide::verdict;
 use crate::error::{Error, Kind, TestError};
+use crate::model::concluded::{Concluded, How};
 use crate::model::event::{BodyEnd, Event, Met, PreflightItem};
 use crate::model::spec::{ShouldPanic, TestSpec};
 use crate::model::target::Breakable;
@@ -97,8 +103,11 @@ pub use group::Group;
 pub use guard::{During, Injection};
 pub use in_process::{InProcess, Served};
 pub use invariants::Invariant;
+pub use libtest::tell_libtest;
 pub use moment::Moment;
 pub use monitor::Monitor;
+#[cfg(feature = "main")]
+pub use own_main::main;
 pub use program::{EnvValue, Program};
 pub use recoveries::{Recoveries, RecoveriesExpected};
 pub use recovery::{Recovers, Recovery};
@@ -128,11 +137,7 @@ pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs an asynchronous `#[chaos_test]`.
-///
-/// # Panics
-///
-/// If the test does not pass: that is how libtest is told.
-pub fn run_async_test<F, Fut>(spec: &'static TestSpec, needed: &[Needed], body: F)
+pub fn run_async_test<F, Fut>(spec: &'static TestSpec, needed: &[Needed], body: F) -> Concluded
 where
     F: FnOnce(Running) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), TestError>> + 'static,
@@ -140,16 +145,12 @@ where
     run_test(spec, needed, move |running| {
         let inner = Arc::clone(&running.context.inner);
         body_runtime().block_on(unless_stopped(inner, body(running)))
-    });
+    })
 }
 
 /// Runs a `#[chaos_test]` that is a plain function. Its set-up is asynchronous; the body
 /// itself runs outside every runtime.
-///
-/// # Panics
-///
-/// If the test does not pass: that is how libtest is told.
-pub fn run_sync_test<F, Fut, B>(spec: &'static TestSpec, needed: &[Needed], set_up: F)
+pub fn run_sync_test<F, Fut, B>(spec: &'static TestSpec, needed: &[Needed], set_up: F) -> Concluded
 where
     F: FnOnce(Running) -> Fut + Send + 'static,
     Fut: Future<Output = Result<B, TestError>> + 'static,
@@ -163,7 +164,7 @@ where
         begin_body(&inner, spec);
         let _ = ready.send(News::Ready);
         body()
-    });
+    })
 }
 
 /// Drops what is under way as soon as somebody stops the run and it comes to an await.
@@ -260,7 +261,7 @@ fn begin_body(inner: &Arc<Inner>, spec: &TestSpec) {
 }
 
 /// Runs a test whose `body` blocks its thread until it ends.
-fn run_test<B>(spec: &'static TestSpec, needed: &[Needed], body: B)
+fn run_test<B>(spec: &'static TestSpec, needed: &[Needed], body: B) -> Concluded
 where
     B: FnOnce(Running) -> Result<(), TestError> + Send + 'static,
 {
@@ -269,14 +270,19 @@ where
         Err(error) => {
             summary::saw(true);
             let message = format!("{}: {error}", spec.path());
-            return fail(spec, &message, message.clone());
+            let how = How::Failed {
+                explained: message.clone(),
+                headline: message,
+            };
+            return Concluded { spec, how };
         }
     };
     if let Some(why) = stop::reason() {
         return conclude(spec, &context, BodyEnd::Interrupted(why));
     }
     // Nobody waits for a test that will be skipped.
-    let ready = environment::enter_test(&context.inner, spec)
+    let ready = selection::check(&context.inner)
+        .and_then(|()| environment::enter_test(&context.inner, spec))
         .and_then(|()| check_requirements(spec))
         .and_then(|()| control::run_all(&context.inner, spec))
         .and_then(|()| leases::take_all(&context.inner, spec))
@@ -285,7 +291,7 @@ where
         Ok(()) => watch_body(spec, &context, body),
         Err(error) => ended_with(&context.inner, error.into()),
     };
-    conclude(spec, &context, how);
+    conclude(spec, &context, how)
 }
 
 fn open(spec: &'static TestSpec) -> Result<ChaosContext, Error> {
@@ -456,8 +462,8 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
-/// Rolls back, judges, and tells libtest.
-fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
+/// Rolls back, judges, and says what came of it.
+fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) -> Concluded {
     let inner = &context.inner;
     let panic = match &how {
         BodyEnd::PanickedAsExpected(message) => Some(message.clone()),
@@ -482,48 +488,27 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) {
     }
     shared::test_ended(spec, &inner.identity.module);
     stop::wait_if_dying(exit::EXIT_LIMIT);
-    if let Some(why) = outcome.skipped() {
-        summary::skipped(&spec.path(), why);
-        // A skipped test that is to panic would fail for not panicking.
-        return expected_panic(spec);
-    }
-    if let Some(gap) = outcome.known_gap() {
-        return summary::known_gap(&spec.path(), gap, &verdict::headline(&outcome));
-    }
-    summary::saw(!outcome.passed());
-    if outcome.passed() {
-        // Libtest sees the panic that it expects only where everything else is right, too.
-        if let Some(message) = panic {
-            resume_unwind(Box::new(message));
+    let how = if let Some(why) = outcome.skipped() {
+        match &inner.identity.deselected {
+            Some(_) => summary::deselected(&spec.path(), why),
+            None => summary::skipped(&spec.path(), why),
         }
-        return;
-    }
-    fail(
-        spec,
-        &finish::explained(inner, &outcome),
-        verdict::headline(&outcome),
-    );
-}
-
-/// Ends a test as failed, for libtest.
-///
-/// Where a panic is what libtest waits for, only returning is a failure.
-#[expect(
-    clippy::print_stderr,
-    reason = "libtest captures this and shows it with the test that failed"
-)]
-fn fail(spec: &TestSpec, explained: &str, headline: String) {
-    eprintln!("{explained}");
-    if spec.should_panic == ShouldPanic::No {
-        resume_unwind(Box::new(headline));
-    }
-}
-
-/// A panic that libtest takes for the expected one.
-fn expected_panic(spec: &TestSpec) {
-    match spec.should_panic {
-        ShouldPanic::No => {}
-        ShouldPanic::Yes => resume_unwind(Box::new("skipped".to_owned())),
-        ShouldPanic::With(text) => resume_unwind(Box::new(text.to_owned())),
-    }
+        How::Skipped(why.to_owned())
+    } else if let Some(gap) = outcome.known_gap() {
+        summary::known_gap(&spec.path(), gap, &verdict::headline(&outcome));
+        How::KnownGap(gap.to_owned())
+    } else if outcome.passed() {
+        summary::saw(false);
+        if let Some(how) = retried::passed_at_last(inner) {
+            summary::flaky(&spec.path(), &how);
+        }
+        panic.map_or(How::Passed, How::PanickedAsExpected)
+    } else {
+        summary::saw(true);
+        How::Failed {
+            explained: finish::explained(inner, &outcome),
+            headline: verdict::headline(&outcome),
+        }
+    };
+    Concluded { spec, how }
 }

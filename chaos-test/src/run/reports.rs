@@ -4,6 +4,7 @@
 //! ```text
 //! target/chaos/              the root, shared by all runs
 //!   .lock                    held while reports are put together
+//!   .failed/                 which tests failed when they last ran
 //!   current                  the run whose report is the one at the top
 //!   junit.xml                that report
 //!   <run>/junit.xml          each run's own
@@ -17,6 +18,7 @@
 //! whole, by a rename. Only folders that this module can have made are ever removed.
 
 mod folder;
+mod memory;
 mod name;
 
 use std::collections::BTreeSet;
@@ -27,6 +29,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub use memory::Failed;
 pub use name::fragment_name;
 
 use crate::model::identity::ProcessIdentity;
@@ -130,8 +133,49 @@ impl Reports {
         if report.end.is_some() {
             // Where it stays, the end still counts for more.
             let _ = fs::remove_file(started);
+            memory::remember(&self.root, key, report)?;
         }
         Ok(())
+    }
+
+    /// The tests that had failed when this run began, and whether this is the first call of the
+    /// run. All processes of a run get the same answer, whatever its tests do meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If the lock is not to be had, or it cannot be read or written down.
+    pub fn failed_before(&self) -> io::Result<(BTreeSet<Failed>, bool)> {
+        let run = self.folder();
+        if let Some(failed) = memory::before(&run)? {
+            return Ok((failed, false));
+        }
+        let _lock = Lock::take(&self.root)?;
+        // Another process may have been first.
+        match memory::before(&run)? {
+            Some(failed) => Ok((failed, false)),
+            None => Ok((memory::begin(&self.root, &run)?, true)),
+        }
+    }
+
+    /// Forgets that a test failed: there is none of that name any more.
+    ///
+    /// # Errors
+    ///
+    /// If its file cannot be removed.
+    pub fn forget(&self, test: &Failed) -> io::Result<()> {
+        memory::forget(&self.root, test)
+    }
+
+    /// What is known of the earlier attempts at a test in this run, in their order.
+    #[must_use]
+    pub fn earlier_attempts(&self, binary: &str, name: &str, attempt: u32) -> Vec<TestReport> {
+        let reports = (1..attempt).filter_map(|earlier| {
+            let key = fragment_name(binary, name, earlier, None);
+            let started = self.fragment(&key).ok()?;
+            let ended = folder::read_report(&ended(&started));
+            ended.or_else(|_| folder::read_report(&started)).ok()
+        });
+        reports.collect()
     }
 
     /// Gives a test of a dead process its end, unless it has one: in the run's folder, by the
@@ -287,13 +331,27 @@ impl Reports {
             let folder = self.root.join(&run);
             if folder::is_stale(&folder, JUNIT)
                 && !self.lives(&run, is_alive)
-                && let Err(error) = self.merge_run(&run)
+                && let Err(error) = self.finish_dead(&run)
             {
                 self.tell(&format!(
                     "the report of run {run} was not finished: {error}"
                 ));
             }
         }
+    }
+
+    /// Puts a dead run together. Its tests that never ended have failed.
+    fn finish_dead(&self, run: &str) -> io::Result<()> {
+        let folder = self.root.join(run);
+        for report in Fragments::read(&folder)?.open() {
+            let key = fragment_name(&report.binary, &report.name, report.attempt, None);
+            let started = folder.join(folder::FRAGMENTS).join(&key);
+            // A context without the macro has another name.
+            if started.exists() && !ended(&started).exists() {
+                memory::remember(&self.root, &key, report)?;
+            }
+        }
+        self.merge_run(run).map(drop)
     }
 
     /// Removes old runs and what killed processes left half-written.

@@ -5,6 +5,8 @@ use crate::error::{Error, Kind};
 use crate::model::spec::Requirement;
 use crate::system::capability;
 
+use super::selection;
+
 /// What can be demanded.
 pub(super) const WORDS: &str = "all, docker, netadmin, root, program:NAME, env:NAME";
 
@@ -62,6 +64,8 @@ impl Demanded {
     /// names no capability.
     pub(super) fn forbids_skip(&self, capability: Option<&str>) -> bool {
         match self {
+            // What was not asked for lacks nothing.
+            _ if capability == Some(selection::CAPABILITY) => false,
             Self::Nothing => false,
             // A run is for one environment only, so a test for another one lacks nothing.
             Self::All { environment } => *environment || capability != Some(ENVIRONMENT),
@@ -112,6 +116,7 @@ mod tests {
             assert_eq!(forbids, forbidden, "{text}");
         }
         assert!(parse("all,environment").forbids_skip(None));
+        assert!(!parse("all,environment").forbids_skip(Some(selection::CAPABILITY)));
     }
 
     #[test]

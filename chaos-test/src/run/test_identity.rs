@@ -17,6 +17,7 @@ use super::dry;
 use super::keep;
 use super::process_run::{self, ProcessRun};
 use super::reports::fragment_name;
+use super::selection;
 
 /// How long a context without the macro is taken to last, which nobody limits.
 const PLAIN_LIMIT: Duration = Duration::from_secs(20 * 60 * 60);
@@ -35,6 +36,8 @@ pub(crate) struct TestIdentity {
     pub(super) seed: u64,
     pub(super) names_breakables: bool,
     pub(super) blast_radius: BlastRadius,
+    /// Why it is not run, where it is not among the tests that were asked for.
+    pub(super) deselected: Option<String>,
     /// Whether nothing is to be broken.
     pub(super) dry_run: bool,
     /// What the machine must have.
@@ -66,7 +69,9 @@ impl TestIdentity {
         let seed = chosen_seed(spec.seed)?;
         let keeps_failed = keep::is_wanted()?;
         let dry_run = dry::is_wanted()?;
+        selection::check_variables()?;
         let run = process_run::current(spec.target_tmpdir)?;
+        let deselected = selection::deselected(spec, &run)?;
         let control = control::role(spec).map(MustFailWhen::control);
         let name = match &control {
             Some(control) => control::name(&spec.path(), control),
@@ -85,6 +90,7 @@ impl TestIdentity {
         identity.requires = spec.requires;
         identity.keeps_failed = keeps_failed;
         identity.dry_run = dry_run;
+        identity.deselected = deselected;
         identity.body_limit = spec.body_limit();
         identity.module = spec.fixture_module().to_owned();
         Ok(identity)
@@ -154,6 +160,7 @@ impl TestIdentity {
             seed,
             names_breakables: false,
             blast_radius: BlastRadius::new(),
+            deselected: None,
             dry_run: false,
             requires: &[],
             known_gap: None,
@@ -237,6 +244,7 @@ impl TestIdentity {
             reports: self.run.reports.folder(),
             fragment: self.stem().to_owned(),
             abandoned: process_run::abandoned(),
+            attempt: place::attempt(),
             known_gap: self.known_gap.clone(),
             control: self.control.clone(),
         }

@@ -158,7 +158,7 @@ fn zone_in(
         Err(_) if database.available().next().is_none() => Ok(None),
         Err(_) => {
             let known: Vec<String> = database.available().map(|name| name.to_string()).collect();
-            let near = crate::decide::environment::nearest(name, known.iter().map(String::as_str));
+            let near = crate::decide::nearest::nearest(name, known.iter().map(String::as_str));
             let near = near.map_or_else(
                 || "; write one such as `Europe/Berlin`, `UTC` or `+01:00`".to_owned(),
                 |near| format!(", did you mean `{near}`?"),

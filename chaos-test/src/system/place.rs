@@ -182,6 +182,11 @@ pub(crate) fn attempt() -> u32 {
         .unwrap_or(1)
 }
 
+/// How many attempts such a runner makes at most, where it says so.
+pub(crate) fn attempts() -> Option<u32> {
+    std::env::var("NEXTEST_TOTAL_ATTEMPTS").ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::terminal::say;
+use crate::model::concluded::Concluded;
 use crate::model::listed::Listed;
 use crate::model::spec::TestSpec;
 
@@ -14,16 +15,28 @@ pub(crate) const LIST_VARIABLE: &str = "CHAOS_LIST";
 
 /// A test, as the macro registers it.
 #[derive(Debug)]
-pub struct Registration(pub &'static TestSpec);
+pub struct Registration {
+    /// What it declares.
+    pub spec: &'static TestSpec,
+    /// Runs it.
+    pub run: fn() -> Concluded,
+}
 
 inventory::collect!(Registration);
 
 /// All tests of this program, by their paths. Complete only once `main` has begun.
 pub(crate) fn specs() -> Vec<&'static TestSpec> {
-    let registrations = inventory::iter::<Registration>.into_iter();
-    let mut specs: Vec<_> = registrations.map(|registration| registration.0).collect();
-    specs.sort_by_key(|spec| spec.path());
-    specs
+    let registrations = registrations().into_iter();
+    registrations
+        .map(|registration| registration.spec)
+        .collect()
+}
+
+/// As [`specs`], with how they are run.
+pub(crate) fn registrations() -> Vec<&'static Registration> {
+    let mut registrations: Vec<_> = inventory::iter::<Registration>.into_iter().collect();
+    registrations.sort_by_key(|registration| registration.spec.path());
+    registrations
 }
 
 /// Writes the tests of this program to the file that the environment names.

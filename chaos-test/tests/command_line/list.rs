@@ -93,7 +93,14 @@ fn the_chaos_tests_of_a_package_are_listed_with_what_they_claim() {
 
     let said = list(
         &room,
-        &["--json", "--tags", "death,none", "--", "--test", "chaos"],
+        &[
+            "--json",
+            "--tags",
+            "death and not none",
+            "--",
+            "--test",
+            "chaos",
+        ],
     );
     let tests: Value = serde_json::from_str(&said.out).unwrap();
     let tests = tests.as_array().unwrap();
@@ -104,6 +111,19 @@ fn the_chaos_tests_of_a_package_are_listed_with_what_they_claim() {
     assert_eq!(tests[0]["breaks"], Value::Null);
     assert_eq!(tests[0]["blast_radius"], serde_json::json!([]));
     assert_eq!(tests[0]["timeout_ms"], 120_000);
+
+    let tags = list(&room, &["--tags"]);
+    tags.expect(
+        0,
+        &[
+            "death  1 test\n",
+            "slow   1 test\n",
+            "\n2 tags; 1 of 2 chaos tests in 2 test programs without any\n",
+        ],
+    );
+    let misspelt = list(&room, &["--tags", "deth", "--", "--test", "chaos"]);
+    misspelt.expect_complaint(0, "no chaos test has the tag `deth`, did you mean `death`?");
+    misspelt.expect(0, &["0 chaos tests in 0 of 1 test programs"]);
 
     list(&room, &["--", "--lib"]).expect(0, &["0 chaos tests in 0 of 1 test programs"]);
 }

@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chaos_test::__cli::{self, Listed};
+use chaos_test::__cli::{self, Listed, Selection};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde::Serialize;
 
@@ -26,10 +26,14 @@ const AFTER_HELP: &str = "\
 It builds the tests as `cargo test --no-run` does, with what stands after `--`, and runs none of
 them. Each test program is started with `--list`; one with a `main` of its own should heed that.
 
+An expression is made of tags, `and`, `or`, `not` and parentheses, as in CHAOS_TAGS; a comma is an
+`or`. `--tags` without one shows which tags there are, and how many tests have each.
+
 Examples:
   cargo chaos list
   cargo chaos list -- --workspace --features chaos
-  cargo chaos list --tags network,slow -- -p shop --test chaos
+  cargo chaos list --tags 'network and not slow' -- -p shop --test chaos
+  cargo chaos list --tags -- --workspace
   cargo chaos list --json -- --features chaos";
 
 fn define() -> Command {
@@ -39,10 +43,11 @@ fn define() -> Command {
         .arg(
             Arg::new("tags")
                 .long("tags")
-                .value_name("TAG")
-                .value_delimiter(',')
+                .value_name("EXPRESSION")
+                .num_args(0..=1)
+                .value_parser(expression)
                 .action(ArgAction::Append)
-                .help("Only tests with this tag, or with any of several: a comma list"),
+                .help("Only tests with such tags; without an expression, the tags themselves"),
         )
         .arg(
             Arg::new("json")
@@ -68,11 +73,13 @@ fn define() -> Command {
 }
 
 fn run(matches: &ArgMatches) -> ExitCode {
-    let words = |name| -> Vec<String> {
-        let words = matches.get_many::<String>(name).unwrap_or_default();
-        words.cloned().collect()
-    };
-    let programs = match build::test_programs(&words("cargo")) {
+    let cargo: Vec<String> = matches
+        .get_many("cargo")
+        .unwrap_or_default()
+        .cloned()
+        .collect();
+    let wanted = Wanted::of(matches);
+    let programs = match build::test_programs(&cargo) {
         Ok(programs) => programs,
         Err(build::Failed::NotStarted(why)) => return complain(why),
         // It has said itself what is wrong.
@@ -97,17 +104,129 @@ fn run(matches: &ArgMatches) -> ExitCode {
             }
         }
     }
-    let tags = words("tags");
-    found.retain(|found| is_wanted(&found.test, &tags));
+    for remark in wanted.remarks(&found) {
+        let _ = complain(remark);
+    }
+    found.retain(|found| wanted.has(&found.test));
+    let tags = wanted.only_tags.then(|| tags_of(&found));
     if matches.get_flag("json") {
-        match serde_json::to_string_pretty(&found) {
+        let json = match &tags {
+            Some(tags) => serde_json::to_string_pretty(tags),
+            None => serde_json::to_string_pretty(&found),
+        };
+        match json {
             Ok(text) => print(&(text + "\n")),
             Err(error) => return complain(error),
         }
     } else {
-        print(&text(&found, programs.len(), Paint::for_stdout()));
+        let paint = Paint::for_stdout();
+        print(&match &tags {
+            Some(tags) => text_of_tags(tags, &found, programs.len(), paint),
+            None => text(&found, programs.len(), paint),
+        });
     }
     exit
+}
+
+/// A tag expression on the command line.
+#[derive(Debug, Clone)]
+struct Expression(Selection);
+
+fn expression(text: &str) -> Result<Expression, String> {
+    match Selection::parse(text)? {
+        Some(selection) => Ok(Expression(selection)),
+        None => Err("there is no tag in it; `--tags` alone shows the tags".to_owned()),
+    }
+}
+
+/// What is to be listed.
+struct Wanted {
+    /// Any of these; none: all tests.
+    expressions: Vec<Selection>,
+    /// Whether the tags are listed and not the tests.
+    only_tags: bool,
+}
+
+impl Wanted {
+    fn of(matches: &ArgMatches) -> Self {
+        let given = matches.get_occurrences::<Expression>("tags");
+        let given: Vec<Vec<&Expression>> =
+            given.into_iter().flatten().map(Iterator::collect).collect();
+        Self {
+            only_tags: given.iter().any(Vec::is_empty),
+            expressions: given.iter().flatten().map(|one| one.0.clone()).collect(),
+        }
+    }
+
+    fn has(&self, test: &Listed) -> bool {
+        let mut expressions = self.expressions.iter();
+        self.expressions.is_empty() || expressions.any(|one| one.selects(&test.tags))
+    }
+
+    /// What is to be said of tags that no test has.
+    fn remarks(&self, found: &[InProgram]) -> Vec<String> {
+        let tags = tags_of(found);
+        let known: Vec<&str> = tags.iter().map(|counted| counted.tag.as_str()).collect();
+        let unknown = self.expressions.iter().flat_map(|one| one.unknown(&known));
+        unknown
+            .map(|unknown| format!("no chaos test has {unknown}"))
+            .collect()
+    }
+}
+
+/// A tag, and how many tests have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Counted {
+    tag: String,
+    tests: usize,
+}
+
+/// The tags of some tests, by their names.
+fn tags_of(found: &[InProgram]) -> Vec<Counted> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for tag in found.iter().flat_map(|found| &found.test.tags) {
+        *counts.entry(tag).or_default() += 1;
+    }
+    let counted = counts.into_iter().map(|(tag, tests)| Counted {
+        tag: tag.to_owned(),
+        tests,
+    });
+    counted.collect()
+}
+
+fn text_of_tags(tags: &[Counted], found: &[InProgram], programs: usize, paint: Paint) -> String {
+    let name_width = tags.iter().map(|one| one.tag.len()).max().unwrap_or(0);
+    let width = found.len().to_string().len();
+    let mut text = String::new();
+    for Counted { tag, tests } in tags {
+        let space = " ".repeat(name_width - tag.len());
+        let tag = paint.good(tag);
+        let _ = writeln!(
+            text,
+            "{tag}{space}  {tests:>width$} {}",
+            noun(*tests, "test")
+        );
+    }
+    let without = found.iter().filter(|one| one.test.tags.is_empty()).count();
+    let _ = writeln!(
+        text,
+        "{}{} {}; {without} of {} chaos {} in {programs} test {} without any",
+        if tags.is_empty() { "" } else { "\n" },
+        tags.len(),
+        noun(tags.len(), "tag"),
+        found.len(),
+        noun(found.len(), "test"),
+        noun(programs, "program"),
+    );
+    text
+}
+
+fn noun(count: usize, one: &str) -> String {
+    if count == 1 {
+        one.to_owned()
+    } else {
+        format!("{one}s")
+    }
 }
 
 /// A test, with the test program that holds it.
@@ -116,11 +235,6 @@ struct InProgram {
     program: String,
     #[serde(flatten)]
     test: Listed,
-}
-
-/// Whether a test has any of the tags; all have, where none is named.
-fn is_wanted(test: &Listed, tags: &[String]) -> bool {
-    tags.is_empty() || tags.iter().any(|tag| test.tags.contains(tag))
 }
 
 fn text(found: &[InProgram], programs: usize, paint: Paint) -> String {
@@ -241,6 +355,10 @@ mod tests {
         insta::assert_snapshot!(text(&[], 1, Paint::NONE), @"0 chaos tests in 0 of 1 test programs");
     }
 
+    fn wanted(arguments: &[&str]) -> Wanted {
+        Wanted::of(&define().get_matches_from([&["list"], arguments].concat()))
+    }
+
     #[test]
     fn machines_have_each_limit_of_the_blast_radius() {
         let json = serde_json::to_value(tests()).unwrap();
@@ -249,15 +367,71 @@ mod tests {
     }
 
     #[test]
-    fn any_of_the_tags_will_do() {
+    fn an_expression_chooses_tests_and_several_choose_those_of_any() {
         let tests = tests();
-        let wanted = |tags: &[&str]| {
-            let tags: Vec<String> = tags.iter().map(|&tag| tag.to_owned()).collect();
-            let tests = tests.iter().map(|found| is_wanted(&found.test, &tags));
+        let has = |arguments: &[&str]| {
+            let wanted = wanted(arguments);
+            let tests = tests.iter().map(|found| wanted.has(&found.test));
             tests.collect::<Vec<_>>()
         };
-        assert_eq!(wanted(&[]), [true, true]);
-        assert_eq!(wanted(&["none", "slow"]), [true, false]);
-        assert_eq!(wanted(&["cach"]), [false, false]);
+        assert_eq!(has(&[]), [true, true]);
+        assert_eq!(has(&["--tags"]), [true, true]);
+        assert_eq!(has(&["--tags", "none,slow"]), [true, false]);
+        assert_eq!(has(&["--tags", "slow and not cache"]), [false, false]);
+        assert_eq!(
+            has(&["--tags", "none", "--tags", "not slow"]),
+            [false, true]
+        );
+        assert_eq!(has(&["--tags", "cach", "--", "-p", "shop"]), [false, false]);
+        assert_eq!(
+            wanted(&["--tags", "cach or slow"]).remarks(&tests),
+            ["no chaos test has the tag `cach`, did you mean `cache`?"]
+        );
+        for (arguments, only_tags) in [
+            (&[][..], false),
+            (&["--tags", "slow"], false),
+            (&["--tags"], true),
+            (&["--tags", "slow", "--tags", "--json"], true),
+            (&["--tags", "--", "-p", "shop"], true),
+        ] {
+            assert_eq!(wanted(arguments).only_tags, only_tags, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn an_expression_that_makes_no_sense_is_a_mistake_of_the_command_line() {
+        let refused = define().try_get_matches_from(["list", "--tags", "a and and b"]);
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        insta::assert_snapshot!(refused.to_string(), @r"
+        error: invalid value 'a and and b' for '--tags [<EXPRESSION>]': a tag is missing before `and`
+          a and and b
+                ^^^
+
+        For more information, try '--help'.
+        ");
+        let refused = define().try_get_matches_from(["list", "--tags", " "]);
+        assert!(
+            refused
+                .unwrap_err()
+                .to_string()
+                .contains("there is no tag in it")
+        );
+    }
+
+    #[test]
+    fn tags_are_listed_with_how_many_tests_have_them() {
+        let mut tests = tests();
+        let two_tags = tests[0].clone();
+        tests.extend([two_tags.clone(), two_tags]);
+        tests[3].test.tags.truncate(1);
+        let shown = |tests: &[InProgram]| text_of_tags(&tags_of(tests), tests, 3, Paint::NONE);
+        insta::assert_snapshot!(shown(&tests), @r"
+        cache  3 tests
+        slow   2 tests
+
+        2 tags; 1 of 4 chaos tests in 3 test programs without any
+        ");
+        insta::assert_snapshot!(shown(&[]), @"0 tags; 0 of 0 chaos tests in 3 test programs without any");
     }
 }

@@ -8,12 +8,12 @@ use jiff::SignedDuration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::decide::nearest::suggestion;
 use crate::model::environment::Zone;
 use crate::model::event::Risk;
 use crate::model::slos::Slos;
 use crate::model::units::{Percent, percent};
 
-use super::nearest::suggestion;
 use super::pattern::Pattern;
 use super::windows::{Blackout, FindZone, Window};
 use super::{By, Environments, Policy, Ruled};

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::decide::nearest::suggestion;
 use crate::model::target::Target;
-
-use super::nearest::suggestion;
 
 /// What people have said for a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::decide::nearest::suggestion;
 use crate::model::target::Target;
-
-use super::nearest::suggestion;
 
 /// A name of one or more targets.
 #[derive(Debug, Clone, PartialEq, Eq)]

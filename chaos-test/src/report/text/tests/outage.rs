@@ -24,6 +24,7 @@ pub(super) fn started() -> Started {
         reports: "target/chaos".into(),
         fragment: "shop.chaos.json".into(),
         abandoned: vec![],
+        attempt: 1,
         known_gap: None,
         control: None,
     }

@@ -1,6 +1,7 @@
 //! Which known name a misspelt one was probably meant to be.
 
 /// What to say after an unknown name: the nearest known one, else all of them.
+#[cfg(feature = "environments")]
 pub fn suggestion<T: AsRef<str>>(name: &str, known: &[T]) -> String {
     match nearest(name, known.iter().map(AsRef::as_ref)) {
         Some(candidate) => format!(", did you mean `{candidate}`?"),
@@ -18,6 +19,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// Names as a list for a message.
+#[cfg(feature = "environments")]
 pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
     let names: Vec<String> = names
         .iter()
@@ -49,6 +51,16 @@ fn distance(left: &str, right: &str) -> usize {
 mod tests {
     use super::*;
 
+    #[test]
+    fn only_a_name_that_is_near_is_offered() {
+        let known = ["network", "slow", "net"];
+        assert_eq!(nearest("netwrk", known), Some("network"));
+        assert_eq!(nearest("slowe", known), Some("slow"));
+        assert_eq!(nearest("zebra", known), None);
+        assert_eq!(nearest("a", []), None);
+    }
+
+    #[cfg(feature = "environments")]
     #[test]
     fn the_nearest_name_is_offered_else_all() {
         let known = ["staging", "production"];
