@@ -1,6 +1,7 @@
 //! Decisions, apart from all effects: time, seed and samples come in as arguments.
 
 pub mod abort;
+pub mod again;
 mod binomial;
 pub mod claims;
 mod comparison;
@@ -18,6 +19,7 @@ pub mod measures;
 mod metric;
 pub mod modes;
 pub mod phases;
+pub mod progress;
 pub mod radius;
 pub(crate) mod rate;
 pub mod recoveries;
@@ -27,6 +29,7 @@ pub mod retries;
 mod simulated;
 pub mod slo;
 pub mod statistics;
+pub mod terminal;
 pub mod tolerance;
 pub mod transitions;
 pub mod turns;
