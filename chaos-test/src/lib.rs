@@ -159,6 +159,7 @@ pub use model::environment::{Environment, Zone};
 pub use model::event::{
     BodyEnd, Event, JOURNAL_VERSION, Kept, Met, PreflightItem, Record, RestartedBy, Risk, Started,
 };
+pub use model::evidence::{Evidence, Shows};
 pub use model::existing::{Attachment, FoundBy};
 pub use model::identity::ProcessIdentity;
 pub use model::journal::{Journal, Pending, Unreadable};

@@ -60,6 +60,7 @@ fn judge_one(claim: &Claim, records: &[Record]) -> Judgement {
         actual,
         met,
         measured: Vec::new(),
+        evidence: Vec::new(),
     }
 }
 
@@ -126,6 +127,7 @@ mod tests {
                 met: Met::Yes,
                 at: String::new(),
                 measured: vec![measure],
+                evidence: Vec::new(),
             },
         }
     }

@@ -396,6 +396,7 @@ impl RecordTolerance {
                     })
                     .into(),
             },
+            evidence: Vec::new(),
         }
     }
 }

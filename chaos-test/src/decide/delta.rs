@@ -77,6 +77,11 @@ impl Delta {
         Tolerance::relative(self, baseline)
     }
 
+    /// Whether it is about the numbers that a probe returns.
+    pub(super) fn is_of_values(&self) -> bool {
+        matches!(self.metric, Metric::Value(_))
+    }
+
     /// Whether it is met, without a word.
     pub(super) fn decide(&self, baseline: &Summary, window: &Summary) -> Met {
         self.comparison(baseline, window)
@@ -120,6 +125,7 @@ impl Delta {
                 self.metric.read(window),
                 matches!(self.allowed.direction, Direction::Rises),
             ),
+            evidence: Vec::new(),
         }
     }
 

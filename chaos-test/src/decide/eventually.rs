@@ -48,6 +48,12 @@ impl Looked {
         self.given_up = Some(why.to_owned());
     }
 
+    /// How many calls were answered.
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        self.answered
+    }
+
     /// The judgement once the time is over.
     ///
     /// A call that fails is an answer: whatever was asked could not say that it is true. Only
@@ -87,6 +93,7 @@ impl Looked {
                 Met::No
             },
             measured: Vec::new(),
+            evidence: Vec::new(),
         }
     }
 }
@@ -104,6 +111,7 @@ pub fn came_true(what: &str, limit: Duration, took: Duration, seen: &str) -> Jud
         actual: format!("after {}{seen}", human(took)),
         met: Met::Yes,
         measured: Vec::new(),
+        evidence: Vec::new(),
     }
 }
 

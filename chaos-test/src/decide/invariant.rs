@@ -182,6 +182,7 @@ pub fn judge(what: &str, rule: &Rule, seen: Seen<'_>) -> Judgement {
         actual: actual + &unsent(seen.unsent),
         met,
         measured: Vec::new(),
+        evidence: Vec::new(),
     }
 }
 

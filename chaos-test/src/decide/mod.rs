@@ -1,6 +1,7 @@
 //! Decisions, apart from all effects: time, seed and samples come in as arguments.
 
 pub mod abort;
+pub mod again;
 mod binomial;
 pub mod claims;
 mod comparison;
@@ -19,6 +20,7 @@ mod metric;
 pub mod modes;
 pub mod nearest;
 pub mod phases;
+pub mod progress;
 pub mod radius;
 pub(crate) mod rate;
 pub mod recoveries;
@@ -30,6 +32,7 @@ pub mod sharing;
 mod simulated;
 pub mod slo;
 pub mod statistics;
+pub mod terminal;
 pub mod tolerance;
 pub mod transitions;
 pub mod turns;

@@ -215,6 +215,7 @@ pub fn together(what: String, judged: Vec<(Look, Judgement)>) -> Judgement {
             actual: "there was none".to_owned(),
             met: Met::NoData,
             measured: Vec::new(),
+            evidence: Vec::new(),
         };
     };
     let actual = if count == 1 {
@@ -248,6 +249,7 @@ pub fn together(what: String, judged: Vec<(Look, Judgement)>) -> Judgement {
             .iter()
             .flat_map(|(_, judgement)| judgement.measured.clone())
             .collect(),
+        evidence: judgement.evidence.clone(),
     }
 }
 
@@ -394,6 +396,7 @@ mod tests {
                     actual: actual.to_owned(),
                     met,
                     measured: Vec::new(),
+                    evidence: Vec::new(),
                 },
             )
         };

@@ -324,6 +324,7 @@ impl RecoveryTolerance {
                 (true, false) => Met::No,
             },
             measured: if enough { vec![measure] } else { Vec::new() },
+            evidence: Vec::new(),
         }
     }
 }

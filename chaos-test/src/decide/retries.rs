@@ -244,6 +244,7 @@ impl RetryTolerance {
             },
             met,
             measured: measured.into_iter().collect(),
+            evidence: Vec::new(),
         }
     }
 

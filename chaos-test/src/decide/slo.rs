@@ -322,6 +322,14 @@ impl SloResult {
         }
     }
 
+    /// Whether it is about requests, and not about recoveries or records.
+    pub(crate) fn is_about_requests(&self) -> bool {
+        matches!(
+            self.slo,
+            "error_rate" | "availability" | "latency_degradation"
+        )
+    }
+
     /// As a judgement, for whoever records it.
     pub(crate) fn judgement(&self, of: &str) -> Judgement {
         let at_most = !matches!(self.target, Target::ShareAtLeast(_));
@@ -338,6 +346,7 @@ impl SloResult {
                 Ok(actual) => vec![Measure::new(metric, actual.number(), at_most)],
                 Err(_) => Vec::new(),
             },
+            evidence: Vec::new(),
         }
     }
 

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::model::sample::{Reading, Sample, Window};
+use crate::model::units::{human, significant, trimmed};
 
 /// A percentile, from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -142,6 +143,27 @@ impl Summary {
         self
     }
 
+    /// All that a person asks of it first, in one line.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let errors = match self.errors {
+            1 => "1 error".to_owned(),
+            errors => format!("{errors} errors"),
+        };
+        let errors = format!("{errors} ({} samples)", self.count);
+        if let (Some(median), Some(most)) = (self.value(P50), self.value(MAX)) {
+            let (median, most) = (significant(median), significant(most));
+            return format!("p50 value {median}, at most {most}, {errors}");
+        }
+        let latency = |at| match self.latency(at) {
+            Some(Latency::Of(latency)) => human(latency),
+            Some(Latency::NoAnswer) | None => "no answer".to_owned(),
+        };
+        let throughput = trimmed(self.throughput().unwrap_or_default());
+        let (median, slow) = (latency(P50), latency(P95));
+        format!("p50 {median}, p95 {slow}, {throughput} /s, {errors}")
+    }
+
     /// The share of samples that failed, from 0 to 1; `None` without samples.
     #[must_use]
     pub fn error_rate(&self) -> Option<f64> {
@@ -201,40 +223,42 @@ pub(super) fn rank(at: Percentile, count: usize) -> usize {
 /// Samples as one line of blocks, lowest to highest: failures stand out as `x` below it.
 #[must_use]
 pub fn sparkline(samples: &[Sample], width: usize) -> (String, String) {
+    let slowest = samples.iter().map(|sample| sample.latency).max();
+    let slowest = slowest.unwrap_or_default().as_secs_f64();
+    let heights = blocks(samples, width, |sample| {
+        if slowest > 0.0 {
+            sample.latency.as_secs_f64() / slowest
+        } else {
+            0.0
+        }
+    });
+    let failures = buckets(samples, width).map(|bucket| {
+        let failed = bucket.iter().any(|sample| !sample.reading.is_good());
+        if failed { 'x' } else { '.' }
+    });
+    (heights, failures.collect())
+}
+
+/// Samples as one line of blocks, each as high as the highest that it stands for, from 0 to 1.
+#[must_use]
+pub fn blocks(samples: &[Sample], width: usize, height: impl Fn(&Sample) -> f64) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    if samples.is_empty() || width == 0 {
-        return (String::new(), String::new());
-    }
+    buckets(samples, width)
+        .map(|bucket| {
+            let highest = bucket.iter().map(&height).fold(0.0, f64::max);
+            BLOCKS[((highest * 7.0).round() as usize).min(7)]
+        })
+        .collect()
+}
+
+/// Samples in at most `width` groups of neighbours, about as many in each.
+fn buckets(samples: &[Sample], width: usize) -> impl Iterator<Item = &[Sample]> {
     let buckets = width.min(samples.len());
-    let bucket = |index: usize| {
+    (0..buckets).map(move |index| {
         let from = index * samples.len() / buckets;
         let to = ((index + 1) * samples.len() / buckets).max(from + 1);
         &samples[from..to]
-    };
-    let slowest = samples
-        .iter()
-        .map(|sample| sample.latency)
-        .max()
-        .unwrap_or_default()
-        .as_secs_f64();
-    (0..buckets)
-        .map(|index| {
-            let bucket = bucket(index);
-            let height = bucket
-                .iter()
-                .map(|sample| sample.latency)
-                .max()
-                .unwrap_or_default()
-                .as_secs_f64();
-            let block = if slowest > 0.0 {
-                BLOCKS[((height / slowest * 7.0).round() as usize).min(7)]
-            } else {
-                BLOCKS[0]
-            };
-            let failed = bucket.iter().any(|sample| !sample.reading.is_good());
-            (block, if failed { 'x' } else { '.' })
-        })
-        .unzip()
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::model::event::Met;
+use crate::model::evidence::{Evidence, Shows};
 use crate::model::measure::Measure;
 
 use super::delta::Delta;
@@ -47,6 +48,8 @@ pub struct Judgement {
     pub met: Met,
     /// The numbers that it was made of.
     pub measured: Vec<Measure>,
+    /// The samples that it is about.
+    pub evidence: Vec<Evidence>,
 }
 
 /// Something that holds the summary of a baseline.
@@ -79,6 +82,20 @@ impl Tolerance {
     /// Whether it is about the numbers that a probe returns.
     pub(crate) fn is_of_values(&self) -> bool {
         matches!(self.0, Kind::Absolute(Metric::Value(_), _))
+    }
+
+    /// What it is about: samples, with what is known of them apart from it.
+    pub(crate) fn evidence(&self, mut samples: Evidence) -> Evidence {
+        if self.is_of_values() {
+            samples.shows = Shows::Numbers;
+        }
+        if let Kind::Relative(delta, baseline) = &self.0 {
+            if delta.is_of_values() {
+                samples.shows = Shows::Numbers;
+            }
+            samples.baseline = Some(baseline.in_words());
+        }
+        samples
     }
 
     /// Whether a single sample can be judged by it.
@@ -127,6 +144,7 @@ fn absolute(metric: Metric, bound: Bound, window: &Summary) -> Judgement {
             None => Met::NoData,
         },
         measured: measured(metric, seen, matches!(bound, Bound::AtMost(_))),
+        evidence: Vec::new(),
     }
 }
 

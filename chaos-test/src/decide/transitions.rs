@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use crate::model::event::Met;
+use crate::model::evidence::{Evidence, Shows};
+use crate::model::sample::Window;
 use crate::model::units::human;
 
 use super::tolerance::Judgement;
@@ -284,6 +286,14 @@ impl Expected {
             .iter()
             .filter(|(_, answered, _)| *answered > self.since)
             .count();
+        let last = found.last().filter(|_| found.len() == self.states.len());
+        let to = last.map_or(history.seen_until().unwrap_or(self.since), |last| {
+            last.until
+        });
+        let window = Window {
+            from: self.since,
+            to: to.max(self.since),
+        };
         let (met, actual) = match found.last() {
             Some(last) if found.len() == self.states.len() => {
                 self.judge_found(history, &found, last, counted, &shown)
@@ -321,6 +331,7 @@ impl Expected {
             actual,
             met,
             measured: Vec::new(),
+            evidence: vec![Evidence::new(&self.of, window, looks, Shows::Looks)],
         }
     }
 

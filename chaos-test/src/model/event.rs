@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::blast_radius::BlastRadius;
+use super::evidence::Evidence;
 use super::identity::ProcessIdentity;
 use super::measure::Measure;
 use super::outcome::{Control, Outcome};
@@ -336,6 +337,9 @@ pub enum Event {
         /// The numbers that it was made of.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         measured: Vec<Measure>,
+        /// The samples that it is about.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<Evidence>,
     },
     /// A system under test was back within the limit.
     Recovered {

@@ -9,6 +9,7 @@ pub mod condition;
 #[cfg(feature = "environments")]
 pub mod environment;
 pub mod event;
+pub mod evidence;
 pub mod existing;
 pub(crate) mod fingerprint;
 pub mod identity;

@@ -80,6 +80,22 @@ pub(crate) fn trimmed(number: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// A number with as many digits as a person compares: all before the point, and three in all
+/// behind leading zeros.
+pub(crate) fn significant(number: f64) -> String {
+    let size = number.abs();
+    if size == 0.0 || size >= 100.0 || !size.is_finite() {
+        return trimmed(number.round());
+    }
+    // The exponent of a number below 100 is small.
+    let digits = (2 - size.log10().floor() as i32).clamp(0, 12) as usize;
+    let text = format!("{number:.digits$}");
+    if !text.contains('.') {
+        return text;
+    }
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A duration in the unit that a person would choose, with up to three digits.
 pub(crate) fn human(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -117,6 +133,23 @@ mod tests {
             (secs(300), "5 min"),
         ] {
             assert_eq!(human(duration), text);
+        }
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_a_person_compares() {
+        for (number, text) in [
+            (0.0, "0"),
+            (0.000_123_456, "0.000123"),
+            (0.5, "0.5"),
+            (2.34567, "2.35"),
+            (42.0, "42"),
+            (99.96, "100"),
+            (123.456, "123"),
+            (-7.255, "-7.25"),
+            (1_234_567.8, "1234568"),
+        ] {
+            assert_eq!(significant(number), text);
         }
     }
 

@@ -224,6 +224,7 @@ pub(super) fn judge_unwatched(inner: &Inner) {
             actual,
             met: Met::NoData,
             measured: Vec::new(),
+            evidence: Vec::new(),
         };
         if inner.identity.dry_run {
             dry::not_judged(inner, &judgement, "");

@@ -215,6 +215,8 @@ impl Declared {
             for measure in &mut judgement.measured {
                 measure.of = watcher.names();
             }
+            let evidence = watcher.evidence(look.window, samples.len());
+            judgement.evidence = vec![self.must.tolerance.evidence(evidence)];
             judged.push((look, judgement));
         }
         together(what, judged)
@@ -233,6 +235,7 @@ impl Declared {
             actual,
             met: Met::NoData,
             measured: Vec::new(),
+            evidence: Vec::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::decide::progress;
 use crate::model::survey::{
     Demand, EngineFound, Folder, FolderIs, Journals, Survey, Variable, VariableIs,
 };
@@ -106,6 +107,7 @@ fn judge(name: &str, value: &str) -> VariableIs {
     match name {
         "CHAOS_REQUIRE" => sound(Demanded::from_environment().map(drop).map_err(said)),
         "CHAOS_SEED" => sound(test_identity::check_seed().map_err(said)),
+        "CHAOS_PROGRESS" => sound(progress::is_wanted(value).map(drop)),
         "CHAOS_KEEP" => sound(keep::is_wanted().map(drop).map_err(said)),
         "CHAOS_DRY_RUN" => match dry::is_wanted() {
             Ok(true) => VariableIs::Doubtful(

@@ -96,6 +96,7 @@ pub struct RecordExpectations {
 
 impl RecordExpectations {
     /// Expects one thing more.
+    #[track_caller]
     pub fn expect(mut self, tolerance: RecordTolerance) -> Self {
         self.judging
             .add(tolerance.judge(&self.name, &self.comparison));

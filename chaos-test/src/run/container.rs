@@ -216,6 +216,7 @@ async fn start(inner: &Arc<Inner>, name: &str, container: Container) -> Result<S
     let as_unit: Arc<dyn Unit> = unit.clone();
     inner.world.add_service(as_unit);
     let start = async {
+        let _going = inner.going(format!("waiting for {name} to be ready"));
         unit.start().await?;
         starting::in_front_of(inner, &*unit).await
     };

@@ -18,6 +18,7 @@ use crate::model::event::{Event, Met};
 use crate::model::journal::Journal;
 use crate::model::outcome::{Control, Outcome, RunStatus, Verdict};
 use crate::model::spec::{MustFailWhen, TestSpec};
+use crate::system::progress;
 use crate::system::terminal::say;
 use crate::system::{Ledger, place};
 
@@ -110,6 +111,7 @@ pub(super) fn run_all(inner: &Arc<Inner>, spec: &'static TestSpec) -> Result<(),
             met,
             at: format!("{}:{}", spec.file, spec.line),
             measured: Vec::new(),
+            evidence: Vec::new(),
         });
     }
     Ok(())
@@ -172,6 +174,9 @@ async fn run_once(
     // Waiting for it would close this.
     let stdin = child.stdin.take();
     // Its limits are its own: how long it waits for other tests nobody knows.
+    let changed = weakened.control().changed;
+    let name = &inner.identity.name;
+    let _going = progress::begin_told(name, format!("negative control with {changed}"));
     let told = async {
         tokio::time::sleep(TOLD_AFTER).await;
         say(&format!(

@@ -182,6 +182,9 @@ impl DegradesThenRecovers {
             }
             judgements.push(judgement);
         }
+        for judgement in &mut judgements {
+            judgement.evidence = vec![watcher.evidence(window, samples.len())];
+        }
         self.recovers.since = lifted;
         self.recovers.under = Some(entry);
         let examined = self.recovers.examine(inner).await;
@@ -273,6 +276,7 @@ impl DegradesThenRecovers {
             actual: String::new(),
             met: Met::NoData,
             measured: Vec::new(),
+            evidence: Vec::new(),
         }
     }
 }

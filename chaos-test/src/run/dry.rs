@@ -110,6 +110,7 @@ pub(super) fn not_judged(inner: &Inner, judgement: &Judgement, at: &str) {
             actual: "nothing was broken, this is a dry run".to_owned(),
             met: Met::NotJudged,
             measured: Vec::new(),
+            evidence: Vec::new(),
             ..judgement.clone()
         },
         at,
@@ -125,6 +126,7 @@ pub(super) fn steady_states_not_judged(inner: &Arc<Inner>, names: Vec<String>, e
             actual: String::new(),
             met: Met::NotJudged,
             measured: Vec::new(),
+            evidence: Vec::new(),
         };
         not_judged(inner, &judgement, "");
     }

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use crate::decide::eventually::{Looked, came_true};
 use crate::error::{Error, Kind};
+use crate::model::evidence::{Evidence, Shows};
+use crate::model::sample::Window;
 use crate::model::units::{human, ms};
 use crate::probe::{Condition, Seen};
 use crate::system::proxy::sleep_until;
@@ -146,16 +148,27 @@ impl<C: Condition> Eventually<C> {
         if inner.is_hypothetical_now() {
             return self.hypothetical().await;
         }
+        let _going = inner.going(format!("waiting until: {}", self.what));
         let mut looked = Looked::default();
         // Dropped with this, which ends the call that is under way.
         let came = tokio::select! {
             came = self.until_true(&mut looked) => came,
             ended = inner.until_ended() => return Err(ended),
         };
-        let judgement = match &came {
+        let mut judgement = match &came {
             Some(came) => came_true(&self.what, self.limit, came.took, &came.seen),
             None => looked.judge(&self.what, self.limit),
         };
+        let window = Window {
+            from: self.since,
+            to: inner.recorder.now().max(self.since),
+        };
+        judgement.evidence = vec![Evidence::new(
+            &self.what,
+            window,
+            looked.answered(),
+            Shows::Calls,
+        )];
         conclude(&inner, &[judgement], &self.at)?;
         came.map(|came| came.value)
             .ok_or_else(|| Error::new(Kind::NoData, "it did not come true"))

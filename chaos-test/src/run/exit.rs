@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::system::{at_exit, terminal};
+use crate::system::{at_exit, progress, terminal};
 
 use super::finish::{self, Ending};
 use super::fixtures::shared;
@@ -19,6 +19,8 @@ pub(super) fn on_exit() {
         return;
     }
     process_run::refuse_contexts();
+    // What is put back now is shown no more: libtest has said its last words.
+    progress::end();
     let mut red = false;
     // Tests on other threads still run, and may end in between; none may begin any more.
     while let Some(inner) = process_run::newest_live() {

@@ -11,10 +11,11 @@ use crate::model::event::{BodyEnd, Event, Met, Record};
 use crate::model::outcome::{Outcome, Restoration, RunStatus, Verdict};
 use crate::model::test_report::TestEnd;
 use crate::model::units::human;
-use crate::report::text::{self, LogTail};
+use crate::report::text::{self, Format, LogTail};
 use crate::system::Ledger;
 use crate::system::lock::lock;
 use crate::system::service::last_lines;
+use crate::system::terminal;
 
 use super::fixtures::holds;
 use super::injecting::lifting;
@@ -200,6 +201,7 @@ async fn stage<F>(inner: &Arc<Inner>, what: &str, work: impl FnOnce(Arc<Inner>) 
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    let _going = inner.going(what);
     let done = engine::own().spawn(work(Arc::clone(inner))).await;
     if let Err(panic) = done {
         inner.recorder.record(Event::HarnessFailed {
@@ -288,6 +290,7 @@ async fn settle(inner: &Arc<Inner>) {
             met,
             at: String::new(),
             measured: Vec::new(),
+            evidence: vec![watcher.evidence_since(since, inner)],
         });
     }
 }
@@ -356,10 +359,15 @@ pub(super) fn logs(inner: &Inner) -> Vec<LogTail> {
 /// The failure's explanation, once the test has ended.
 pub(super) fn explained(inner: &Inner, outcome: &Outcome) -> String {
     let tails = lock(&inner.tails).clone();
-    explain(inner, outcome, &tails)
+    let format = Format {
+        width: terminal::width(),
+        color: terminal::color(),
+        unicode: terminal::unicode(),
+    };
+    explain(inner, outcome, &tails, format)
 }
 
-fn explain(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) -> String {
+fn explain(inner: &Inner, outcome: &Outcome, logs: &[LogTail], format: Format) -> String {
     let records = inner.recorder.records();
     let Some(Event::Started(started)) = records.first().map(|record| &record.event) else {
         return verdict::headline(outcome);
@@ -374,7 +382,7 @@ fn explain(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) -> String {
         logs,
         &again,
         &run.reports.folder().join("junit.xml").to_string_lossy(),
-        crate::system::terminal::width(),
+        format,
     )
 }
 
@@ -402,7 +410,7 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
         return;
     }
     if let Some(path) = closed {
-        crate::system::terminal::say(&format!(
+        terminal::say(&format!(
             "chaos-test: {}: not everything was put back; its watchdog tries again once this \
              process has ended, and so does the next run, from {}",
             inner.identity.name,
@@ -410,12 +418,12 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
         ));
     }
     if let Some(plan) = text::plan(&inner.identity.name, &records) {
-        crate::system::terminal::say(&format!("chaos-test: {plan}"));
+        terminal::say(&format!("chaos-test: {plan}"));
     }
     let details = if outcome.passed() {
         text::timeline(&records)
     } else {
-        explain(inner, outcome, logs)
+        explain(inner, outcome, logs, Format::FILE)
     };
     let end = TestEnd {
         took_us: u64::try_from(inner.recorder.now().as_micros()).unwrap_or(u64::MAX),
@@ -433,7 +441,7 @@ fn report(inner: &Inner, outcome: &Outcome, logs: &[LogTail]) {
         .map(drop)
         .and_then(|()| run.reports.write(&inner.identity.fragment, &fragment));
     if let Err(error) = written {
-        crate::system::terminal::say(&format!(
+        terminal::say(&format!(
             "chaos-test: {}: the report could not be written: {error}",
             inner.identity.name
         ));

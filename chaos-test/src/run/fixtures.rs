@@ -278,6 +278,7 @@ async fn set_up<T: Send + Sync + 'static>(
     } = fixture;
     let recorder = Arc::clone(&context.inner.recorder);
     let started = Instant::now();
+    let _going = context.inner.going(format!("setting up fixture {name}"));
     let mut chain = context.chain().clone();
     chain.push(known);
     let run = FixtureRun {

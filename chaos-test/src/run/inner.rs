@@ -19,6 +19,7 @@ use crate::probe::Trace;
 use crate::report::text::LogTail;
 use crate::system::command::Commands;
 use crate::system::lock::lock;
+use crate::system::progress;
 use crate::system::proxy::{self, LinkConfig};
 use crate::system::{Ledger, World};
 
@@ -104,6 +105,11 @@ pub(crate) struct Inner {
     calls: Arc<RwLock<()>>,
 }
 impl Inner {
+    /// Something begins that may take long: shown to people until what is returned is dropped.
+    pub(super) fn going(&self, what: impl Into<String>) -> progress::Going {
+        progress::begin(&self.identity.name, what)
+    }
+
     pub(super) fn new(
         identity: TestIdentity,
         recorder: Arc<Recorder>,

@@ -221,7 +221,12 @@ pub(super) async fn judge_all(inner: &Arc<Inner>, by_itself: bool) {
             longest_gap,
             phases: &phases,
         };
-        let judgement = judge(&held.what, &rule, seen);
+        let mut judgement = judge(&held.what, &rule, seen);
+        let evidence = held.watcher.evidence(window, samples.len());
+        judgement.evidence = vec![match &rule {
+            Rule::Keeps(tolerance) => tolerance.evidence(evidence),
+            Rule::Succeeds => evidence,
+        }];
         if by_itself || judgement.met == Met::No {
             record(inner, &judgement, &held.at);
         }

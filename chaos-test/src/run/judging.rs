@@ -16,9 +16,8 @@ use super::inner::Inner;
 /// What is expected and was not judged yet. Where it is dropped unjudged, the test cannot pass.
 pub(super) struct Judging {
     inner: Arc<Inner>,
-    judgements: Vec<Judgement>,
-    /// Where the first was expected.
-    at: String,
+    /// With where each was expected.
+    judgements: Vec<(Judgement, String)>,
     /// Until when that was seen which is judged.
     until: Duration,
     judged: bool,
@@ -31,40 +30,42 @@ impl std::fmt::Debug for Judging {
 }
 
 impl Judging {
-    #[track_caller]
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let now = inner.recorder.now();
         Self::until(inner, now)
     }
 
     /// Of what was seen until an instant.
-    #[track_caller]
     pub(super) fn until(inner: Arc<Inner>, until: Duration) -> Self {
         Self {
             inner,
             until,
             judgements: Vec::new(),
-            at: Location::caller().to_string(),
             judged: false,
         }
     }
 
+    #[track_caller]
     pub(super) fn add(&mut self, judgement: Judgement) {
-        self.judgements.push(judgement);
+        let at = Location::caller().to_string();
+        self.judgements.push((judgement, at));
     }
 
-    /// Records all of them, with every miss.
-    #[track_caller]
+    /// Records all of them, with every miss, each with where it was expected.
     pub(super) fn check(mut self) -> Result<(), Error> {
         self.judged = true;
-        let at = Location::caller().to_string();
         if self.inner.is_hypothetical(self.until) {
-            for judgement in &self.judgements {
-                dry::not_judged(&self.inner, judgement, &at);
+            for (judgement, at) in &self.judgements {
+                dry::not_judged(&self.inner, judgement, at);
             }
             return Ok(());
         }
-        judge(&self.inner, &self.judgements, &at)
+        judge(
+            &self.inner,
+            self.judgements
+                .iter()
+                .map(|(judgement, at)| (judgement, at.as_str())),
+        )
     }
 }
 
@@ -74,9 +75,9 @@ impl Drop for Judging {
         if self.judged || std::thread::panicking() {
             return;
         }
-        for judgement in &self.judgements {
+        for (judgement, at) in &self.judgements {
             let unjudged = unjudged(judgement.clone(), "call `.check()`");
-            record(&self.inner, &unjudged, &self.at);
+            record(&self.inner, &unjudged, at);
         }
     }
 }
@@ -87,6 +88,7 @@ pub(super) fn unjudged(judgement: Judgement, help: &str) -> Judgement {
         actual: format!("was never judged: {help}"),
         met: Met::NoData,
         measured: Vec::new(),
+        evidence: Vec::new(),
         ..judgement
     }
 }
@@ -108,6 +110,7 @@ pub(super) fn write(inner: &Inner, judgement: &Judgement, at: &str) {
         met: judgement.met,
         at: at.to_owned(),
         measured: judgement.measured.clone(),
+        evidence: judgement.evidence.clone(),
     });
 }
 
@@ -119,14 +122,19 @@ pub(super) fn conclude(inner: &Inner, judgements: &[Judgement], at: &str) -> Res
         }
         return Ok(());
     }
-    judge(inner, judgements, at)
+    judge(inner, judgements.iter().map(|judgement| (judgement, at)))
 }
 
-fn judge(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Error> {
-    for judgement in judgements {
+fn judge<'a>(
+    inner: &Inner,
+    judgements: impl Iterator<Item = (&'a Judgement, &'a str)>,
+) -> Result<(), Error> {
+    let mut judged = Vec::new();
+    for (judgement, at) in judgements {
         write(inner, judgement, at);
+        judged.push(judgement);
     }
-    let missed: Vec<String> = judgements
+    let missed: Vec<String> = judged
         .iter()
         .filter(|judgement| judgement.met != Met::Yes)
         .map(|judgement| {
@@ -139,7 +147,7 @@ fn judge(inner: &Inner, judgements: &[Judgement], at: &str) -> Result<(), Error>
     if missed.is_empty() {
         return Ok(());
     }
-    let deviated = judgements.iter().any(|judgement| judgement.met == Met::No);
+    let deviated = judged.iter().any(|judgement| judgement.met == Met::No);
     let kind = if deviated {
         Kind::Deviated
     } else {

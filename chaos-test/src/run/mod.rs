@@ -474,6 +474,7 @@ fn conclude(spec: &'static TestSpec, context: &ChaosContext, how: BodyEnd) -> Co
                 actual: "it returned".to_owned(),
                 met: Met::No,
                 measured: Vec::new(),
+                evidence: Vec::new(),
             };
             judging::record(inner, &judgement, &format!("{}:{}", spec.file, spec.line));
             None

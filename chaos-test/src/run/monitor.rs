@@ -69,7 +69,9 @@ impl Monitor {
     /// not hold before anything was broken, and nothing can be concluded
     /// ([`Error::is_not_steady`]).
     pub async fn baseline(&self, length: Duration) -> Result<Baseline, Error> {
-        let samples = self.over(length).await?;
+        let (from, name) = (self.inner.recorder.now(), &self.watcher.name);
+        let what = format!("baseline of {name}");
+        let samples = self.look(from, from + length, what).await?;
         let baseline = self.watcher.judge_baseline(&samples)?;
         *lock(&self.watcher.baseline) = Some(baseline.clone());
         let recorder = &self.inner.recorder;
@@ -106,13 +108,16 @@ impl Monitor {
         from: impl Into<Duration>,
         to: impl Into<Duration>,
     ) -> Result<Samples, Error> {
-        let window = Window {
-            from: from.into(),
-            to: to.into(),
-        };
+        let what = format!("watching {}", self.watcher.name);
+        self.look(from.into(), to.into(), what).await
+    }
+
+    async fn look(&self, from: Duration, to: Duration, what: String) -> Result<Samples, Error> {
+        let window = Window { from, to };
         let monitor = self.clone();
         engine::run_on(engine::own(), async move {
             let _call = monitor.inner.enter().await?;
+            let _going = monitor.inner.going(what);
             monitor.watcher.refuse_unusable()?;
             let under = monitor.inner.faults_in_force();
             let to = monitor

@@ -87,6 +87,7 @@ pub struct RecoveriesExpected {
 
 impl RecoveriesExpected {
     /// Expects one thing more.
+    #[track_caller]
     pub fn expect(mut self, tolerance: RecoveryTolerance) -> Self {
         let mut judgement = tolerance.judge(&self.recoveries.summary());
         if let Some(monitor) = &self.recoveries.of {

@@ -183,6 +183,7 @@ impl Recovers {
 
     /// Waits for it and measures it. Writes down what came of it, and no judgement.
     pub(super) async fn examine(&self, inner: &Inner) -> Examined {
+        let _going = inner.going(format!("waiting for {} to recover", self.monitor.name()));
         let watcher = &self.monitor.watcher;
         // The streak may begin at the last instant, and its last sample needs its answer.
         let row = watcher.interval * u32::try_from(self.in_a_row.samples).unwrap_or(u32::MAX);
@@ -197,6 +198,10 @@ impl Recovers {
             if let Some(recovery) = &mut examined.recovery {
                 recovery.throughput_back = back;
             }
+        }
+        let evidence = watcher.evidence_since(self.since, inner);
+        for judgement in &mut examined.judgements {
+            judgement.evidence = vec![evidence.clone()];
         }
         examined
     }
@@ -360,6 +365,7 @@ impl Recovers {
             actual: actual + &unsent(missing),
             met,
             measured: vec![self.measure("first_success", took)],
+            evidence: Vec::new(),
         }
     }
 
@@ -400,6 +406,7 @@ impl Recovers {
             actual: actual + &unsent(missing),
             met,
             measured: vec![self.measure("throughput_recovery", took)],
+            evidence: Vec::new(),
         };
         (judgement, took)
     }
@@ -419,6 +426,7 @@ impl Recovers {
             actual,
             met,
             measured: Vec::new(),
+            evidence: Vec::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::decide::retries::{HasTried, RetryTolerance, Token, Tried};
 use crate::error::{Error, Kind};
 use crate::model::attempt::{Attempt, Kept};
+use crate::model::evidence::{Evidence, Shows};
 use crate::model::sample::Window;
 use crate::model::target::Target;
 use crate::model::units::human;
@@ -201,6 +202,7 @@ pub struct RetryExpectations {
 
 impl RetryExpectations {
     /// Expects one thing more.
+    #[track_caller]
     pub fn expect(mut self, tolerance: RetryTolerance) -> Self {
         let mut judgement = tolerance.judge(&self.seen.tried);
         for measure in &mut judgement.measured {
@@ -212,6 +214,13 @@ impl RetryExpectations {
             self.seen.of,
             human(self.seen.window.length())
         );
+        let attempts = self.seen.tried.within(self.seen.window).count();
+        judgement.evidence = vec![Evidence::new(
+            &self.seen.of,
+            self.seen.window,
+            attempts,
+            Shows::Attempts,
+        )];
         self.judging.add(judgement);
         self
     }

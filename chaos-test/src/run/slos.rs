@@ -10,6 +10,7 @@ use crate::decide::statistics::{Latency, Summary};
 use crate::decide::tolerance::{BaselineSummary, Judgement};
 use crate::error::Error;
 use crate::model::event::Met;
+use crate::model::evidence::Evidence;
 use crate::model::sample::Window;
 use crate::model::slos::Slos;
 use crate::system::lock::lock;
@@ -82,19 +83,19 @@ impl SloCheck {
         engine::run_on(engine::own(), async move {
             let inner = Arc::clone(&self.inner);
             let _call = inner.enter().await?;
-            let measured = tokio::select! {
+            let (measured, evidence) = tokio::select! {
                 measured = self.measure() => measured,
                 ended = inner.until_ended() => return Err(ended),
             };
             let validation = self.slos.validate(&measured);
-            let judgements = self.judgements(&validation);
+            let judgements = self.judgements(&validation, &evidence);
             conclude(&inner, &judgements, &self.at)?;
             Ok(validation)
         })
         .await
     }
 
-    fn judgements(&self, validation: &SloValidation) -> Vec<Judgement> {
+    fn judgements(&self, validation: &SloValidation, evidence: &[Evidence]) -> Vec<Judgement> {
         let names: Vec<&str> = self
             .monitors
             .iter()
@@ -111,6 +112,7 @@ impl SloCheck {
                 actual: "none is set".to_owned(),
                 met: Met::NoData,
                 measured: Vec::new(),
+                evidence: Vec::new(),
             }];
         }
         let names: Vec<String> = self.monitors.iter().flat_map(|one| one.names()).collect();
@@ -118,6 +120,9 @@ impl SloCheck {
             let mut judgement = result.judgement(&of);
             for measure in &mut judgement.measured {
                 measure.of.clone_from(&names);
+            }
+            if result.is_about_requests() {
+                judgement.evidence = evidence.to_vec();
             }
             judgement
         });
@@ -137,7 +142,9 @@ impl SloCheck {
         }
     }
 
-    async fn measure(&self) -> SloMeasured {
+    /// What it comes to, and the requests that it comes from.
+    async fn measure(&self) -> (SloMeasured, Vec<Evidence>) {
+        let mut evidence = Vec::new();
         let inner = &self.inner;
         let now = inner.recorder.now();
         let records = inner.recorder.records();
@@ -149,6 +156,7 @@ impl SloCheck {
             for watcher in &monitors {
                 let (samples, unsent) = watcher.settled(window, inner).await;
                 missing += unsent;
+                evidence.push(watcher.evidence(window, samples.len()));
                 let summary = Summary::of(&samples, window);
                 let seen = requests.get_or_insert_default();
                 seen.total += summary.count;
@@ -163,13 +171,14 @@ impl SloCheck {
         if !self.monitors.is_empty() {
             attempts.retain(|attempt| monitors.iter().any(|one| one.name == attempt.monitor));
         }
-        SloMeasured {
+        let measured = SloMeasured {
             requests,
             unsent: missing,
             latency_degradation: worst,
             recoveries: RecoverySummary::of(&attempts),
             consistency: ConsistencyShare::judged(&records),
-        }
+        };
+        (measured, evidence)
     }
 }
 
@@ -185,6 +194,7 @@ impl Drop for SloCheck {
             actual: String::new(),
             met: Met::NoData,
             measured: Vec::new(),
+            evidence: Vec::new(),
         };
         record(
             &self.inner,

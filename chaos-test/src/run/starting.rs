@@ -54,6 +54,7 @@ async fn start(inner: &Arc<Inner>, name: &str, program: &Program) -> Result<Serv
     lead_reserved(inner, name, &process.endpoints())?;
     let unit: Arc<dyn Unit> = process.clone();
     inner.world.add_service(unit);
+    let _going = inner.going(format!("waiting for {name} to be ready"));
     let started = tokio::select! {
         started = process.start() => started,
         ended = inner.until_ended() => Err(ended),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::decide::again::{self, HowRun, Target};
 use crate::error::{Error, Kind};
 use crate::model::blast_radius::BlastRadius;
 use crate::model::event::{Event, JOURNAL_VERSION, Started};
@@ -61,6 +62,10 @@ pub(crate) struct TestIdentity {
     /// The bare name of its files below the run's folder.
     pub(super) fragment: String,
     started_ms: u64,
+    /// What of its package it is in.
+    target: Target,
+    /// Whether it carries `#[ignore]`.
+    ignored: bool,
 }
 
 impl TestIdentity {
@@ -93,6 +98,8 @@ impl TestIdentity {
         identity.deselected = deselected;
         identity.body_limit = spec.body_limit();
         identity.module = spec.fixture_module().to_owned();
+        identity.target = place::target(spec);
+        identity.ignored = spec.ignored;
         Ok(identity)
     }
 
@@ -174,6 +181,8 @@ impl TestIdentity {
             fragment,
             name,
             started_ms: now_ms(),
+            target: Target::Unknown,
+            ignored: false,
             run,
         }
     }
@@ -190,17 +199,33 @@ impl TestIdentity {
         self.control.is_some()
     }
 
-    /// The command that runs it again.
+    /// The command that runs it again, and nothing else. Without the macro the name of a context
+    /// is that of its thread, which libtest names after the test.
     pub(super) fn command_again(&self) -> String {
-        let (name, changed) = match &self.control {
-            Some(control) => {
-                let suffix = format!(" [{}]", control.changed);
-                let name = self.name.strip_suffix(&suffix).unwrap_or(&self.name);
-                (name, format!("{} ", control.changed))
-            }
-            None => (self.name.as_str(), String::new()),
-        };
-        changed + &place::command_again(&self.package, name, self.seed)
+        let mut variables = Vec::new();
+        let mut name = self.name.as_str();
+        if let Some(control) = &self.control {
+            let suffix = format!(" [{}]", control.changed);
+            name = self.name.strip_suffix(&suffix).unwrap_or(&self.name);
+            let changed = control.changed.split_once('=').unwrap_or_default();
+            variables.push((changed.0.to_owned(), changed.1.to_owned()));
+        }
+        variables.push(("CHAOS_SEED".to_owned(), format!("{:#x}", self.seed)));
+        let set = std::env::vars_os().filter_map(|(name, value)| {
+            let pair = (name.into_string().ok()?, value.into_string().ok()?);
+            (again::is_kept(&pair.0) && !pair.1.is_empty()).then_some(pair)
+        });
+        let mut set: Vec<_> = set.collect();
+        set.sort();
+        variables.extend(set);
+        again::command(&HowRun {
+            runner: place::runner(),
+            package: self.package.clone(),
+            target: self.target.clone(),
+            name: name.to_owned(),
+            ignored: self.ignored,
+            variables,
+        })
     }
 
     /// What is known of the test, for the reports.

@@ -382,6 +382,8 @@ impl Reached {
             dry::not_judged(&inner, &self.judgement(), &self.at);
             return Ok(Moment(inner.recorder.now()));
         }
+        let states = self.expected.states.join(", then ");
+        let _going = inner.going(format!("waiting for {} to be {states}", self.expected.of));
         tokio::select! {
             () = self.until_decided() => {}
             ended = inner.until_ended() => return Err(ended),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::decide::recovery::Steady;
-use crate::decide::statistics::{Latency, P50, P95, Summary};
+use crate::decide::statistics::Summary;
 use crate::decide::tolerance::{BaselineSummary, Judgement, Tolerance};
 use crate::error::Error;
 use crate::model::sample::{Sample, Window};
-use crate::model::units::{human, trimmed};
+use crate::model::units::human;
+use crate::system::lock::lock;
 
 use super::inner::Inner;
 use super::judging::Judging;
@@ -36,19 +37,7 @@ impl BaselineSummary for Baseline {
 
 impl std::fmt::Display for Baseline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let latency = |at| match self.summary.latency(at) {
-            Some(Latency::Of(latency)) => human(latency),
-            Some(Latency::NoAnswer) | None => "no answer".to_owned(),
-        };
-        write!(
-            f,
-            "p50 {}, p95 {}, {} /s, {} errors ({} samples)",
-            latency(P50),
-            latency(P95),
-            trimmed(self.summary.throughput().unwrap_or_default()),
-            self.summary.errors,
-            self.summary.count,
-        )
+        f.write_str(&self.summary.in_words())
     }
 }
 
@@ -113,6 +102,7 @@ pub struct Expectations {
 
 impl Expectations {
     /// Expects one thing more.
+    #[track_caller]
     pub fn expect(mut self, tolerance: Tolerance) -> Self {
         let judgement = self.judgement(&tolerance);
         self.judging.add(judgement);
@@ -141,6 +131,15 @@ impl Expectations {
         for measure in &mut judgement.measured {
             measure.of.clone_from(&self.samples.names);
         }
+        let monitors = lock(&self.samples.inner.monitors);
+        let watcher = monitors
+            .iter()
+            .find(|watcher| watcher.name == self.samples.monitor);
+        if let Some(watcher) = watcher {
+            let evidence = watcher.evidence(self.samples.window, self.samples.samples.len());
+            judgement.evidence = vec![tolerance.evidence(evidence)];
+        }
+        drop(monitors);
         judgement.what = format!(
             "{} of {} over {}{under}",
             judgement.what,

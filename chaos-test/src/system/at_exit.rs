@@ -12,5 +12,6 @@ pub(crate) fn list_tests() {
 
 /// Ends the process at once with an exit code.
 pub(crate) fn exit_now(code: i32) -> ! {
+    super::progress::end();
     super::hook::exit_now(code)
 }

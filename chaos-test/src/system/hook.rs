@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "these calls have no safe interface")]
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::registry;
@@ -86,6 +87,47 @@ pub(super) fn cpu_time_of(pid: u32) -> Option<Duration> {
     let seconds = u64::try_from(time.tv_sec).ok()?;
     let nanoseconds = u32::try_from(time.tv_nsec).ok()?;
     told.then(|| Duration::new(seconds, nanoseconds))
+}
+
+/// Whether the last row of the terminal is set apart, for a process that dies of itself.
+static TERMINAL_IS_TAKEN: OnceLock<&'static AtomicBool> = OnceLock::new();
+/// All rows are everybody's again, and the last one is empty.
+const GIVE_BACK: &[u8] = b"\x1b7\x1b[r\x1b[999;1H\x1b[2K\x1b8";
+
+extern "C" fn give_back_terminal(signal: libc::c_int) {
+    // Atomics, write(2), signal(2) and raise(3) are all that is called: each is safe in the
+    // middle of anything.
+    if TERMINAL_IS_TAKEN
+        .get()
+        .is_some_and(|taken| taken.load(Ordering::SeqCst))
+    {
+        // SAFETY: the bytes are there as long as the program.
+        let _ = unsafe { libc::write(2, GIVE_BACK.as_ptr().cast(), GIVE_BACK.len()) };
+    }
+    // SAFETY: the default action of a signal is no code of ours.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: raise(3) has no preconditions.
+    unsafe { libc::raise(signal) };
+}
+
+/// Has the terminal given back when this process aborts or quits while its last row is set
+/// apart, unless somebody else sees to these signals.
+pub(super) fn give_back_terminal_when_dying(taken: &'static AtomicBool) {
+    TERMINAL_IS_TAKEN.get_or_init(|| {
+        for signal in [libc::SIGABRT, libc::SIGQUIT] {
+            // SAFETY: the handler has the signature that signal(2) asks for, and only calls what
+            // is safe in the middle of anything.
+            let before = unsafe {
+                let handler = give_back_terminal as extern "C" fn(libc::c_int);
+                libc::signal(signal, handler as usize)
+            };
+            if before != libc::SIG_DFL && before != libc::SIG_ERR {
+                // SAFETY: it is what was there before.
+                unsafe { libc::signal(signal, before) };
+            }
+        }
+        taken
+    });
 }
 
 extern "C" fn nothing(_: libc::c_int) {}

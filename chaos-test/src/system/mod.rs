@@ -22,6 +22,7 @@ pub(crate) mod lock;
 pub(crate) mod place;
 pub(crate) mod ports;
 pub(crate) mod process;
+pub(crate) mod progress;
 #[allow(
     dead_code,
     reason = "the link engine offers more than the first toxics need"

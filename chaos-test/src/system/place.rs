@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{identity, stem};
+use crate::decide::again::Target;
 use crate::model::fingerprint::fingerprint;
 use crate::model::spec::TestSpec;
 
@@ -133,45 +134,55 @@ fn target_name(manifest_dir: &Path, crate_name: &str) -> String {
         .unwrap_or_else(|| crate_name.to_owned())
 }
 
-/// The command that runs one test again, as it was run: the runner that started us, with
-/// the features and the profile that it was given.
-pub(crate) fn command_again(package: &str, name: &str, seed: u64) -> String {
-    let parent = identity::stat(std::process::id()).map_or(0, |stat| stat.parent);
-    let line = std::fs::read(format!("/proc/{parent}/cmdline")).unwrap_or_default();
-    let words: Vec<String> = line
-        .split(|&byte| byte == 0)
-        .map(|word| String::from_utf8_lossy(word).into_owned())
-        .collect();
-    format!(
-        "CHAOS_SEED={seed:#x} {} -p {package}{} {name}",
-        if words.iter().any(|word| word == "nextest") {
-            "cargo nextest run"
-        } else {
-            "cargo test"
-        },
-        kept_options(&words),
-    )
-}
-
-fn kept_options(words: &[String]) -> String {
-    let mut kept = String::new();
-    let mut words = words.iter().take_while(|word| *word != "--");
-    while let Some(word) = words.next() {
-        let alone = matches!(
-            word.as_str(),
-            "--all-features" | "--no-default-features" | "--release" | "-r"
-        ) || word.starts_with("--features=");
-        let with_value = matches!(word.as_str(), "--features" | "-F");
-        if alone || with_value {
-            kept.push(' ');
-            kept.push_str(word);
+/// The words of the cargo that runs this test, or of the runner that it started; none where
+/// nobody above this process is one.
+pub(crate) fn runner() -> Option<Vec<String>> {
+    let mut pid = std::process::id();
+    // A process that became an orphan meanwhile has the first one as its parent.
+    loop {
+        pid = identity::stat(pid)?.parent;
+        if pid <= 1 {
+            return None;
         }
-        if with_value && let Some(value) = words.next() {
-            kept.push(' ');
-            kept.push_str(value);
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        if matches!(name.trim(), "cargo" | "cargo-nextest") {
+            break;
         }
     }
-    kept
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words = line.split(|&byte| byte == 0);
+    let words = words.map(|word| String::from_utf8_lossy(word).into_owned());
+    Some(words.collect())
+}
+
+/// What of its package a test is in.
+pub(crate) fn target(spec: &TestSpec) -> Target {
+    let crate_name = spec.module.split("::").next().unwrap_or(spec.module);
+    match (spec.bin_name, spec.target_tmpdir) {
+        (Some(name), _) if is_example() => Target::Example(name.to_owned()),
+        (Some(name), _) => Target::Program(name.to_owned()),
+        (None, Some(_)) => {
+            let name = target_name(Path::new(spec.manifest_dir), crate_name);
+            let is_there = |ending: &str| {
+                let tests = Path::new(spec.manifest_dir).join("tests");
+                tests.join(format!("{name}{ending}")).exists()
+            };
+            if is_there("") || is_there(".rs") {
+                return Target::Tests(name);
+            }
+            // It lies elsewhere, and each underscore may be a dash.
+            Target::Tests(name.replace('_', "[-_]"))
+        }
+        (None, None) => Target::Library,
+    }
+}
+
+fn is_example() -> bool {
+    let program = std::env::current_exe().ok();
+    program.is_some_and(|path| {
+        path.parent()
+            .is_some_and(|folder| folder.ends_with("examples"))
+    })
 }
 
 /// Which attempt of a runner that tries again this is; 1 is the first.
@@ -200,25 +211,6 @@ mod tests {
             "{one} {two}"
         );
         assert_ne!(one, two);
-    }
-
-    #[test]
-    fn what_decides_how_a_test_is_built_is_kept() {
-        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        for (line, expected) in [
-            ("cargo test", ""),
-            (
-                "cargo test --features chaos -p shop -- --nocapture",
-                " --features chaos",
-            ),
-            (
-                "cargo nextest run --release --all-features",
-                " --release --all-features",
-            ),
-            ("cargo test --features=a,b", " --features=a,b"),
-        ] {
-            assert_eq!(kept_options(&words(line)), expected, "{line}");
-        }
     }
 
     #[test]

@@ -85,6 +85,7 @@ impl Requests {
 
 /// Ends this process as the signal would have, had nobody heard it.
 pub(crate) fn die_of(request: Request) -> ! {
+    super::progress::end();
     hook::die_of(request.number())
 }
 

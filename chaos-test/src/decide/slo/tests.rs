@@ -254,6 +254,7 @@ fn consistency_is_what_is_left_of_the_worst_records() {
                 of: vec![of.to_owned()],
                 ..Measure::new(kind, share, true)
             }],
+            evidence: Vec::new(),
         },
     };
     assert_eq!(ConsistencyShare::judged(&[]), None);

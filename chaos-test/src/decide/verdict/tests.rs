@@ -68,6 +68,7 @@ fn judged(met: Met) -> Event {
         met,
         at: "tests/a.rs:1".into(),
         measured: vec![],
+        evidence: Vec::new(),
     }
 }
 

@@ -3,15 +3,19 @@
 
 use std::time::Duration;
 
-use super::{Page, plural};
-use crate::decide::statistics::sparkline;
+use super::page::{Ink, Page};
+use super::plural;
+use crate::decide::statistics::{blocks, sparkline};
 use crate::model::event::{Event, Record};
-use crate::model::sample::Sample;
-use crate::model::units::human;
+use crate::model::evidence::{Evidence, Shows};
+use crate::model::sample::{Reading, Sample};
+use crate::model::units::{human, significant};
 
 /// So many faults have a row of their own; more share the last one.
 const FAULT_ROWS: usize = 4;
 const WIDEST: usize = 120;
+/// How wide the chart of one window is at most, of which there may be many.
+const WIDEST_WINDOW: usize = 60;
 /// What is left for the words behind the charts.
 const WORDS: usize = 26;
 const INDENT: usize = 4;
@@ -38,40 +42,84 @@ fn chart(page: &mut Page, monitor: &str, samples: &[Sample], faults: &[Fault]) {
         page.line(INDENT, &format!("{monitor}: no samples around the faults"));
         return;
     };
-    let columns = page.width.saturating_sub(INDENT + WORDS).clamp(10, WIDEST);
+    let title = format!(
+        "{monitor}: {} sample{} from {:.3} s to {:.3} s",
+        samples.len(),
+        plural(samples.len()),
+        first.at.as_secs_f64(),
+        last.answered().as_secs_f64(),
+    );
+    page.line(INDENT, &title);
+    let columns = page.chart(INDENT, WORDS, WIDEST);
+    // Whoever reads numbers does not ask how long it takes to read them.
+    let measures = samples.iter().any(|sample| number(sample).is_some());
+    course(page, INDENT, samples, columns, measures);
+    for (words, spans) in fault_rows(faults) {
+        let marks = marks(samples, columns.min(samples.len()), &spans);
+        page.pieces(
+            INDENT,
+            &[(Ink::Warning, &marks), (Ink::Plain, &format!("  {words}"))],
+        );
+    }
+}
+
+/// Draws the samples of a window that was judged, where they are known.
+pub(super) fn of_window(page: &mut Page, indent: usize, evidence: &Evidence, records: &[Record]) {
+    let all = records.iter().find_map(|record| match &record.event {
+        Event::Samples { monitor, samples } if *monitor == evidence.of => Some(samples),
+        _ => None,
+    });
+    let Some(all) = all else { return };
+    let from = all.partition_point(|sample| sample.at < evidence.window.from);
+    let to = all.partition_point(|sample| sample.at < evidence.window.to);
+    if from >= to {
+        return;
+    }
+    let columns = page.chart(indent, WORDS, WIDEST_WINDOW);
+    let measures = evidence.shows == Shows::Numbers;
+    course(page, indent, &all[from..to], columns, measures);
+}
+
+fn number(sample: &Sample) -> Option<f64> {
+    match sample.reading {
+        Reading::Good(number) => number,
+        Reading::Bad(_) => None,
+    }
+}
+
+/// How samples went: a line of heights, and one of failures.
+fn course(page: &mut Page, indent: usize, samples: &[Sample], columns: usize, measures: bool) {
+    let numbers = || samples.iter().filter_map(number);
+    let (heights, words) = if measures && numbers().next().is_some() {
+        let least = numbers().fold(f64::INFINITY, f64::min);
+        let most = numbers().fold(f64::NEG_INFINITY, f64::max);
+        // From the least to the most, because what changes is what is looked for.
+        let height = |sample: &Sample| match number(sample) {
+            Some(number) if most > least => (number - least) / (most - least),
+            _ => 0.0,
+        };
+        let words = match (significant(least), significant(most)) {
+            (least, most) if least == most => format!("value, always {most}"),
+            (least, most) => format!("value, {least} to {most}"),
+        };
+        (blocks(samples, columns, height), words)
+    } else {
+        let slowest = samples.iter().map(|sample| sample.latency).max();
+        let slowest = slowest.unwrap_or_default();
+        let words = format!("latency, up to {}", human(slowest));
+        (sparkline(samples, columns).0, words)
+    };
+    page.line(indent, &format!("{heights}  {words}"));
     let errors = samples
         .iter()
         .filter(|sample| !sample.reading.is_good())
         .count();
-    let slowest = samples
-        .iter()
-        .map(|sample| sample.latency)
-        .max()
-        .unwrap_or_default();
-    page.line(
-        INDENT,
-        &format!(
-            "{monitor}: {} sample{} from {:.3} s to {:.3} s",
-            samples.len(),
-            plural(samples.len()),
-            first.at.as_secs_f64(),
-            last.answered().as_secs_f64(),
-        ),
-    );
-    let (heights, failures) = sparkline(samples, columns);
-    page.line(
-        INDENT,
-        &format!("{heights}  latency, up to {}", human(slowest)),
-    );
-    let errors = match errors {
-        0 => "no errors".to_owned(),
-        count => format!("{count} error{}", plural(count)),
+    let (ink, words) = match errors {
+        0 => (Ink::Plain, "no errors".to_owned()),
+        count => (Ink::Bad, format!("{count} error{}", plural(count))),
     };
-    page.line(INDENT, &format!("{failures}  {errors}"));
-    for (words, spans) in fault_rows(faults) {
-        let marks = marks(samples, heights.chars().count(), &spans);
-        page.line(INDENT, &format!("{marks}  {words}"));
-    }
+    let (_, failures) = sparkline(samples, columns);
+    page.inked(indent, ink, &format!("{failures}  {words}"));
 }
 
 struct Fault {
@@ -172,7 +220,6 @@ fn marks(samples: &[Sample], buckets: usize, spans: &[(Duration, Duration)]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::sample::Reading;
     use crate::model::units::ms;
 
     #[test]

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Page, wrapped};
+use super::page::{Ink, Page, wrapped};
 use crate::model::event::{BodyEnd, Event, Met, PreflightItem, Record, RestartedBy, STEADY_STATE};
 use crate::model::units::human;
 
 /// From this width on there are two columns.
-const TWO_COLUMNS: usize = 120;
+const TWO_COLUMNS: usize = 160;
 /// So many rows are shown at most: the first ones and the last ones.
 const FIRST: usize = 40;
 const LAST: usize = 60;
@@ -29,22 +29,24 @@ pub(super) fn write(page: &mut Page, records: &[Record]) {
         1
     };
     let column = page.width / columns;
-    let lines: Vec<Vec<String>> = rows.iter().map(|row| row.lines(column)).collect();
+    let lines: Vec<Vec<Line>> = rows.iter().map(|row| row.lines(column)).collect();
     if columns == 1 {
-        for line in lines.iter().flatten() {
-            page.line(0, line);
+        for (ink, line) in lines.iter().flatten() {
+            page.inked(0, *ink, line);
         }
         return;
     }
     let (left, right) = halves(&lines);
     for index in 0..left.len().max(right.len()) {
-        let at = |side: &[&String]| side.get(index).map_or(String::new(), |it| (*it).clone());
-        page.line(0, &format!("{:column$}{}", at(&left), at(&right)));
+        let nothing = (Ink::Plain, String::new());
+        let (ink, text) = left.get(index).copied().unwrap_or(&nothing);
+        let (other, beside) = right.get(index).copied().unwrap_or(&nothing);
+        page.pieces(0, &[(*ink, &format!("{text:column$}")), (*other, beside)]);
     }
 }
 
 /// Splits where the columns are closest to the same height; the left one may be higher.
-fn halves(rows: &[Vec<String>]) -> (Vec<&String>, Vec<&String>) {
+fn halves(rows: &[Vec<Line>]) -> (Vec<&Line>, Vec<&Line>) {
     let total: usize = rows.iter().map(Vec::len).sum();
     let mut height = 0;
     let split = rows
@@ -61,13 +63,33 @@ fn halves(rows: &[Vec<String>]) -> (Vec<&String>, Vec<&String>) {
     )
 }
 
+/// One line of a row, and what it is.
+type Line = (Ink, String);
+
 struct Row {
     at: Option<Duration>,
     text: String,
+    /// Whether it is about a fault that begins or ends.
+    is_fault: bool,
 }
 
 impl Row {
-    fn lines(&self, width: usize) -> Vec<String> {
+    /// What it is, as its words say: a mark for what is wrong, a word for the rest.
+    fn ink(&self) -> Ink {
+        let text = self.text.as_str();
+        if text.starts_with('!') {
+            Ink::Bad
+        } else if text.starts_with("held: ") {
+            Ink::Good
+        } else if self.is_fault {
+            Ink::Warning
+        } else {
+            Ink::Plain
+        }
+    }
+
+    fn lines(&self, width: usize) -> Vec<Line> {
+        let ink = self.ink();
         let time = match self.at {
             Some(at) => format!("{:.3}", at.as_secs_f64()),
             None => String::new(),
@@ -78,8 +100,8 @@ impl Row {
             .into_iter()
             .enumerate()
             .map(|(index, part)| match index {
-                0 => format!("    {time:>TIME$}  {part}"),
-                _ => format!("{:TEXT$}  {part}", ""),
+                0 => (ink, format!("    {time:>TIME$}  {part}")),
+                _ => (ink, format!("{:TEXT$}  {part}", "")),
             })
             .collect()
     }
@@ -92,6 +114,7 @@ fn shortened(mut rows: Vec<Row>) -> Vec<Row> {
         let row = Row {
             at: None,
             text: format!("... {hidden} more, all of them in the journal ..."),
+            is_fault: false,
         };
         rows.splice(FIRST..FIRST + hidden, [row]);
     }
@@ -109,6 +132,8 @@ fn rows(records: &[Record]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     // Whether the last row tells of undoing, to which the next undo is added.
     let mut undoing = false;
+    // The invariant that the last row tells of, and how many more samples violate it.
+    let mut violated: Option<(&str, usize)> = None;
     for record in records {
         let at = Duration::from_micros(record.at_us);
         match &record.event {
@@ -117,22 +142,50 @@ fn rows(records: &[Record]) -> Vec<Row> {
             Event::Undone { what, .. } => match rows.last_mut() {
                 Some(row) if undoing => row.text += &format!(", {what}"),
                 _ => {
+                    violated = None;
                     rows.push(Row {
                         at: Some(at),
                         text: format!("undone: {what}"),
+                        is_fault: false,
                     });
                     undoing = true;
                 }
             },
+            Event::Violated { invariant, .. }
+                if violated.is_some_and(|(last, _)| last == invariant) =>
+            {
+                if let (Some((_, more)), Some(row)) = (&mut violated, rows.last_mut()) {
+                    let earlier = further(*more);
+                    *more += 1;
+                    row.text.truncate(row.text.len() - earlier.len());
+                    row.text += &further(*more);
+                }
+            }
             event => {
                 if let Some(text) = text(event) {
-                    rows.push(Row { at: Some(at), text });
+                    violated = match event {
+                        Event::Violated { invariant, .. } => Some((invariant.as_str(), 0)),
+                        _ => None,
+                    };
+                    rows.push(Row {
+                        at: Some(at),
+                        text,
+                        is_fault: matches!(event, Event::Injected { .. } | Event::Lifted { .. }),
+                    });
                     undoing = false;
                 }
             }
         }
     }
     rows
+}
+
+/// How many samples more violate an invariant, behind the first.
+fn further(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!("; and {more} more in a row"),
+    }
 }
 
 /// A row's text, for an event that has a row.
@@ -251,8 +304,8 @@ fn text(event: &Event) -> Option<String> {
         Event::Judged {
             what, actual, met, ..
         } => match met {
-            Met::Yes => format!("held: {what}: {actual}"),
-            Met::No => format!("! missed: {what}: {actual}"),
+            Met::Yes => format!("held: {what}: {}", brief(actual)),
+            Met::No => format!("! missed: {what}: {}", brief(actual)),
             Met::NoData => format!("! no data: {what}"),
             Met::NotJudged => format!("not judged, because this is a dry run: {what}"),
         },
@@ -355,6 +408,14 @@ fn preflight(fault: &str, items: &[PreflightItem]) -> String {
     let steady = items.iter().find(|item| item.check == STEADY_STATE);
     let steady = steady.map_or("nothing is known of it", |item| &item.detail);
     format!("pre-flight of {fault}: all is well ({steady})")
+}
+
+/// The beginning of what was seen: all of it stands with the judgement, if that was missed.
+fn brief(actual: &str) -> &str {
+    let line = actual.lines().next().unwrap_or_default();
+    let clauses = ["; ", ", the last: ", ", the first: "];
+    let end = clauses.iter().filter_map(|clause| line.find(clause)).min();
+    end.map_or(line, |end| &line[..end])
 }
 
 /// What a test waits for.

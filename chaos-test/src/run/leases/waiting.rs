@@ -15,6 +15,7 @@ use crate::system::Ledger;
 use crate::system::identity;
 use crate::system::journal_file;
 use crate::system::lease::{self, Claim, Holder, Lock, Side};
+use crate::system::progress;
 use crate::system::terminal::say;
 
 use super::TURNS_BESIDE_OTHERS;
@@ -116,6 +117,8 @@ impl Wanted {
         let began = Instant::now();
         let (mut pause, mut told, mut noted) = (FIRST_PAUSE, 0, false);
         let mut wanted_since = None;
+        let name = &inner.identity.name;
+        let _going = progress::begin_told(name, format!("waiting for {self}"));
         loop {
             inner.refuse_if_ended()?;
             let refusal = refusal();
@@ -150,12 +153,7 @@ impl Wanted {
             }
             if waited >= turns::told_after(told) {
                 told += 1;
-                say(&format!(
-                    "chaos-test: {} waits for {self}, for {} s now: {}",
-                    inner.identity.name,
-                    waited.as_secs(),
-                    self.held_by(inner)
-                ));
+                self.tell(inner, waited);
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -170,6 +168,19 @@ impl Wanted {
             });
         }
         Ok(claim)
+    }
+
+    /// Says that it waits, and for whom, where no line on a terminal does.
+    fn tell(&self, inner: &Inner, waited: Duration) {
+        if progress::is_drawn() {
+            return;
+        }
+        say(&format!(
+            "chaos-test: {} waits for {self}, for {} s now: {}",
+            inner.identity.name,
+            waited.as_secs(),
+            self.held_by(inner)
+        ));
     }
 
     /// Takes the lock where it is free now.

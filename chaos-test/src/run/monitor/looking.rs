@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::decide::recovery::{InARow, Progress, Steady, Streak, ThroughputBack};
 use crate::decide::tolerance::unsent;
 use crate::error::{Error, Kind};
+use crate::model::evidence::{Evidence, Shows};
 use crate::model::sample::{Sample, Window};
 use crate::model::units::human;
 use crate::run::inner::Inner;
@@ -74,6 +75,29 @@ impl Watcher {
     /// How many samples were sent in a span of time, its end included.
     pub(in crate::run) fn sent_between(&self, after: Duration, until: Duration) -> usize {
         lock(&self.slots).sent_between(after, until)
+    }
+
+    /// That a judgement is about its samples in a window, of which there were so many.
+    pub(in crate::run) fn evidence(&self, window: Window, count: usize) -> Evidence {
+        let shows = if self.makes_requests() {
+            Shows::Latencies
+        } else {
+            Shows::Numbers
+        };
+        let baseline = lock(&self.baseline).as_ref().map(Baseline::to_string);
+        Evidence {
+            baseline,
+            ..Evidence::new(&self.name, window, count, shows)
+        }
+    }
+
+    /// As [`evidence`](Self::evidence), of all that was answered by now since an instant.
+    pub(in crate::run) fn evidence_since(&self, since: Duration, inner: &Inner) -> Evidence {
+        let window = Window {
+            from: since,
+            to: inner.recorder.now().max(since),
+        };
+        self.evidence(window, self.so_far(window).len())
     }
 
     /// How many samples it takes at least before a rate means something, and one second at

@@ -10,6 +10,7 @@ use super::engine::{Engine, Refusal};
 use super::recipe::Recipe;
 use crate::error::{Error, Kind, with_causes};
 use crate::model::units::human;
+use crate::system::progress;
 use crate::system::terminal::say;
 
 /// How long the engine may take to look for an image.
@@ -117,7 +118,11 @@ async fn pull(recipe: &Recipe) -> Result<(), Error> {
         request = request.with_platform(platform);
     }
     let pulled = async { request.pull_image().await.map(drop) };
+    let _going = progress::begin_told("", format!("pulling image {}", recipe.image));
     let told = |taken: Duration| {
+        if progress::is_drawn() {
+            return;
+        }
         say(&format!(
             "chaos-test: pulling image {} for {} now",
             recipe.image,

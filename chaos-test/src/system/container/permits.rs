@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::system::lease::{LockFile, Side};
+use crate::system::progress;
 use crate::system::state_dir::StateDir;
 use crate::system::terminal::say;
 
@@ -42,6 +43,8 @@ impl Permit {
         let most = most()?;
         let began = Instant::now();
         let mut told = began;
+        let _going =
+            progress::begin_told(who, format!("waiting for one of {most} containers to end"));
         let mut waits = LockFile::open(&folder.join(WAITING))?;
         loop {
             let permit = try_take(&folder, most)?;
@@ -51,7 +54,7 @@ impl Permit {
             }
             // Tried again and again: somebody who looks has it for a moment.
             waits.try_lock(Side::Shared)?;
-            if told.elapsed() >= TELL_EVERY {
+            if told.elapsed() >= TELL_EVERY && !progress::is_drawn() {
                 told = Instant::now();
                 say(&format!(
                     "chaos-test: {who} waits for one of {most} containers to end, for {:.0} s now \

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::model::event::{BodyEnd, Event, JOURNAL_VERSION, Met, Record, Risk, Started};
+use crate::model::evidence::{Evidence, Shows};
 use crate::model::identity::ProcessIdentity;
 use crate::model::sample::{Reading, Sample, Window};
+use crate::model::target::Target;
 use crate::model::undo::Undo;
 use crate::model::units::ms;
 
@@ -75,7 +77,9 @@ pub(super) fn injected(entry: u64, fault: &str) -> Event {
     Event::Injected {
         entry,
         fault: fault.into(),
-        targets: vec![],
+        targets: vec![Target::Service(
+            fault.rsplit(' ').next().unwrap_or_default().into(),
+        )],
         risk: Risk::Medium,
         took_us: 231_000,
     }
@@ -109,7 +113,23 @@ pub(super) fn judged(met: Met, what: &str, expected: &str, actual: &str) -> Even
         met,
         at: "tests/chaos.rs:31".into(),
         measured: vec![],
+        evidence: Vec::new(),
     }
+}
+
+/// A judgement about the samples under the outage.
+fn about_the_outage(mut judged: Event) -> Event {
+    if let Event::Judged { evidence, .. } = &mut judged {
+        let window = Window {
+            from: ms(2_541),
+            to: ms(7_791),
+        };
+        evidence.push(Evidence {
+            baseline: Some("p50 3.0 ms, p95 4.0 ms, 20 /s, 0 errors (40 samples)".into()),
+            ..Evidence::new("checkout", window, 105, Shows::Latencies)
+        });
+    }
+    judged
 }
 
 pub(super) fn ended(how: BodyEnd) -> Event {
@@ -200,12 +220,12 @@ pub(super) fn outage() -> Vec<Record> {
         (8_201, recovered),
         (
             8_204,
-            judged(
+            about_the_outage(judged(
                 Met::No,
                 "error rate of checkout over 5.25 s under \"stop cache\"",
                 "at most 0 %",
-                "24.76 % (26 of 105)",
-            ),
+                "24.76 % (26 of 105 failed), the last: 503",
+            )),
         ),
         (
             8_204,
