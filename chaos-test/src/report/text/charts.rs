@@ -18,6 +18,8 @@ const WIDEST: usize = 120;
 const WIDEST_WINDOW: usize = 60;
 /// What is left for the words behind the charts.
 const WORDS: usize = 26;
+/// And at most, for a fault with a long name.
+const LONGEST_WORDS: usize = 40;
 const INDENT: usize = 4;
 
 /// Writes one chart for each monitor that has samples around the faults.
@@ -50,11 +52,17 @@ fn chart(page: &mut Page, monitor: &str, samples: &[Sample], faults: &[Fault]) {
         last.answered().as_secs_f64(),
     );
     page.line(INDENT, &title);
-    let columns = page.chart(INDENT, WORDS, WIDEST);
+    let rows = fault_rows(faults);
+    let longest = rows
+        .iter()
+        .map(|(words, _)| words.chars().count() + 2)
+        .max();
+    let words = longest.unwrap_or_default().clamp(WORDS, LONGEST_WORDS);
+    let columns = page.chart(INDENT, words, WIDEST);
     // Whoever reads numbers does not ask how long it takes to read them.
     let measures = samples.iter().any(|sample| number(sample).is_some());
     course(page, INDENT, samples, columns, measures);
-    for (words, spans) in fault_rows(faults) {
+    for (words, spans) in rows {
         let marks = marks(samples, columns.min(samples.len()), &spans);
         page.pieces(
             INDENT,
