@@ -4,7 +4,7 @@ use chaos_test_macros::chaos_fixture;
 
 struct ChaosContext;
 
-#[chaos_fixture(scope = "binary")]
+#[chaos_fixture(scope = "run")]
 async fn later(chaos: &ChaosContext) -> u8 {
     7
 }
