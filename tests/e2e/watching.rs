@@ -128,6 +128,7 @@ async fn a_probe_blocks(chaos: &ChaosContext, inventory: &Service) -> chaos_test
 fn a_probe_that_blocks_holds_off_no_fault() {
     let ended = Rerun::of("watching::a_probe_blocks").run();
     let output = ended.output();
+    let output = output.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(!ended.status.success(), "{output}");
     for expected in [
         "error rate of blocking over 200 ms",

@@ -180,7 +180,7 @@ fn spec(number: usize) -> &'static TestSpec {
 }
 
 fn run(spec: &'static TestSpec) {
-    tell_libtest(run_async_test(spec, |run: Running| async move {
+    tell_libtest(run_async_test(spec, &[], |run: Running| async move {
         run.ready();
         let fault = Flag::default();
         run.context().may_break(&fault.target());
