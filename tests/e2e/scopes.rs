@@ -284,7 +284,7 @@ async fn a_context_without_the_macro_has_it_alone() {
     let chaos = ChaosContext::start().await.unwrap();
     let beside = chaos.fixture(modules::depot).await.unwrap();
     assert_eq!(own.first_address(), beside.first_address());
-    let refused = chaos.inject(process::kill(&*beside)).await.unwrap_err();
+    let refused = chaos.inject(process::kill(&beside)).await.unwrap_err();
     assert!(refused.is_refused(), "{refused}");
     let refused = chaos
         .fixture_alone(modules::depot)

@@ -449,6 +449,19 @@ impl From<&Service> for ServiceName {
     }
 }
 
+/// What `chaos.fixture(..)` hands out.
+impl From<&Arc<Service>> for ServiceName {
+    fn from(service: &Arc<Service>) -> Self {
+        Self::new(service.name())
+    }
+}
+
+impl From<&Arc<Service>> for Links {
+    fn from(service: &Arc<Service>) -> Self {
+        Self::from(&**service)
+    }
+}
+
 impl From<&Service> for Links {
     fn from(service: &Service) -> Self {
         Self::of(Target::Service(service.name().to_owned()))
