@@ -64,7 +64,7 @@ fn expand(test: &Test<'_>) -> TokenStream {
     let spec = spec(test, &private);
     let body = inner_function(test.function, &test.parameters, &body_name);
     let functions = functions(&test.parameters, &library);
-    let needed = needed(&test.parameters);
+    let needed = needed(&test.parameters, &private);
     let set_up = set_up(&test.parameters, &private);
     let may_break = may_break(test);
     let call = call(&body_name, &test.parameters);
@@ -109,7 +109,6 @@ fn expand(test: &Test<'_>) -> TokenStream {
                 #end
             }
         };
-        let needed_private = private.clone();
         let experiment = expand_cases::Experiment {
             name: experiment,
             private,
@@ -118,7 +117,7 @@ fn expand(test: &Test<'_>) -> TokenStream {
             body,
             before: quote_spanned! {glue=>
                 #functions
-                let __needed = [#(#needed_private::needed(#needed)),*];
+                let __needed = [#(#needed),*];
             },
             runner,
             run: quote_spanned!(glue=> &__needed, #run),
@@ -133,7 +132,7 @@ fn expand(test: &Test<'_>) -> TokenStream {
                 #private::Registration { spec: &#spec_name, run: #experiment }
             }
             #functions
-            let __needed = [#(#private::needed(#needed)),*];
+            let __needed = [#(#needed),*];
             #private::#runner(&#spec_name, &__needed, move |__run: #private::Running| async move {
                 #set_up
                 #may_break
@@ -243,9 +242,20 @@ pub(crate) fn inner_function(
         .any(|parameter| parameter.value_name().is_some())
         .then(|| quote!(, clippy::needless_pass_by_value));
     let mut signature = signature;
+    // A value may be there only to be given on to a fixture.
+    let gives = parameters
+        .iter()
+        .filter_map(Parameter::wanted)
+        .any(|wanted| !wanted.with.is_empty());
     for parameter in &mut signature.inputs {
         if let FnArg::Typed(parameter) = parameter {
+            let is_value = gives && !parameter.attrs.is_empty();
             parameter.attrs.retain(is_lint_level);
+            if is_value {
+                parameter
+                    .attrs
+                    .push(syn::parse_quote!(#[allow(unused_variables)]));
+            }
         }
     }
     quote! {
@@ -267,10 +277,17 @@ pub(crate) fn functions(parameters: &[Parameter], library: &Library<'_>) -> Toke
 }
 
 /// What stands for those functions, in the order of the parameters.
-pub(crate) fn needed(parameters: &[Parameter]) -> Vec<Ident> {
+pub(crate) fn needed(parameters: &[Parameter], private: &TokenStream) -> Vec<TokenStream> {
     wanted(parameters)
         .map(|(position, wanted)| {
-            function(position, Span::mixed_site().located_at(wanted.name.span()))
+            let span = Span::mixed_site().located_at(wanted.name.span());
+            let function = function(position, span);
+            let described = quote_spanned!(span=> #private::needed(#function));
+            if wanted.from.is_none() {
+                return described;
+            }
+            let name = text(&wanted.name);
+            quote_spanned!(span=> #described.called(#name))
         })
         .collect()
 }
@@ -344,7 +361,11 @@ fn visible(parameters: &[Parameter], expressions: &[Expr]) -> TokenStream {
             }
             let span = Span::mixed_site().located_at(name.span());
             let local = value_local(position, span);
-            Some(quote_spanned!(span=> let #name = ::core::clone::Clone::clone(&#local);))
+            // A word of the same name may be all that there is of it.
+            Some(quote_spanned! {span=>
+                #[allow(unused_variables)]
+                let #name = ::core::clone::Clone::clone(&#local);
+            })
         });
     visible.collect()
 }

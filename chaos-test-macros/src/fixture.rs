@@ -181,7 +181,7 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
     let body = inner_function(fixture.function, &fixture.parameters, &inner);
     let (functions, needed) = (
         functions(&fixture.parameters, &library),
-        needed(&fixture.parameters),
+        needed(&fixture.parameters, &private),
     );
     let set_up = set_up(&fixture.parameters, &private);
     let call = call(&inner, &fixture.parameters);
@@ -209,9 +209,8 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
     // As if the user had written this type: what is wrong with the value is marked at its word.
     let path = library.path(value.span());
     let new = library.private(name_span);
-    let needing = (!needed.is_empty()).then(
-        || quote_spanned!(name_span=> .needing(move || ::std::vec![#(#new::needed(#needed)),*])),
-    );
+    let needing = (!needed.is_empty())
+        .then(|| quote_spanned!(name_span=> .needing(move || ::std::vec![#(#needed),*])));
     let scoped = match fixture
         .arguments
         .scope

@@ -201,6 +201,31 @@ fn each_miss_says_what_was_expected_and_shows_what_was_seen() {
     }
 }
 
+/// Without what cargo and nextest tell a test: cargo would build anew what depends on it, this
+/// very program among it, while it runs.
+fn as_in_a_shell(mut command: Command) -> Command {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        let is_told = [
+            "CARGO_MANIFEST_",
+            "CARGO_PKG_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+            "NEXTEST",
+        ];
+        let is_one = [
+            "CARGO",
+            "CARGO_PRIMARY_PACKAGE",
+            "CARGO_TARGET_TMPDIR",
+            "OUT_DIR",
+        ];
+        if is_one.contains(&&*name) || is_told.iter().any(|begin| name.starts_with(begin)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 #[test]
 fn the_last_line_runs_exactly_this_again() {
     let first = child("one_thing_is_missed")
@@ -219,7 +244,7 @@ fn the_last_line_runs_exactly_this_again() {
     let mut again = line(&first.output());
     if !again.contains("--features") {
         // No cargo runs this test, so nobody knows the features; one that does knows them.
-        let mut cargo = Command::new("cargo");
+        let mut cargo = as_in_a_shell(Command::new("cargo"));
         cargo
             .current_dir(root)
             .args(["test", "--features", "chaos,cli", "--test", "e2e", "--"]);
@@ -237,7 +262,7 @@ fn the_last_line_runs_exactly_this_again() {
     }
     assert!(again.starts_with("CHAOS_SEED=0x5eed "), "{again}");
     assert!(again.contains(" --test e2e "), "{again}");
-    let mut shell = Command::new("sh");
+    let mut shell = as_in_a_shell(Command::new("sh"));
     shell.current_dir(root).args(["-c", &again]);
     let second = Rerun::program(shell, Folder::default())
         .env("COLUMNS", "80")

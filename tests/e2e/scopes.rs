@@ -162,10 +162,13 @@ async fn one_breaks_it(chaos: &ChaosContext, warehouse: &Service) -> chaos_test:
     alone(chaos, warehouse, "one").await
 }
 
-#[chaos_test(breaks(warehouse))]
+#[chaos_test(breaks(storehouse))]
 #[ignore = "another test runs it as a child"]
-async fn other_breaks_it(chaos: &ChaosContext, warehouse: &Service) -> chaos_test::Result {
-    alone(chaos, warehouse, "other").await
+async fn other_breaks_it(
+    chaos: &ChaosContext,
+    #[from(warehouse)] storehouse: &Service,
+) -> chaos_test::Result {
+    alone(chaos, storehouse, "other").await
 }
 
 /// A fault on a link of a shared service is the test's own, too.

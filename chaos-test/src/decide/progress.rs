@@ -94,6 +94,10 @@ pub fn step(
             (act, next)
         }
         Place::Lines => {
+            if std::mem::take(&mut shown.drawn) {
+                // It was a terminal that could spare a row.
+                return (Act::Erase, Some(now));
+            }
             let earliest = shown.said.map_or(Duration::ZERO, |said| said + SAID_EVERY);
             let quiet = |doing: &Doing| !doing.says_itself;
             if now >= earliest

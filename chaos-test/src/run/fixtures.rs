@@ -107,6 +107,7 @@ impl<T, G> Fixture<T, G> {
             name: self.name,
             path: self.path,
             scope: self.scope,
+            called: self.name,
             needs: self.needs,
         }
     }

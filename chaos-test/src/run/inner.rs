@@ -236,6 +236,11 @@ impl Inner {
         Ok(())
     }
 
+    /// What was made for a shared fixture that failed is told in its report.
+    pub(super) fn report_on(&self, shared: &Arc<Shared>) {
+        lock(&self.uses).push(Arc::clone(shared));
+    }
+
     /// The shared fixtures that it uses.
     pub(super) fn used_shared(&self) -> Vec<Arc<Shared>> {
         lock(&self.uses).clone()

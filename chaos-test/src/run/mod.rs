@@ -269,6 +269,7 @@ where
         Ok(context) => context,
         Err(error) => {
             summary::saw(true);
+            shared::test_ended(spec, spec.fixture_module());
             let message = format!("{}: {error}", spec.path());
             let how = How::Failed {
                 explained: message.clone(),

@@ -162,6 +162,7 @@ impl Reports {
     /// # Errors
     ///
     /// If its file cannot be removed.
+    #[cfg(test)]
     pub fn forget(&self, test: &Failed) -> io::Result<()> {
         memory::forget(&self.root, test)
     }

@@ -101,9 +101,8 @@ fn failed_before(run: &ProcessRun) -> Result<&'static BTreeSet<Failed>, Error> {
     let read = FAILED_BEFORE.get_or_init(|| {
         let found = run.reports.failed_before();
         let (mut failed, is_first) = found.map_err(|error| error.to_string())?;
+        // Not forgotten: with other features they may be there again.
         for gone in gone(&failed) {
-            // Where that fails it is forgotten by a later run.
-            let _ = run.reports.forget(&gone);
             failed.remove(&gone);
         }
         if is_first && failed.is_empty() {

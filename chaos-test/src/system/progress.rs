@@ -91,7 +91,7 @@ fn add(test: &str, what: String, says_itself: bool) -> Going {
     let number = going_on.next;
     going_on.next += 1;
     // Where something goes on the thread looks again before there is anything to show of this.
-    let wake = going_on.doing.is_empty();
+    let wake = going_on.doing.values().all(|one| one.says_itself);
     going_on.doing.insert(
         number,
         Doing {
@@ -176,7 +176,12 @@ fn show() {
 
 /// Where it is shown, and of how many rows.
 fn place() -> (Place, u16) {
-    let is_terminal = std::io::stderr().is_terminal();
+    // A pager that standard output leads to has the screen for itself, and so has whoever is in
+    // the foreground.
+    let is_terminal = std::io::stderr().is_terminal()
+        && std::io::stdout().is_terminal()
+        && rustix::termios::tcgetpgrp(rustix::stdio::stderr())
+            .is_ok_and(|front| front == rustix::process::getpgrp());
     if terminal::moves_cursor(&variable, is_terminal)
         && let Ok(size) = rustix::termios::tcgetwinsize(rustix::stdio::stderr())
         && size.ws_row >= FEWEST_ROWS
@@ -203,7 +208,8 @@ impl Screen {
             DRAWN.store(true, Ordering::SeqCst);
             hook::give_back_terminal_when_dying(&DRAWN);
         }
-        text += &format!("\x1b7\x1b[{rows};1H\x1b[2K{line}\x1b8");
+        // Set apart again: another program may have taken that back.
+        text += &format!("\x1b7\x1b[1;{}r\x1b[{rows};1H\x1b[2K{line}\x1b8", rows - 1);
         write(&text);
     }
 

@@ -63,6 +63,26 @@ async fn unhappy(chaos: &ChaosContext) -> chaos_test::Result<u16> {
     Ok(1)
 }
 
+#[chaos_fixture(scope = "module")]
+async fn unhappy_module(chaos: &ChaosContext) -> chaos_test::Result<u16> {
+    chaos.at_rollback("leave in peace", async || {
+        Err::<(), _>(TestError::msg("it does not go"))
+    })?;
+    Ok(1)
+}
+
+mod lonely {
+    use super::*;
+
+    #[chaos_test]
+    #[ignore = "another test runs it as a child"]
+    async fn one(chaos: &ChaosContext, unhappy_module: &u16) -> chaos_test::Result {
+        let _ = unhappy_module;
+        let own = chaos.process("own", inventory_program()).await?;
+        outage(chaos, &own).await
+    }
+}
+
 #[chaos_test]
 #[ignore = "another test runs it as a child"]
 async fn one_takes_the_unhappy(chaos: &ChaosContext, unhappy: &u16) -> chaos_test::Result {
@@ -74,16 +94,18 @@ async fn one_takes_the_unhappy(chaos: &ChaosContext, unhappy: &u16) -> chaos_tes
 /// Every test is green by then, and the process is not.
 #[test]
 fn what_is_not_put_back_turns_the_process_red() {
-    let ended = Rerun::of("scopes::wrong::one_takes_the_unhappy").run();
-    let output = ended.output();
-    assert!(output.contains("test result: ok. 1 passed"), "{output}");
-    assert_eq!(ended.status.code(), Some(101), "{output}");
-    assert!(output.contains("not everything was put back"), "{output}");
-    let junit = ended.junit();
-    assert!(
-        junit.contains("fixture") && junit.contains("it does not go"),
-        "{junit}"
-    );
+    for test in ["one_takes_the_unhappy", "lonely::one"] {
+        let ended = Rerun::of(&format!("scopes::wrong::{test}")).run();
+        let output = ended.output();
+        assert!(output.contains("test result: ok. 1 passed"), "{output}");
+        assert_eq!(ended.status.code(), Some(101), "{output}");
+        assert!(output.contains("not everything was put back"), "{output}");
+        let junit = ended.junit();
+        assert!(
+            junit.contains("fixture") && junit.contains("it does not go"),
+            "{junit}"
+        );
+    }
 }
 
 #[chaos_fixture]

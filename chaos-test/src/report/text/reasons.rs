@@ -73,7 +73,7 @@ pub(super) fn reasons(page: &mut Page, records: &[Record], outcome: &Outcome) {
                 let is_drawn = !drawn.is_empty() && drawn == evidence.as_slice();
                 judgement(page, &record.event, is_drawn, records);
                 drawn = evidence;
-                said += &format!("{what} {actual}\n");
+                said += &format!("{what} {}\n", actual.replace('\n', " "));
             }
         }
     }
@@ -219,13 +219,14 @@ fn seen(page: &mut Page, evidence: &Evidence, one_of_several: bool, is_drawn: bo
 /// Whether one text holds every word of the other, in this order.
 fn same_words(words: &str, text: &str) -> bool {
     let mut rest = text;
-    words
-        .split_whitespace()
-        .all(|word| match rest.split_once(word) {
-            Some((_, after)) => {
-                rest = after;
-                true
-            }
-            None => false,
-        })
+    !words.trim().is_empty()
+        && words
+            .split_whitespace()
+            .all(|word| match rest.split_once(word) {
+                Some((_, after)) => {
+                    rest = after;
+                    true
+                }
+                None => false,
+            })
 }
