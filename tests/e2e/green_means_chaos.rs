@@ -23,8 +23,9 @@ fn verdict(test: &str) -> Verdict {
 }
 
 fn unknown(test: &str, expected: &[&str]) {
-    let Verdict::Unknown(why) = verdict(test) else {
-        panic!("{test}: {:?}", verdict(test));
+    let verdict = verdict(test);
+    let Verdict::Unknown(why) = verdict else {
+        panic!("{test}: {verdict:?}");
     };
     for text in expected {
         assert!(why.contains(text), "{test}: `{text}` is missing in:\n{why}");
@@ -32,8 +33,9 @@ fn unknown(test: &str, expected: &[&str]) {
 }
 
 fn deviated(test: &str, expected: &[&str]) {
-    let Verdict::Deviated(why) = verdict(test) else {
-        panic!("{test}: {:?}", verdict(test));
+    let verdict = verdict(test);
+    let Verdict::Deviated(why) = verdict else {
+        panic!("{test}: {verdict:?}");
     };
     for text in expected {
         assert!(why.contains(text), "{test}: `{text}` is missing in:\n{why}");

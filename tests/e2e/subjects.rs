@@ -66,9 +66,10 @@ subject!(a_comparison_has_too_few_samples(chaos: &ChaosContext, inventory: &Serv
 
 subject!(a_change_is_clear(chaos: &ChaosContext, inventory: &Service) {
     let requests = watch(chaos, inventory);
-    let normal = requests.baseline(secs(1)).await?;
+    // Long enough to tell on a busy machine, where neighbouring samples are alike.
+    let normal = requests.baseline(secs(3)).await?;
     let _slow = chaos.inject(link::latency(inventory, ms(500))).await?;
-    let seen = requests.over(secs(1)).await?;
+    let seen = requests.over(secs(3)).await?;
     seen.expect(latency(P50).rises_at_most(ms(20)).from(&normal)).check()?;
     Ok(())
 });
