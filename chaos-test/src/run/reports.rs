@@ -157,16 +157,6 @@ impl Reports {
         }
     }
 
-    /// Forgets that a test failed: there is none of that name any more.
-    ///
-    /// # Errors
-    ///
-    /// If its file cannot be removed.
-    #[cfg(test)]
-    pub fn forget(&self, test: &Failed) -> io::Result<()> {
-        memory::forget(&self.root, test)
-    }
-
     /// What is known of the earlier attempts at a test in this run, in their order.
     #[must_use]
     pub fn earlier_attempts(&self, binary: &str, name: &str, attempt: u32) -> Vec<TestReport> {

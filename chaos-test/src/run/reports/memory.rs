@@ -73,7 +73,7 @@ fn has_failed(outcome: &Outcome) -> Option<bool> {
 }
 
 /// Forgets that a test failed.
-pub(super) fn forget(root: &Path, test: &Failed) -> io::Result<()> {
+fn forget(root: &Path, test: &Failed) -> io::Result<()> {
     let path = place(root, test);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(about("remove", &path, &error)),
@@ -279,13 +279,5 @@ mod tests {
         let next = Reports::open(root.path(), "next").unwrap();
         next.become_current(nobody).unwrap();
         assert_eq!(found(&next), (vec!["dies".to_owned()], true));
-        let gone = Failed {
-            binary: "shop::chaos".to_owned(),
-            name: "dies".to_owned(),
-        };
-        next.forget(&gone).unwrap();
-        next.forget(&gone).unwrap();
-        let last = Reports::open(root.path(), "last").unwrap();
-        assert_eq!(found(&last), (vec![], true));
     }
 }
