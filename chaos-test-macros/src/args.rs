@@ -134,6 +134,13 @@ impl TestArguments {
 }
 
 impl FixtureArguments {
+    /// Whether its value is shared by all processes of a run.
+    pub(crate) fn is_of_run(&self) -> bool {
+        self.scope
+            .as_ref()
+            .is_some_and(|scope| scope.value() == "run")
+    }
+
     pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Self {
         let mut parsed = Self::default();
         for argument in split(tokens, mistakes) {

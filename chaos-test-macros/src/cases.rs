@@ -271,10 +271,14 @@ pub(crate) fn rows_of_a_case(parameters: &[Parameter]) -> usize {
 /// name. Where that is the same for two, the later one gets a number.
 fn words(name: &Ident, values: &[Expr]) -> Vec<String> {
     let name = text(name);
-    let name = name.trim_start_matches('_');
+    let name = match name.trim_start_matches('_') {
+        // No name begins with a digit.
+        bare if bare.starts_with(|c: char| c.is_ascii_digit()) => format!("_{bare}"),
+        bare => bare.to_owned(),
+    };
     let mut words: Vec<String> = Vec::new();
     for (position, value) in values.iter().enumerate() {
-        let mut word = String::from(name);
+        let mut word = name.clone();
         let value = word_of(&source(value));
         word += "_";
         match value.as_str() {

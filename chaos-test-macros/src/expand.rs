@@ -7,16 +7,16 @@
 //! errors (a fixture that does not exist, a type that does not fit) point at the user's word.
 //! Generated locals are hygienic; generated items are given names that no parameter has.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
-use syn::{Attribute, Expr, FnArg, Index, Meta, Path, ReturnType, Signature, Token};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{FnArg, Path, ReturnType, Signature};
 
 use crate::args::TestArguments;
+use crate::attributes::lint;
 use crate::cases;
 use crate::expand_cases;
 use crate::function::{Function, is_lint_level};
+use crate::given::{given, visible};
 use crate::mistakes::Mistakes;
 use crate::parameters::{Parameter, Role, Wanted, blamed, text};
 use crate::radius;
@@ -142,11 +142,11 @@ fn expand(test: &Test<'_>) -> TokenStream {
     };
     let of_body = attributes
         .iter()
-        .filter(|it| it.path().is_ident("cfg") || !lints(it).is_empty());
+        .filter(|it| it.path().is_ident("cfg") || lint(it).is_some());
     // A lint that is expected is met where the body is.
     let attributes = attributes
         .iter()
-        .filter(|it| !lints(it).iter().any(|lint| lint == "expect"));
+        .filter(|it| lint(it).as_deref() != Some("expect"));
     // `#[test]` is last: an attribute macro among the others gets a test, as it would expect.
     let test_attribute = quote_spanned!(glue=> #[::core::prelude::v1::test]);
     let tested = quote_spanned!(glue=> { #private::tell_libtest(#experiment()); });
@@ -159,29 +159,6 @@ fn expand(test: &Test<'_>) -> TokenStream {
         #test_attribute
         #visibility #fn_token #name() #tested
     }
-}
-
-/// The words of an attribute that only sets lints, also where it does so on a condition.
-fn lints(attribute: &Attribute) -> Vec<String> {
-    let metas = if attribute.path().is_ident("cfg_attr") {
-        let several = attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
-        several.into_iter().flatten().skip(1).collect()
-    } else {
-        vec![attribute.meta.clone()]
-    };
-    let words = metas.iter().map(|meta| written_path(meta.path()));
-    let words: Vec<String> = words.collect();
-    let is_lint =
-        |word: &String| ["allow", "expect", "warn", "deny", "forbid"].contains(&word.as_str());
-    if words.iter().all(is_lint) {
-        words
-    } else {
-        Vec::new()
-    }
-}
-
-fn written_path(path: &Path) -> String {
-    path.get_ident().map(Ident::to_string).unwrap_or_default()
 }
 
 /// Where the library is: what `crate = ".."` says, else `::chaos_test`.
@@ -332,50 +309,6 @@ pub(crate) fn set_up(parameters: &[Parameter], private: &TokenStream) -> TokenSt
             })
         })
         .collect()
-}
-
-/// Replaces a fixture's own values, in their order.
-fn given(values: &[Expr]) -> TokenStream {
-    let values = values.iter().enumerate().map(|(index, value)| {
-        // What is wrong with a value is marked there.
-        let span = Span::mixed_site().located_at(value.span());
-        let index = Index {
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            span,
-        };
-        quote_spanned!(span=> __given.#index = ::core::option::Option::Some(#value);)
-    });
-    values.collect()
-}
-
-/// The values among the parameters that such an expression mentions, under their own names.
-fn visible(parameters: &[Parameter], expressions: &[Expr]) -> TokenStream {
-    let visible = parameters
-        .iter()
-        .enumerate()
-        .filter_map(|(position, parameter)| {
-            let name = parameter.value_name()?;
-            let mentioned = |value: &Expr| mentions(value.to_token_stream(), name);
-            if !expressions.iter().any(mentioned) {
-                return None;
-            }
-            let span = Span::mixed_site().located_at(name.span());
-            let local = value_local(position, span);
-            // A word of the same name may be all that there is of it.
-            Some(quote_spanned! {span=>
-                #[allow(unused_variables)]
-                let #name = ::core::clone::Clone::clone(&#local);
-            })
-        });
-    visible.collect()
-}
-
-fn mentions(tokens: TokenStream, name: &Ident) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(word) => word == *name,
-        TokenTree::Group(group) => mentions(group.stream(), name),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-    })
 }
 
 /// The call of the inner function with everything that it takes.

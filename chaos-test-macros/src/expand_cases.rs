@@ -6,11 +6,11 @@
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Attribute, Meta};
+use syn::Attribute;
 
+use crate::attributes::{Place, place_of};
 use crate::cases::{Case, Row, rows_of_a_case};
 use crate::expand::value_local;
-use crate::function::{is_condition, is_lint_level};
 use crate::parameters::{Parameter, Role};
 use crate::validate::Test;
 
@@ -247,49 +247,4 @@ fn identifier(word: &str, span: Span) -> Ident {
         Some(word) => Ident::new_raw(word, span),
         None => Ident::new(word, span),
     }
-}
-
-/// Where an attribute of the user's function goes.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    /// To the function that holds the body.
-    Function,
-    /// To the module of the tests.
-    Module,
-    /// To each test: what libtest and other attribute macros read.
-    Tests,
-}
-
-fn place_of(attribute: &Attribute) -> &'static [Place] {
-    let path = attribute.path();
-    if path.is_ident("cfg") {
-        return &[Place::Function, Place::Module];
-    }
-    if path.is_ident("doc") || is_lint_level(attribute) {
-        return &[Place::Function];
-    }
-    if is_condition(attribute)
-        && let Meta::List(list) = &attribute.meta
-    {
-        // Which attributes it stands for is known by their words: `cfg_attr(unix, ignore)`.
-        let words: Vec<String> = list
-            .tokens
-            .clone()
-            .into_iter()
-            .map(|t| t.to_string())
-            .collect();
-        let has = |known: &[&str]| {
-            words
-                .iter()
-                .skip(1)
-                .any(|word| known.contains(&word.as_str()))
-        };
-        if has(&["cfg"]) {
-            return &[Place::Function, Place::Module];
-        }
-        if has(&["doc", "allow", "warn", "deny", "forbid", "expect"]) {
-            return &[Place::Function];
-        }
-    }
-    &[Place::Tests]
 }

@@ -6,7 +6,9 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, GenericArgument, Ident, Index, LitStr, PathArguments, ReturnType, Type};
+use syn::{
+    Expr, FnArg, GenericArgument, Ident, Index, LitStr, PathArguments, ReturnType, Signature, Type,
+};
 
 use crate::args::FixtureArguments;
 use crate::expand::{
@@ -70,12 +72,9 @@ fn validate<'a>(
     if let Some(scope) = &arguments.scope {
         match scope.value().as_str() {
             "test" | "module" | "binary" => {}
-            "run" => mistakes.at(
-                scope,
-                "the scope `run` is not there yet in this version of chaos-test: use `binary`",
-            ),
+            "run" => no_values(&function.signature, mistakes),
             unknown => {
-                let suggestion = suggestion(unknown, &["test", "module", "binary"]);
+                let suggestion = suggestion(unknown, &["test", "module", "binary", "run"]);
                 mistakes.at(scope, format!("unknown scope `{unknown}`{suggestion}"));
             }
         }
@@ -85,6 +84,23 @@ fn validate<'a>(
         parameters: parameters(Of::Fixture, &function.signature, mistakes),
         output: output(function, mistakes),
         arguments,
+    }
+}
+
+/// It is set up by a process that nobody can give anything.
+fn no_values(signature: &Signature, mistakes: &mut Mistakes) {
+    for parameter in &signature.inputs {
+        let FnArg::Typed(parameter) = parameter else {
+            continue;
+        };
+        let mut attributes = parameter.attrs.iter();
+        if let Some(default) = attributes.find(|attribute| attribute.path().is_ident("default")) {
+            mistakes.at(
+                default,
+                "a fixture of the whole run has no values of its own, as a process of its own \
+                 sets it up: use the scope `binary`, or write a fixture for each value",
+            );
+        }
     }
 }
 
@@ -220,8 +236,25 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
     {
         Some("module") => quote_spanned!(name_span=> .scoped(#new::Scope::Module)),
         Some("binary") => quote_spanned!(name_span=> .scoped(#new::Scope::Binary)),
+        Some("run") => {
+            // What is wrong with the value is marked at its type.
+            let span = glue.located_at(blamed(value));
+            quote_spanned!(span=> .of_run(&__CHAOS_KEPT))
+        }
         _ => TokenStream::new(),
     };
+    let kept = fixture.arguments.is_of_run().then(|| {
+        quote_spanned! {name_span=>
+            #[#new::linkme::distributed_slice(#new::RUN_FIXTURES)]
+            #[linkme(crate = #new::linkme)]
+            static __CHAOS_KEPT: #new::RunFixture = #new::RunFixture {
+                place: ::core::concat!(
+                    ::core::env!("CARGO_MANIFEST_DIR"), "::", ::core::file!(), ":", #line, ":", #name,
+                ),
+                keep: |__context| #new::keep_fixture(__context, #ident),
+            };
+        }
+    });
     let own: Vec<Own<'_>> = fixture
         .parameters
         .iter()
@@ -255,6 +288,7 @@ fn expand(fixture: &Fixture<'_>, output: &Output<'_>) -> TokenStream {
         {
             #body
             #functions
+            #kept
             #new::#describe(
                 #name,
                 ::core::concat!(::core::module_path!(), "::", #name),

@@ -6,6 +6,7 @@
 //! hidden module `__private` and the type `Fixture`.
 
 mod args;
+mod attributes;
 mod cases;
 mod claim;
 mod condition;
@@ -13,6 +14,7 @@ mod expand;
 mod expand_cases;
 mod fixture;
 mod function;
+mod given;
 mod marks;
 mod mistakes;
 mod parameters;
@@ -87,8 +89,9 @@ use proc_macro::TokenStream;
 ///
 /// A parameter that is marked `#[case]` takes an argument of each `#[case(..)]` or
 /// `#[case::name(..)]` above the function, in order; one that is marked `#[values(..)]` takes one
-/// value after the other. Both are taken by value, of any type but a borrowed one. Each case with
-/// each of the values is a test of its own, in a module that is called like the function.
+/// value after the other. Both are taken by value, of any type but a borrowed one; one that a
+/// fixture is given, too (`#[with(size)]`), is `Clone`. Each case with each of the values is a test
+/// of its own, in a module that is called like the function.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -122,7 +125,7 @@ use proc_macro::TokenStream;
 ///
 /// | mark | meaning |
 /// |---|---|
-/// | `#[with(32)] cache: &Cache` | Replaces the values of the fixture that have a default, in their order. The same fixture with other values is another one. |
+/// | `#[with(32)] cache: &Cache` | Replaces the values of the fixture that have a default, in their order. Cases, values and defaults among the parameters may be named there, also as in `format!("{size}")`; the fixture gets a clone, because the body gets the value itself. The same fixture with other values is another one. |
 /// | `#[from(other_crate::cache)] db: &Cache` | The fixture is described by that function; here it is called `db`. |
 /// | `cache: Option<&Cache>` | `None` where the fixture's set-up skips; a failure stays one. |
 ///
@@ -324,7 +327,7 @@ pub fn chaos_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// | argument | meaning |
 /// |---|---|
-/// | `scope = "binary"` | Who shares the value: one `"test"` with its other fixtures (the default), all tests of one `"module"`, or all of one `"binary"`. |
+/// | `scope = "binary"` | Who shares the value: one `"test"` with its other fixtures (the default), all tests of one `"module"`, all of one `"binary"`, or all of a `"run"`. |
 /// | `crate = "path"` | Where `chaos-test` is to be found when it is not `::chaos_test`. |
 ///
 /// # Scopes
@@ -334,6 +337,11 @@ pub fn chaos_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// is torn down after the last test of the module, or when the process ends, in the reverse of
 /// the order in which such fixtures were ready. Under nextest each test has a process of its own,
 /// so both scopes are the same as `"test"` there.
+///
+/// One with the scope `"run"` is shared by all processes of one `cargo test` or nextest run. A process
+/// of its own sets it up for the first test that needs it, keeps it, and puts everything back once the
+/// run has ended. Its value goes from process to process: its type is `serde::Serialize` and
+/// `serde::Deserialize`, as a `Service` and an `Address` are, and it has no `#[default(..)]`.
 ///
 /// Tests use it side by side. One that names it in `breaks(..)` has it for itself, and waits for
 /// that before its set-up; the wait does not count against its `timeout`. A fixture that is shared

@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
-use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaNameValue, Path, Signature};
+use syn::{
+    Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaNameValue, Path, Safety, Signature,
+};
 
 use crate::args::{ControlArgument, RequirementArgument, TestArguments};
+use crate::attributes::single;
 use crate::cases::{self, Case, Sorted};
 use crate::claim::Claim;
 use crate::condition::Condition;
@@ -134,7 +137,7 @@ pub(crate) fn test<'a>(
             .iter()
             .any(|attribute| attribute.path().is_ident("ignore")),
         library: arguments.library.as_ref(),
-        attributes,
+        attributes: single(&attributes),
         cases,
         parameters,
     }
@@ -145,8 +148,10 @@ pub(crate) fn modifiers(signature: &Signature, what: &str, mistakes: &mut Mistak
     if let Some(word) = &signature.constness {
         mistakes.at(word, format!("{what} cannot be `const`"));
     }
-    if let Some(word) = &signature.unsafety {
-        mistakes.at(word, format!("{what} cannot be `unsafe`"));
+    match &signature.safety {
+        Safety::Default => {}
+        Safety::Safe(word) => mistakes.at(word, format!("{what} cannot be marked `safe`")),
+        Safety::Unsafe(word) => mistakes.at(word, format!("{what} cannot be `unsafe`")),
     }
     if let Some(abi) = &signature.abi {
         mistakes.at(abi, format!("{what} cannot be `extern`"));

@@ -10,8 +10,8 @@
     reason = "the C library's start-up list has no safe interface"
 )]
 
-use crate::run::aftermath;
-use crate::system::{at_exit, gate, registry, watchdog};
+use crate::run::{aftermath, keeper};
+use crate::system::{at_exit, gate, keeper as keeper_orders, registry, watchdog};
 
 extern "C" fn before_main() {
     if std::env::var_os(gate::VARIABLE).is_some() {
@@ -21,6 +21,10 @@ extern "C" fn before_main() {
         // A panic must not cross into the C library, nor go on into the user's `main`.
         let _ = std::panic::catch_unwind(|| aftermath::stand_by(&orders));
         at_exit::exit_now(0);
+    }
+    if let Some(orders) = std::env::var_os(keeper_orders::VARIABLE) {
+        let _ = std::panic::catch_unwind(|| keeper::keep(&orders));
+        at_exit::exit_now(1);
     }
     if std::env::var_os(registry::LIST_VARIABLE).is_some() {
         at_exit::list_tests();

@@ -19,6 +19,16 @@ pub type Result<T = (), E = TestError> = std::result::Result<T, E>;
 /// It is opaque: ask it with predicates such as [`is_skip`](Self::is_skip). Its text is a
 /// fragment that reads well after "failed to ...: ", names what was asked, and says what
 /// to do where that is known.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::process;
+/// match chaos.inject(process::kill(cache)).await {
+///     Err(refused) if refused.is_refused() => println!("nothing was touched: {refused}"),
+///     other => drop(other?),
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -253,6 +263,16 @@ impl StdError for Error {}
 /// Every error that implements [`std::error::Error`] turns into it through `?`. For that
 /// reason it cannot implement that trait itself, as with the well-known boxed error types;
 /// functions of this library therefore return [`Error`], which does.
+///
+/// ```
+/// use chaos_test::TestError;
+///
+/// fn body() -> Result<u16, TestError> {
+///     let port = "http".parse()?; // any error
+///     Ok(port)
+/// }
+/// assert!(body().is_err_and(|error| error.to_string().contains("invalid digit")));
+/// ```
 pub struct TestError(Body);
 
 enum Body {
@@ -335,6 +355,13 @@ pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// What a test body may return: nothing, or any `Result<(), E>` whose error can be shown.
+///
+/// ```
+/// use chaos_test::TestOutcome;
+///
+/// assert!(().into_result().is_ok());
+/// assert!(Err::<(), _>(std::fmt::Error).into_result().is_err());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a chaos test cannot return `{Self}`",
     label = "write `chaos_test::Result`, or nothing",

@@ -1,105 +1,8 @@
 //! Chaos tests beside your code: ordinary `cargo test` breaks real services and proves
-//! that they recover.
+//! that they recover. It runs on Linux.
 //!
-//! A test declares an experiment: what normal looks like (steady state), what it breaks
-//! (faults), how far the damage may reach (`breaks`), and what must be true meanwhile and
-//! afterwards (the hypothesis). The harness runs it, and before it applies any fault it
-//! writes down, on disk, how to undo it.
-//!
-//! ```no_run
-//! use chaos_test::prelude::*;
-//! use chaos_test::{log_line, process};
-//!
-//! /// A fixture is an async function; its arguments are other fixtures.
-//! #[chaos_fixture]
-//! async fn cache(chaos: &ChaosContext) -> chaos_test::Result<Service> {
-//!     let program = Program::new("redis-server")
-//!         .listens(6379)
-//!         .args(["--port", "{port}", "--dir", "{dir}", "--save", ""])
-//!         .ready(log_line("Ready to accept connections"));
-//!     Ok(chaos.process("cache", program).await?)
-//! }
-//!
-//! #[chaos_fixture]
-//! async fn shop(chaos: &ChaosContext, cache: &Service) -> chaos_test::Result<Service> {
-//!     let program = Program::cargo_bin("shop").env("CACHE", cache.address(6379));
-//!     Ok(chaos.process("shop", program).await?)
-//! }
-//!
-//! /// The shop accepts orders while its cache is down, and is back within five seconds.
-//! #[chaos_test(timeout = "60s", breaks(cache))]
-//! async fn the_shop_survives_a_cache_outage(
-//!     chaos: &ChaosContext,
-//!     cache: &Service,
-//!     shop: &Service,
-//! ) -> chaos_test::Result {
-//!     let requests = chaos.monitor(shop.connect().every(ms(20)));
-//!     let normal = requests.baseline(secs(2)).await?;
-//!
-//!     let outage = chaos.during(process::kill(cache), async |_| {
-//!         requests.over(secs(2)).await?
-//!             .expect(error_rate().at_most(percent(0)))
-//!             .expect(latency(P95).rises_at_most(ms(50)).from(&normal))
-//!             .check()
-//!     }).await?;
-//!
-//!     requests.recovers_to(&normal).since(outage.lifted()).within(secs(5)).await?;
-//!     Ok(())
-//! }
-//! # fn main() {}
-//! ```
-//!
-//! # When a test passes
-//!
-//! Only with three good answers: the run finished, the hypothesis held, and everything was
-//! put back ([`Outcome`]). A test in which nothing was injected, a fault that nothing met,
-//! and a check without data are failures that say so. A skip is printed, stands in the
-//! report, and fails under `CHAOS_REQUIRE`. What is compared with a baseline is told from its
-//! confidence interval, and a window too small to tell fails, too ([`Delta`]).
-//!
-//! # Where things are
-//!
-//! | | |
-//! |---|---|
-//! | start services | [`ChaosContext::process`], [`Program`], [`ChaosContext::in_process`], [`Service`] |
-//! | break what runs already | [`ChaosContext::existing`], [`existing`] |
-//! | know a service's address before it starts | [`ChaosContext::reserve`] |
-//! | break them | [`ChaosContext::during`], [`ChaosContext::inject`], [`process`], [`link`], your own [`Fault`] |
-//! | watch them | [`ChaosContext::monitor`], [`Probe`], [`Monitor`] |
-//! | judge | [`error_rate`], [`latency`], [`throughput`], [`Monitor::recovers_to`], [`ChaosContext::eventually`], [`ChaosContext::consistency`] |
-//! | judge what holds when, each sample, states, several recoveries, objectives | [`ChaosContext::check`], [`ChaosContext::invariant`], [`ChaosContext::transitions`], [`ChaosContext::recoveries`], [`ChaosContext::slos`] |
-//! | share set-up | [`chaos_fixture`] |
-//! | run a test with several values | `#[case(..)]` and `#[values(..)]` of [`chaos_test`](macro@chaos_test#cases-and-values) |
-//! | share a target with other tests | `leases(..)` and `exclusive` of [`chaos_test`](macro@chaos_test), [`ChaosContext::lease`] |
-//!
-//! # Environment variables
-//!
-//! | variable | means |
-//! |---|---|
-//! | `CHAOS_REQUIRE` | what may not be skipped: `all`, or a comma list of `docker`, `netadmin`, `root`, `program:NAME`, `env:NAME`; and `environment` |
-//! | `CHAOS_ENVIRONMENT` | the environment that the run is for, `development` by default; see `ChaosContext::environment` |
-//! | `CHAOS_CONFIG` | the configuration of environments; else `chaos-test.toml` or `.config/chaos-test.toml` beside the outermost `Cargo.lock` |
-//! | `CHAOS_CONFIRM`, `CHAOS_ATTEST` | what an environment demands to be confirmed or attested |
-//! | `CHAOS_TAGS` | which tests are run, by their tags: `network and not slow`; the others are skipped visibly |
-//! | `CHAOS_LAST_FAILED` | `1`: only the tests are run that failed when they last ran |
-//! | `CHAOS_SEED` | the seed of everything drawn by chance, as in the report: `42` or `0x5eed` |
-//! | `CHAOS_DIR` | where reports go; else `chaos` in cargo's target folder |
-//! | `CHAOS_STATE_DIR` | where undo journals and the locks of leases are; else `$XDG_STATE_HOME/chaos-test`, else `/var/tmp/chaos-test-<uid>` |
-//! | `CHAOS_DRY_RUN` | `1`: nothing is broken, and what would be is shown; each test is skipped |
-//! | `CHAOS_RUN_ID` | joins the processes of one run, where neither cargo nor nextest starts them |
-//!
-//! # Features
-//!
-//! | feature | default | brings |
-//! |---|---|---|
-//! | `http` | yes | HTTP probes and ready checks, HTTP undo steps (reqwest) |
-//! | `cli` | no | the program `cargo-chaos`: `doctor`, `recover`, `list` |
-//! | `environments` | yes | environments from a configuration, with time windows (toml, jiff) |
-//! | `main` | no | `chaos_test::main()`, for test targets with `harness = false` (libtest-mimic) |
-//! | `containers` | yes | services in containers (testcontainers) |
-//!
-//! It runs on Linux.
-
+// The guide is a file of its own: it is as long as all else here, and reads better there.
+#![doc = include_str!("../docs/guide.md")]
 #![deny(missing_docs)]
 
 #[cfg(not(target_os = "linux"))]
@@ -185,7 +88,8 @@ pub use run::main;
 pub use run::{
     Address, Baseline, ChaosContext, Consistency, During, EnvValue, Eventually, Expectations,
     Fixture, Group, InProcess, Injection, Link, LogContains, Moment, Monitor, Ports, Program,
-    RecordExpectations, Recovers, Recovery, Reserved, Samples, Served, Service, ServiceLog, Slot,
+    RecordExpectations, Recovers, Recovery, Reserved, RunValue, Samples, Served, Service,
+    ServiceLog, Slot,
 };
 pub use run::{
     Check, DegradesThenRecovers, Faulted, Invariant, Must, Observed, Reached, Recoveries,
@@ -258,6 +162,12 @@ impl Registered {
 }
 
 /// All chaos tests of this binary, by their paths.
+///
+/// ```
+/// for test in chaos_test::registered() {
+///     println!("{}: {}", test.path(), test.hypothesis());
+/// }
+/// ```
 #[must_use]
 pub fn registered() -> Vec<Registered> {
     let specs = system::registry::specs().into_iter();
@@ -312,6 +222,7 @@ pub mod __cli {
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;
+    pub use linkme;
 
     pub use crate::model::blast_radius::BlastRadius;
     pub use crate::model::concluded::Concluded;
@@ -320,8 +231,8 @@ pub mod __private {
     pub use crate::model::scope::Scope;
     pub use crate::model::spec::{Claim, MustFailWhen, Requirement, ShouldPanic, TestSpec};
     pub use crate::run::{
-        FixtureRun, Needed, Running, needed, optional, run_async_test, run_sync_test, shown,
-        tell_libtest,
+        FixtureRun, Needed, RUN_FIXTURES, RunFixture, Running, keep_fixture, needed, optional,
+        run_async_test, run_sync_test, shown, tell_libtest,
     };
     pub use crate::system::registry::Registration;
 

@@ -58,12 +58,18 @@ async fn a_call_that_fails_is_made_again(
     chaos: &ChaosContext,
     inventory: &Service,
 ) -> chaos_test::Result {
-    let outage = chaos
-        .inject(process::kill(inventory).lasting(ms(200)))
-        .await?;
+    let outage = chaos.inject(process::kill(inventory)).await?;
     let address = inventory.first_address().socket();
-    let calls = AtomicUsize::new(0);
-    let answer = chaos
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let calls = &CALLS;
+    // Showing a panic may take seconds.
+    let lifted = async {
+        while calls.load(Ordering::SeqCst) < 3 {
+            tokio::time::sleep(ms(1)).await;
+        }
+        outage.lift().await
+    };
+    let answered = chaos
         .eventually("inventory answers", async move || {
             let call = calls.fetch_add(1, Ordering::SeqCst) + 1;
             assert_ne!(call, 1, "on purpose");
@@ -74,13 +80,14 @@ async fn a_call_that_fails_is_made_again(
             client.read_to_string(&mut answer).await?;
             Ok::<_, std::io::Error>((answer.starts_with("HTTP/1.1 200"), (call, answer)))
         })
-        .every(ms(10))
-        .await?;
+        .every(ms(10));
+    let (answer, lifted) = tokio::join!(async { answered.await }, lifted);
+    lifted?;
+    let answer = answer?;
     assert!(
         answer.0 > 2,
-        "the first one panics, and the next ones find nobody"
+        "the first one panics, and the next one finds nobody"
     );
-    outage.ended().await?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use chaos_test::prelude::*;
 use chaos_test::{Slos, attempts, link, lost, mttr, process};
-use chaos_test_fixtures::rerun::{Folder, Rerun};
+use chaos_test_fixtures::rerun::{Folder, Rerun, as_in_a_shell};
 
 use crate::bad_input::nothing_left;
 use crate::victims::{inventory, watch};
@@ -199,31 +199,6 @@ fn each_miss_says_what_was_expected_and_shows_what_was_seen() {
             "{line}"
         );
     }
-}
-
-/// Without what cargo and nextest tell a test: cargo would build anew what depends on it, this
-/// very program among it, while it runs.
-fn as_in_a_shell(mut command: Command) -> Command {
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        let is_told = [
-            "CARGO_MANIFEST_",
-            "CARGO_PKG_",
-            "CARGO_BIN_",
-            "CARGO_CRATE_",
-            "NEXTEST",
-        ];
-        let is_one = [
-            "CARGO",
-            "CARGO_PRIMARY_PACKAGE",
-            "CARGO_TARGET_TMPDIR",
-            "OUT_DIR",
-        ];
-        if is_one.contains(&&*name) || is_told.iter().any(|begin| name.starts_with(begin)) {
-            command.env_remove(name);
-        }
-    }
-    command
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! however the process ends.
 
 mod modules;
+mod of_run;
 mod wrong;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -64,13 +64,27 @@ fn an_ordinary_one_asks_the_process_to_end_meanwhile() {
     std::thread::sleep(secs(60));
 }
 
+/// As with Ctrl-Z.
+#[test]
+#[ignore = "another test runs it as a child"]
+fn an_ordinary_one_stops_the_process_meanwhile() {
+    std::thread::sleep(ms(2_500));
+    let own = rustix::process::getpid();
+    let _ = rustix::process::kill_process(own, rustix::process::Signal::TSTP);
+}
+
 const COLUMNS: usize = 100;
 const ROWS: usize = 24;
 
 /// A child whose standard streams are a terminal of its own.
 fn on_a_terminal(test: &str) -> Rerun {
+    on_a_terminal_of(test, "$*")
+}
+
+/// As [`on_a_terminal`], with a shell script that has the child's command as `$*`.
+fn on_a_terminal_of(test: &str, script: &str) -> Rerun {
     let mut shell = Command::new("sh");
-    let script = format!("stty rows {ROWS} cols {COLUMNS}; $*");
+    let script = format!("stty rows {ROWS} cols {COLUMNS}; {script}");
     shell.args([
         "-c",
         &format!("exec script -qec \"{script}\" /dev/null"),
@@ -266,6 +280,30 @@ fn a_line_goes_whatever_ends_the_process() {
         );
         terminal.is_given_back();
     }
+}
+
+#[test]
+fn a_line_goes_while_the_process_is_stopped_and_comes_back() {
+    let script = "set -m; $*; echo the shell has it; fg";
+    let child = on_a_terminal_of("it_looks_for_long", script);
+    let ended = child
+        .beside("showing::an_ordinary_one_stops_the_process_meanwhile")
+        .run();
+    let output = ended.output();
+    assert!(ended.status.success(), "{output}");
+    let (before, after) = output
+        .split_once("the shell has it")
+        .unwrap_or_else(|| panic!("it was never stopped:\n{output}"));
+    assert!(
+        Terminal::after(before)
+            .apart
+            .iter()
+            .any(|line| is_progress(line)),
+        "{output}"
+    );
+    Terminal::after(before).is_given_back();
+    assert!(is_progress(after), "{output}");
+    Terminal::after(&output).is_given_back();
 }
 
 #[test]

@@ -216,3 +216,15 @@ async fn nextest_runs_them(chaos: &ChaosContext) -> chaos_test::Result {
     })
     .await
 }
+
+/// What libtest refuses is refused with its words, and at once.
+#[chaos_test]
+async fn no_threads_at_all_are_refused(chaos: &ChaosContext) -> chaos_test::Result {
+    with_a_broken_file(chaos, || {
+        let none = child("it_passes").beside("--test-threads=0").run();
+        let output = none.output();
+        assert_eq!(none.status.code(), Some(101), "{output}");
+        assert_eq!(output, "error: argument for --test-threads must not be 0\n");
+    })
+    .await
+}

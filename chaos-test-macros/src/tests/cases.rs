@@ -6,6 +6,7 @@ use super::mistakes::check;
 use super::tokens;
 use crate::cases::{rows, sorted};
 use crate::function::Function;
+use crate::given::names_value;
 use crate::mistakes::Mistakes;
 use crate::parameters::{Of, parameters};
 
@@ -58,12 +59,36 @@ fn names() {
             "r#fn::b_2::type_true",
         ],
     );
+    check_names(
+        "fn test(#[values(5, A)] _1: u8, #[values(6)] __: u8) {}",
+        &["_1_5::_6", "_1_A::_6"],
+    );
     let long = "a".repeat(100);
     let name = format!("v_{}", "a".repeat(40));
     check_names(
         &format!("fn test(#[values({long}, {long}b)] v: u8) {{}}"),
         &[&name, &format!("{name}_2")],
     );
+}
+
+#[test]
+fn values_that_a_format_string_names() {
+    for (format, named) in [
+        ("{size}", true),
+        ("{ size }", true),
+        ("a {other} {size:?}", true),
+        ("{:size$}", true),
+        ("{:>0size$.other$}", true),
+        ("{other:.size$}", true),
+        ("{{size}}", false),
+        ("{{{size}}}", true),
+        ("{size", true),
+        ("size", false),
+        ("{sizes} {a_size} {0:a_size$} {size_}", false),
+        ("{other:size}", false),
+    ] {
+        assert_eq!(names_value(format, "size"), named, "{format}");
+    }
 }
 
 #[test]

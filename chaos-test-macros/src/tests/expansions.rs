@@ -8,7 +8,7 @@ use crate::fixture::chaos_fixture;
 
 #[track_caller]
 fn pretty(expansion: TokenStream) -> String {
-    prettyplease::unparse(&syn::parse2(expansion).expect("an expansion that parses"))
+    prettyplease::unparse(&syn2::parse2(expansion).expect("an expansion that parses"))
 }
 
 /// Compares the expansion with the file of that name in `snapshots/`.
@@ -59,6 +59,7 @@ fn expansion_of_a_test_with_lints() {
         #[cfg(unix)]
         #[cfg_attr(unix, expect(clippy::three), allow(four))]
         #[cfg_attr(unix, ignore)]
+        #[cfg_attr(unix, allow(five), cfg_attr(slow, warn(six), ignore = "slow"))]
         #[serial]
         async fn test(chaos: &ChaosContext) {}"#;
     snapshot(
@@ -130,6 +131,7 @@ fn expansion_of_a_test_with_cases_and_values() {
         #[ignore = "later"]
         #[cfg(unix)]
         #[allow(clippy::too_many_arguments)]
+        #[cfg_attr(slow, allow(one), ignore, cfg(linux))]
         #[case::light(ms(50), secs(1))]
         /// Heavy is rare.
         #[case::heavy(ms(500), secs(10))]

@@ -452,12 +452,8 @@ fn fixtures() {
     }
     for (arguments, message) in [
         (
-            "scope = \"run\"",
-            "the scope `run` is not there yet in this version of chaos-test: use `binary`",
-        ),
-        (
-            "scope = \"tset\"",
-            "unknown scope `tset`: use `test`, `module` or `binary`",
+            "scope = \"rum\"",
+            "unknown scope `rum`, did you mean `run`?",
         ),
         ("scope(test)", "`scope` is written `scope = \"test\"`"),
         (
@@ -467,6 +463,15 @@ fn fixtures() {
     ] {
         check_fixture(arguments, FIXTURE, &[message]);
     }
+    check_fixture("scope = \"run\"", FIXTURE, &[]);
+    check_fixture(
+        "scope = \"run\"",
+        "async fn shop(chaos: &ChaosContext, #[default(7)] entries: u8) -> Result<Shop> {}",
+        &[
+            "a fixture of the whole run has no values of its own, as a process of its own sets it \
+             up: use the scope `binary`, or write a fixture for each value",
+        ],
+    );
     let no_value = "a fixture returns a value: write what its tests take, or a `Result` of it";
     let reference = "a fixture's value is shared, so it owns what it holds: return no reference";
     for (item, message) in [

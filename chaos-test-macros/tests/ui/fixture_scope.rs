@@ -5,8 +5,8 @@ use chaos_test_macros::chaos_fixture;
 struct ChaosContext;
 
 #[chaos_fixture(scope = "run")]
-async fn later(chaos: &ChaosContext) -> u8 {
-    7
+async fn given(chaos: &ChaosContext, #[default(7)] entries: u8) -> u8 {
+    entries
 }
 
 #[chaos_fixture(scope = "forever")]

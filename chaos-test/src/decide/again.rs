@@ -31,6 +31,8 @@ pub enum Target {
     Program(String),
     /// This example.
     Example(String),
+    /// This bench.
+    Bench(String),
     /// This file of tests, or a pattern that only it fits.
     Tests(String),
 }
@@ -114,6 +116,7 @@ pub fn command(how: &HowRun) -> String {
         Target::Library => words.push("--lib".to_owned()),
         Target::Program(name) => words.push(format!("--bin {}", quoted(name))),
         Target::Example(name) => words.push(format!("--example {}", quoted(name))),
+        Target::Bench(name) => words.push(format!("--bench {}", quoted(name))),
         Target::Tests(name) => words.push(format!("--test {}", quoted(name))),
     }
     if is_nextest {
@@ -222,6 +225,7 @@ mod tests {
             (Target::Library, " --lib"),
             (Target::Program("shop".into()), " --bin shop"),
             (Target::Example("tour".into()), " --example tour"),
+            (Target::Bench("orders".into()), " --bench orders"),
             (Target::Tests("my[-_]chaos".into()), " --test 'my[-_]chaos'"),
         ] {
             let mut how = how(Some("cargo test"));

@@ -10,18 +10,46 @@ use crate::model::sample::{Reading, Sample, Window};
 use crate::model::units::{human, significant, trimmed};
 
 /// A percentile, from 0 to 100.
+///
+/// ```
+/// use chaos_test::{MAX, P95, latency, ms, percentile};
+///
+/// let most = latency(P95).at_most(ms(250));
+/// let nearly_all = latency(percentile(99.9)).at_most(ms(500));
+/// let each = latency(MAX).at_most(ms(900));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Percentile(pub(crate) f64);
 
 /// The median.
+///
+/// ```
+/// assert_eq!(chaos_test::P50, chaos_test::percentile(50));
+/// ```
 pub const P50: Percentile = Percentile(50.0);
 /// Nine of ten are at most this.
+///
+/// ```
+/// assert_eq!(chaos_test::P90, chaos_test::percentile(90));
+/// ```
 pub const P90: Percentile = Percentile(90.0);
 /// Nineteen of twenty are at most this.
+///
+/// ```
+/// assert_eq!(chaos_test::P95, chaos_test::percentile(95));
+/// ```
 pub const P95: Percentile = Percentile(95.0);
 /// Ninety-nine of a hundred are at most this.
+///
+/// ```
+/// assert_eq!(chaos_test::P99, chaos_test::percentile(99));
+/// ```
 pub const P99: Percentile = Percentile(99.0);
 /// The slowest.
+///
+/// ```
+/// assert_eq!(chaos_test::MAX, chaos_test::percentile(100));
+/// ```
 pub const MAX: Percentile = Percentile(100.0);
 
 /// Any percentile above 0 and up to 100.

@@ -19,6 +19,16 @@ use crate::model::sample::Window;
 /// `at_most` and `at_least` are statements about the samples that were seen, and exact.
 /// `rises_at_most` and `drops_at_most` are statements about the system, from samples of it:
 /// see [`Delta`].
+///
+/// ```no_run
+/// # async fn body(requests: &chaos_test::Monitor, normal: &chaos_test::Baseline) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let seen = requests.over(secs(5)).await?;
+/// seen.expect(error_rate().at_most(percent(1))) // of these samples
+///     .expect(latency(P95).rises_at_most(ms(50)).from(normal)) // of the system
+///     .check()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a tolerance judges nothing until it is passed to `expect`"]
 pub struct Tolerance(Kind);
@@ -53,6 +63,14 @@ pub struct Judgement {
 }
 
 /// Something that holds the summary of a baseline.
+///
+/// ```
+/// use chaos_test::{BaselineSummary, P95, Tolerance, latency, ms};
+///
+/// fn not_much_slower(normal: &impl BaselineSummary) -> Tolerance {
+///     latency(P95).rises_at_most(ms(20)).from(normal)
+/// }
+/// ```
 pub trait BaselineSummary {
     /// The summary of its samples.
     fn summary(&self) -> Arc<Summary>;

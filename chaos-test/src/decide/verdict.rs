@@ -84,6 +84,13 @@ pub fn has_failed(records: &[Record]) -> bool {
     }
 }
 
+/// Whether the set-up of a fixture failed, which is no skip.
+#[must_use]
+pub fn set_up_failed(records: &[Record]) -> bool {
+    let mut events = records.iter().map(|record| &record.event);
+    events.any(|event| matches!(event, Event::FixtureFailed { .. }))
+}
+
 fn body_end(records: &[Record]) -> Option<&BodyEnd> {
     records.iter().rev().find_map(|record| match &record.event {
         Event::BodyEnded { how } => Some(how),

@@ -47,6 +47,15 @@ impl std::fmt::Debug for Entry {
 }
 
 /// All faults, in the order in which documentation shows them.
+///
+/// ```
+/// let of_links: Vec<_> = chaos_test::CATALOGUE
+///     .iter()
+///     .filter(|entry| entry.family() == "link")
+///     .map(|entry| entry.name)
+///     .collect();
+/// assert_eq!(of_links, ["link::latency", "link::down", "link::reset"]);
+/// ```
 pub const CATALOGUE: &[Entry] = &[
     Entry {
         name: "process::kill",

@@ -26,6 +26,19 @@ pub use catalogue::{CATALOGUE, Entry};
 pub(crate) const APPLY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Whether a fault is in effect.
+///
+/// ```
+/// use chaos_test::Effect;
+///
+/// /// What `verify` of a fault says that empties a file.
+/// fn emptied(length: u64) -> Effect {
+///     match length {
+///         0 => Effect::Active,
+///         more => Effect::Absent(format!("it holds {more} bytes")),
+///     }
+/// }
+/// assert_eq!(emptied(0), Effect::Active);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// It is in effect.
@@ -177,6 +190,15 @@ pub trait Fault: Debug + Send + Sync + 'static {
 }
 
 /// A fault that ends by itself; made by [`Fault::lasting`].
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::link;
+/// let slow = link::latency(cache, ms(200)).lasting(secs(5));
+/// chaos.inject(slow).await?.ended().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Lasting<F> {
     fault: F,

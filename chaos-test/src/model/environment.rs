@@ -4,6 +4,15 @@ use super::slos::Slos;
 
 /// The environment that a test runs in; see
 /// [`ChaosContext::environment`](crate::ChaosContext::environment).
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let environment = chaos.environment();
+/// let tolerated = environment.thresholds().error_rate.unwrap_or(percent(5));
+/// println!("{}: at most {tolerated}", environment.name());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
     pub(crate) name: String,

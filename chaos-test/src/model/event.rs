@@ -3,8 +3,9 @@
 //! Verdicts and reports are pure functions of these records. Each is one line of the
 //! journal.
 
-use std::fmt;
-use std::net::SocketAddr;
+mod details;
+mod started;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -13,13 +14,14 @@ use super::blast_radius::BlastRadius;
 use super::evidence::Evidence;
 use super::identity::ProcessIdentity;
 use super::measure::Measure;
-use super::outcome::{Control, Outcome};
+use super::outcome::Outcome;
 use super::sample::{Sample, Window};
 use super::target::Target;
 use super::undo::Undo;
 
-/// The version of the journal's format. A journal of another version is left alone.
-pub const JOURNAL_VERSION: u32 = 1;
+pub(crate) use details::STEADY_STATE;
+pub use details::{BodyEnd, Kept, Met, PreflightItem, RestartedBy, Risk};
+pub use started::{JOURNAL_VERSION, Started};
 
 /// One event, with its place in the order of the whole process and its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,41 +37,20 @@ pub struct Record {
     pub event: Event,
 }
 
-/// How much damage a fault can do when it goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Risk {
-    /// It ends with the test's process, whatever happens (a toxic on a link).
-    Low,
-    /// It changes something outside the test's process that the context made.
-    Medium,
-    /// It touches something that others use too.
-    High,
-}
-
-impl fmt::Display for Risk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        })
-    }
-}
-
-/// Who had a service run again that had died.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RestartedBy {
-    /// Its own supervisor.
-    Supervisor,
-    /// The undo of the fault that had ended it, because its supervisor had not in time.
-    Undo,
-}
-
 /// What happened.
+///
+/// ```
+/// use chaos_test::{Event, Journal};
+///
+/// fn notes(journal: &Journal) -> Vec<&str> {
+///     let records = journal.records.iter();
+///     let notes = records.filter_map(|record| match &record.event {
+///         Event::Note { text } => Some(text.as_str()),
+///         _ => None, // there are more, and later versions have others
+///     });
+///     notes.collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -430,130 +411,4 @@ pub enum Event {
         /// All three answers.
         outcome: Outcome,
     },
-}
-
-/// What the pre-flight calls the steady state.
-pub(crate) const STEADY_STATE: &str = "steady state";
-
-/// One thing that is looked at before a fault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct PreflightItem {
-    /// What it is called: `steady state`, `undo`, `capabilities`, `limits` or `other experiments`.
-    pub check: String,
-    /// Whether it is as it must be.
-    pub ok: bool,
-    /// What was found, in words.
-    pub detail: String,
-}
-
-impl PreflightItem {
-    pub(crate) fn is_not_steady(&self) -> bool {
-        !self.ok && self.check == STEADY_STATE
-    }
-}
-
-/// Something that stays after its test.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Kept {
-    /// The entry's number in the rollback.
-    pub entry: u64,
-    /// The step that is left to a person.
-    pub undo: Undo,
-    /// Whether it runs, if it is a container.
-    pub runs: bool,
-    /// Where the engine publishes a container's ports, by the port in the container.
-    pub ports: Vec<(u16, SocketAddr)>,
-}
-
-/// The first line of a journal: what test, in what process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Started {
-    /// [`JOURNAL_VERSION`].
-    pub version: u32,
-    /// The run that it belongs to.
-    pub run: String,
-    /// The test, as `package::binary$path`.
-    pub test: String,
-    /// The process that writes it.
-    pub process: ProcessIdentity,
-    /// Milliseconds since 1970 when the context started.
-    pub wall_clock_ms: u64,
-    /// What the test claims, in words.
-    pub hypothesis: String,
-    /// The seed of everything that is drawn by chance.
-    pub seed: u64,
-    /// Its tags.
-    pub tags: Vec<String>,
-    /// What it is given as a case, as it is written: `latency = ms(50)`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub arguments: Vec<String>,
-    /// Where the test's reports go, so that whoever finds this journal can finish them.
-    pub reports: PathBuf,
-    /// The bare name of the test's report below `reports`.
-    pub fragment: String,
-    /// Bodies of earlier tests that this process abandoned and that may still burn a core.
-    pub abandoned: Vec<String>,
-    /// Which attempt of a runner that tries again this is; 1 is the first.
-    #[serde(default = "first_attempt")]
-    pub attempt: u32,
-    /// The gap because of which its hypothesis is expected to deviate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub known_gap: Option<String>,
-    /// Set where it runs as its own negative control.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub control: Option<Control>,
-}
-
-fn first_attempt() -> u32 {
-    1
-}
-
-/// The answer to one judgement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Met {
-    /// As expected.
-    Yes,
-    /// Not as expected.
-    No,
-    /// There was not enough data to tell.
-    NoData,
-    /// It was not judged: this is a dry run, and nothing was broken.
-    NotJudged,
-}
-
-/// How a body ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", content = "why", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum BodyEnd {
-    /// It was stopped from outside.
-    Interrupted(String),
-    /// An abort condition came true.
-    Aborted(String),
-    /// It returned, without an error.
-    Returned,
-    /// It returned an error of its own.
-    Failed(String),
-    /// It returned an error of the harness: the experiment could not be carried out.
-    Errored(String),
-    /// It panicked.
-    Panicked(String),
-    /// It panicked, as `#[should_panic]` says it should.
-    PanickedAsExpected(String),
-    /// It took too long and was abandoned.
-    TimedOut(String),
-    /// It said that something it needs is not there.
-    Skipped(String),
-    /// Its process ended in the middle of it.
-    ProcessExited(String),
-    /// There is no body: the context was used without the macro and has been finished.
-    None,
-    /// There is no body, and the context was dropped without being finished: nobody asked
-    /// for a verdict.
-    Dropped,
 }

@@ -20,6 +20,15 @@ pub enum FoundBy {
     PidFile(PathBuf),
     /// By the TCP address that it listens on.
     Address(SocketAddr),
+    /// By whoever keeps it for the tests of a run, and starts it again.
+    Keeper {
+        /// The socket that the keeper is asked through.
+        socket: PathBuf,
+        /// Who that is: what another one keeps there later is something else.
+        keeper: ProcessIdentity,
+        /// Its name there.
+        service: String,
+    },
 }
 
 impl fmt::Display for FoundBy {
@@ -28,6 +37,7 @@ impl fmt::Display for FoundBy {
             Self::Number(pid) => write!(f, "process {pid}"),
             Self::PidFile(path) => write!(f, "the process of {}", path.display()),
             Self::Address(address) => write!(f, "the process that listens on {address}"),
+            Self::Keeper { service, .. } => write!(f, "the process of `{service}` of this run"),
         }
     }
 }

@@ -6,6 +6,20 @@ use super::event::{Event, JOURNAL_VERSION, Kept, Record, Started};
 use super::undo::Undo;
 
 /// A journal, read.
+///
+/// ```
+/// use chaos_test::{Event, Journal, Unreadable};
+///
+/// fn faults(journal: &str) -> Result<Vec<String>, Unreadable> {
+///     let records = Journal::read(journal)?.records.into_iter();
+///     let injected = records.filter_map(|record| match record.event {
+///         Event::Injected { fault, .. } => Some(fault),
+///         _ => None,
+///     });
+///     Ok(injected.collect())
+/// }
+/// assert_eq!(faults(""), Err(Unreadable::Empty));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Journal {

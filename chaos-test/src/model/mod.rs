@@ -14,6 +14,7 @@ pub mod existing;
 pub(crate) mod fingerprint;
 pub mod identity;
 pub mod journal;
+pub(crate) mod keeper;
 pub mod listed;
 pub mod measure;
 pub mod outcome;

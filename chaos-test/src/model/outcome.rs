@@ -22,6 +22,18 @@ pub enum RunStatus {
 }
 
 /// Did the hypothesis hold?
+///
+/// ```
+/// use chaos_test::{Outcome, Verdict};
+///
+/// fn in_words(outcome: &Outcome) -> &str {
+///     match &outcome.verdict {
+///         Verdict::Held => "it held",
+///         Verdict::Deviated(why) | Verdict::Unknown(why) => why,
+///         _ => "a later version knows more",
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", content = "why", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -36,6 +48,17 @@ pub enum Verdict {
 }
 
 /// Was everything put back?
+///
+/// ```
+/// use chaos_test::{Outcome, Restoration};
+///
+/// fn left(outcome: &Outcome) -> Vec<&str> {
+///     match &outcome.restoration {
+///         Restoration::Unrestored { left } => left.iter().map(|one| one.by_hand.as_str()).collect(),
+///         _ => Vec::new(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -97,6 +120,15 @@ impl Control {
 }
 
 /// All three answers of one test.
+///
+/// ```no_run
+/// # async fn body(chaos: chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::{Restoration, Verdict};
+/// let outcome = chaos.finish().await?; // an error where the hypothesis did not hold
+/// assert!(outcome.passed() || outcome.skipped().is_some());
+/// assert!(matches!(outcome.restoration, Restoration::Restored { .. }));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -152,6 +184,24 @@ impl Outcome {
             (_, Verdict::Deviated(_), _) => None,
             (RunStatus::Skipped(why), _, Restoration::Restored { .. }) => Some(why),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Outcome {
+    /// For tests: everything is put back, and one fault was injected.
+    pub(crate) fn example(status: RunStatus, verdict: Verdict) -> Self {
+        Self {
+            status,
+            verdict,
+            restoration: Restoration::Restored {
+                faults: 1,
+                others: 0,
+                kept: 0,
+            },
+            known_gap: None,
+            control: None,
         }
     }
 }

@@ -5,6 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// What one call of a probe returned: a number if it measures one, or what went wrong.
+///
+/// ```
+/// use chaos_test::Reading;
+///
+/// assert!(Reading::Good(None).is_good()); // it was answered
+/// assert!(Reading::Good(Some(17.0)).is_good()); // with a number
+/// assert!(!Reading::Bad("status 503".to_owned()).is_good());
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
@@ -23,6 +31,15 @@ impl Reading {
 }
 
 /// One reading of a monitor, with when and how long.
+///
+/// ```no_run
+/// # async fn body(requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// for sample in requests.over(secs(1)).await?.samples() {
+///     println!("due at {:?}, answered at {:?}: {:?}", sample.at, sample.answered(), sample.reading);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Sample {
@@ -47,6 +64,18 @@ impl Sample {
 }
 
 /// A span of time, since the context started; the end is not part of it.
+///
+/// ```
+/// use chaos_test::{Event, Journal};
+///
+/// fn print_baselines(journal: &Journal) {
+///     for record in &journal.records {
+///         if let Event::Baseline { monitor, window, .. } = &record.event {
+///             println!("{monitor}: {:?} from {:?} on", window.length(), window.from);
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Window {

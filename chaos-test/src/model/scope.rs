@@ -11,6 +11,8 @@ pub enum Scope {
     Module,
     /// All tests of one process.
     Binary,
+    /// All tests of one run, in all its processes.
+    Run,
 }
 
 impl Scope {
@@ -27,6 +29,7 @@ impl fmt::Display for Scope {
             Self::Test => "test",
             Self::Module => "module",
             Self::Binary => "binary",
+            Self::Run => "run",
         })
     }
 }

@@ -205,3 +205,37 @@ impl fmt::Display for Requirement {
         }
     }
 }
+
+#[cfg(test)]
+impl TestSpec {
+    /// For tests: one that declares nothing, in the library of a package `shop`.
+    pub(crate) const fn example() -> Self {
+        Self {
+            name: "survives",
+            module: "shop",
+            file: "src/lib.rs",
+            line: 1,
+            package: "shop",
+            manifest_dir: "/shop",
+            bin_name: None,
+            target_tmpdir: None,
+            hypothesis: "",
+            arguments: &[],
+            breaks: None,
+            environments: &[],
+            blast_radius: BlastRadius::new(),
+            tags: &[],
+            requires: &[],
+            leases: &[],
+            exclusive: false,
+            abort_if: &[],
+            expects: &[],
+            known_gap: None,
+            must_fail_when: &[],
+            timeout: None,
+            seed: None,
+            should_panic: ShouldPanic::No,
+            ignored: false,
+        }
+    }
+}

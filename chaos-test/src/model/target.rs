@@ -7,6 +7,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 /// Something that a fault touches.
+///
+/// ```
+/// use chaos_test::Target;
+///
+/// let folder = Target::File("/srv/shop".into());
+/// assert!(folder.covers(&Target::File("/srv/shop/prices".into())));
+/// assert!(!folder.covers(&Target::File("/srv/shop/../passwd".into())));
+/// assert_eq!(Target::Service("cache".to_owned()).to_string(), "service `cache`");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -33,6 +33,12 @@ pub struct TestReport {
     /// What it is given as a case, as it is written: `latency = ms(50)`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
+    /// The program that it is in, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<PathBuf>,
+    /// The file that it is written in, where that was there when it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<PathBuf>,
     /// `None` from its start to its end; a report that stays so is an error.
     pub end: Option<TestEnd>,
 }
@@ -54,4 +60,46 @@ pub struct TestEnd {
     pub journal: Option<PathBuf>,
     /// The services' logs.
     pub logs: Vec<PathBuf>,
+}
+
+#[cfg(test)]
+impl TestReport {
+    /// For tests: a first attempt that began.
+    pub(crate) fn example(binary: &str, name: &str) -> Self {
+        Self {
+            run: "17f3".into(),
+            binary: binary.into(),
+            name: name.into(),
+            attempt: 1,
+            process: ProcessIdentity {
+                pid: 4120,
+                start_time: 1,
+                boot_id: "b".into(),
+                namespace: 1,
+            },
+            started_ms: 1_709_210_096_789,
+            hypothesis: "orders are kept".into(),
+            seed: 0x5eed,
+            tags: vec![],
+            arguments: vec![],
+            program: None,
+            source: None,
+            end: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl TestEnd {
+    /// For tests: what came of it, and nothing else.
+    pub(crate) fn example(outcome: Outcome) -> Self {
+        Self {
+            took_us: 1,
+            outcome,
+            message: String::new(),
+            details: String::new(),
+            journal: None,
+            logs: vec![],
+        }
+    }
 }

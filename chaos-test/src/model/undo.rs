@@ -15,6 +15,14 @@ use super::identity::ProcessIdentity;
 /// An undo is written to the journal on disk before the thing that it undoes is done. It
 /// is idempotent: performing it twice, or after a half-failed apply, or after the target
 /// is gone, is a success.
+///
+/// ```
+/// use chaos_test::Undo;
+///
+/// let undo = Undo::command(["redis-cli", "config", "set", "maxmemory", "0"]);
+/// assert_eq!(undo.by_hand(), "redis-cli config set maxmemory 0");
+/// assert_eq!(undo.deadline().as_secs(), 30);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -321,6 +329,10 @@ impl Undo {
                 let all: Vec<_> = all.map(|one| one.pid.to_string()).collect();
                 format!("kill -CONT {}", all.join(" "))
             }
+            Self::RunExisting {
+                found_by: FoundBy::Keeper { .. },
+                ..
+            } => "nothing: it ends with its run".to_owned(),
             Self::RunExisting { argv, found_by, .. } if argv.is_empty() => {
                 format!("have its supervisor start {found_by} again")
             }

@@ -26,6 +26,13 @@ pub const fn secs(seconds: u64) -> Duration {
 }
 
 /// A share in percent: 0 is none, 100 is all.
+///
+/// ```
+/// use chaos_test::percent;
+///
+/// assert_eq!(percent(5).as_fraction(), 0.05);
+/// assert_eq!(percent(99.9).to_string(), "99.9 %");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Percent(f64);

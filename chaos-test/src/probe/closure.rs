@@ -7,6 +7,15 @@ use super::Probe;
 use crate::model::sample::Reading;
 
 /// What a closure may return to be a probe.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// // An error is a failed sample, a number its value.
+/// let orders = async || std::fs::read_dir("/var/spool/shop").map(|orders| orders.count());
+/// let orders = chaos.monitor(orders.every(ms(100)).named("orders"));
+/// # Ok(()) }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a probe cannot return `{Self}`",
     label = "return a `Result`",

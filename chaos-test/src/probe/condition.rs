@@ -19,6 +19,15 @@ use std::future::Future;
 /// | `Option<T>` | `Some(..)` | `None` | the `T` |
 /// | `(bool, T)` | `(true, ..)` | the `T`, by `Debug` | the `T` |
 /// | `Result<_, E>` of these | `Ok` of the above | as above, or the error | as above |
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// chaos.eventually("there is a report", async || std::path::Path::new("/srv/report").exists()).await?;
+/// // The test gets what was found.
+/// let words: String = chaos.eventually("it says why", async || std::fs::read_to_string("/srv/report").ok()).await?;
+/// # Ok(()) }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a condition",
     label = "not an async closure that returns a `bool`, an `Option`, a `(bool, value)` or a `Result` of these",
@@ -50,6 +59,12 @@ pub enum Seen<T> {
 }
 
 /// What a closure may return to be a [`Condition`].
+///
+/// ```
+/// use chaos_test::{IntoSeen, Seen};
+///
+/// assert_eq!((false, 3).into_seen(), Seen::NotYet("3".to_owned()));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a condition cannot return `{Self}`",
     label = "return a `bool`, an `Option`, a `(bool, value)`, or a `Result` of these",

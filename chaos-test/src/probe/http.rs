@@ -86,6 +86,14 @@ impl ReadyCheck for HttpRequest {
 /// [W3C's Trace Context](https://www.w3.org/TR/trace-context/), unless you set that yourself:
 /// where the system under test records traces, a fault shows in them. The trace's id stands in
 /// the journal and at the end of a failure.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let orders = shop.get("/orders/42").status(200).header("accept", "application/json");
+/// let orders = chaos.monitor(orders.every(ms(20)).sample_timeout(secs(2)));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct HttpProbe {
     pub(crate) name: String,

@@ -112,6 +112,14 @@ pub trait Probe: Send + Sync + 'static {
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A probe with a pace: what [`ChaosContext::monitor`](crate::ChaosContext::monitor) takes.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let requests = shop.connect().every(ms(20)).named("customers").sample_timeout(secs(1));
+/// let requests = chaos.monitor(requests.steady_error_rate(percent(1)));
+/// # Ok(()) }
+/// ```
 #[must_use = "it asks nothing until it is passed to `chaos.monitor(..)`"]
 pub struct Pace {
     pub(crate) name: Option<String>,

@@ -7,6 +7,15 @@ use crate::system::service::{Answer, ReadyCheck, Unit};
 
 /// How to see that a service is ready: made from [`http`](crate::http), [`tcp`] or
 /// [`log_line`].
+///
+/// ```
+/// use chaos_test::{Program, Ready, log_line};
+///
+/// fn service(ready: impl Into<Ready>) -> Program {
+///     Program::new("shop").ready(ready)
+/// }
+/// let shop = service(log_line("listening"));
+/// ```
 #[derive(Clone)]
 pub struct Ready(pub(crate) Arc<dyn ReadyCheck>);
 

@@ -33,6 +33,14 @@ use crate::system::service::Unit;
 /// A look at a program reads some files of `/proc` for each process of the machine that is younger
 /// than it; one at a container is a request to its engine, which looks
 /// once a second: a sample takes until then, and several get the same look.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let memory = chaos.monitor(shop.memory().every(ms(50)));
+/// memory.over(secs(5)).await?.expect(value().at_most(200e6)).check()?; // bytes
+/// # Ok(()) }
+/// ```
 pub struct ResourceProbe {
     name: String,
     of: Of,

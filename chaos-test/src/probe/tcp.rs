@@ -17,6 +17,13 @@ const SETTLE: Duration = Duration::from_millis(5);
 /// The probe therefore looks at the connection for 5 ms more, and its latency holds them. On
 /// a busy machine a reset may come later than that: a probe that waits for an answer, such
 /// as one over HTTP, sees it in any case.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let connects = chaos.monitor(cache.connect().every(ms(20)));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct TcpProbe {
     pub(crate) name: String,

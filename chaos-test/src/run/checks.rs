@@ -24,6 +24,14 @@ const LONGEST_AFTER: Duration = Duration::from_secs(60);
 /// The modes are those of [LitmusChaos' probes]: SOT, EOT, Edge, Continuous and OnChaos.
 ///
 /// [LitmusChaos' probes]: https://docs.litmuschaos.io/docs/concepts/probes
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// chaos.check(requests.must(error_rate().at_most(percent(0))).before_and_after());
+/// chaos.check(requests.must(error_rate().at_most(percent(20))).during_faults());
+/// # Ok(()) }
+/// ```
 #[must_use = "say when it must hold, and pass that to `chaos.check(..)`"]
 #[derive(Debug)]
 pub struct Must {
@@ -95,6 +103,14 @@ impl Must {
 /// Where it is dropped instead the test cannot pass: it says that it was never judged.
 ///
 /// [`ChaosContext::check`]: crate::ChaosContext::check
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let all_along = requests.must(latency(P95).at_most(ms(250))).continuously();
+/// chaos.check(all_along.over(secs(2))); // each two seconds on their own
+/// # Ok(()) }
+/// ```
 #[must_use = "nothing is judged until it is passed to `chaos.check(..)`"]
 #[derive(Debug)]
 pub struct Check(Option<Declared>);

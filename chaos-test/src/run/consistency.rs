@@ -17,6 +17,17 @@ use super::judging::Judging;
 ///
 /// Keys tell records apart. A key that was written twice is expected twice; for one that was
 /// overwritten, pass its latest record only.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::lost;
+/// let acknowledged = [(17, "teapot"), (18, "cup")];
+/// let timed_out = [(19, "spoon")];
+/// let read = [(17, "teapot"), (18, "cup")];
+/// chaos.consistency("orders", acknowledged, read).uncertain(timed_out).expect(lost().at_most(0)).check()?;
+/// # Ok(()) }
+/// ```
 #[must_use = "nothing is judged until something is expected of it"]
 pub struct Consistency<K, V> {
     inner: Arc<Inner>,

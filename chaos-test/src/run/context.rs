@@ -54,6 +54,26 @@ use super::test_identity::TestIdentity;
 /// own (5 s for a link, 10 s for a process, 60 s for a service that has to become ready
 /// again), and a step that fails or takes longer is left to the journal: to the
 /// watchdog once the process has ended, and to the next run.
+///
+/// ```no_run
+/// use chaos_test::prelude::*;
+/// use chaos_test::process;
+///
+/// /// The cache accepts connections again within five seconds.
+/// #[chaos_test]
+/// async fn the_cache_comes_back(chaos: &ChaosContext) -> chaos_test::Result {
+///     let cache = Program::new("redis-server").args(["--port", "{port}"]);
+///     let cache = chaos.process("cache", cache).await?;
+///     let connects = chaos.monitor(cache.connect().every(ms(20)));
+///     let normal = connects.baseline(secs(1)).await?;
+///     let outage = chaos.inject(process::kill(&cache)).await?;
+///     connects.over(secs(1)).await?;
+///     let lifted = outage.lift().await?;
+///     connects.recovers_to(&normal).since(lifted).within(secs(5)).await?;
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
 #[must_use = "dropping the context puts everything back"]
 pub struct ChaosContext {
     pub(super) inner: Arc<Inner>,
@@ -181,6 +201,12 @@ impl ChaosContext {
     }
 
     /// Writes a line into the journal and the report's timeline.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+    /// chaos.note(format!("seed {:#x}, trace {}", chaos.seed(), chaos.trace_id()));
+    /// # Ok(()) }
+    /// ```
     pub fn note(&self, text: impl Into<String>) {
         self.inner
             .recorder

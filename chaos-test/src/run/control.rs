@@ -54,6 +54,11 @@ pub(super) fn role(spec: &TestSpec) -> Option<&'static MustFailWhen> {
     spec.must_fail_when.get(number)
 }
 
+/// Which control this process was started for, and whatever it starts.
+pub(super) fn this_one() -> Option<String> {
+    std::env::var(VARIABLE).ok().filter(|set| !set.is_empty())
+}
+
 /// A test among those of all binaries.
 fn full_name(spec: &TestSpec) -> String {
     format!("{}${}", place::binary_id(spec), spec.path())

@@ -55,6 +55,20 @@ impl<T> Faulted for During<T> {
 ///
 /// Where it is dropped without being awaited the test cannot pass: it says that this was never
 /// judged.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, requests: &chaos_test::Monitor, normal: &chaos_test::Baseline) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::process;
+/// let outage = chaos.during(process::kill(cache), async |_| requests.over(secs(1)).await).await?;
+/// requests
+///     .degrades_then_recovers(normal)
+///     .under(&outage)
+///     .by(error_rate().at_least(percent(50)))
+///     .within(secs(5))
+///     .await?;
+/// # Ok(()) }
+/// ```
 #[must_use = "nothing is judged until it is awaited"]
 #[derive(Debug)]
 pub struct DegradesThenRecovers {

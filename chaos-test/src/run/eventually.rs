@@ -52,6 +52,20 @@ const DRY_LIMIT: Duration = Duration::from_secs(1);
 ///
 /// Where it is dropped without being awaited the test cannot pass: it says that the condition
 /// was never judged.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// chaos
+///     .eventually("the queue is empty", async || {
+///         let waiting = std::fs::read_dir("/var/spool/shop")?.count();
+///         Ok::<_, std::io::Error>((waiting == 0, waiting)) // a miss says what was seen last
+///     })
+///     .within(secs(10)) // 30 s by default
+///     .every(ms(200)) // 50 ms by default
+///     .await?;
+/// # Ok(()) }
+/// ```
 #[must_use = "nothing is judged until it is awaited"]
 pub struct Eventually<C: Condition> {
     inner: Arc<Inner>,

@@ -281,6 +281,7 @@ async fn found_address(
         writes_log: described.log.is_some(),
         ready: described.ready_check(),
         start_timeout: described.start_timeout,
+        kept: None,
     });
     let what = match at == address.to_string() {
         true => format!("address {address}"),
@@ -337,6 +338,7 @@ async fn found_process(
         start_timeout: described.start_timeout,
         grace: described.grace,
         supervision,
+        kept: false,
     };
     let pid = process.pid;
     let program = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -346,7 +348,7 @@ async fn found_process(
 }
 
 /// Puts links in front of what was found, once it is ready.
-async fn into_service(
+pub(super) async fn into_service(
     inner: &Arc<Inner>,
     unit: Arc<dyn Unit>,
     what: String,
@@ -453,7 +455,7 @@ async fn look_up(name: &str, at: &str) -> Result<SocketAddr, Error> {
 /// Holds the place where a process is found, which outlives the process.
 async fn hold_place(inner: &Arc<Inner>, name: &str, found_by: &FoundBy) -> Result<(), Error> {
     match found_by {
-        FoundBy::Number(_) => Ok(()),
+        FoundBy::Number(_) | FoundBy::Keeper { .. } => Ok(()),
         FoundBy::Address(address) => hold(inner, name, &format!("address {address}")).await,
         FoundBy::PidFile(path) => {
             let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());

@@ -11,6 +11,7 @@ use crate::system::lock::lock;
 
 use super::Boxed;
 use super::context::ChaosContext;
+use super::fixtures::of_run::Read;
 use super::fixtures::{Fixture, FixtureRun, Known};
 use super::requirements::Demanded;
 
@@ -30,6 +31,7 @@ pub(super) struct Described<T> {
     pub(super) path: &'static str,
     pub(super) scope: Scope,
     pub(super) set_up: SetUp<T>,
+    pub(super) read: Option<Read<T>>,
 }
 
 impl<T> Described<T> {
@@ -51,6 +53,7 @@ impl<T, G> Fixture<T, G> {
             path,
             scope,
             open,
+            read,
             ..
         } = self;
         let (values, set_up) = open(given);
@@ -60,6 +63,7 @@ impl<T, G> Fixture<T, G> {
             path: with_values(path, &values),
             scope,
             set_up,
+            read,
         }
     }
 }
@@ -67,11 +71,15 @@ impl<T, G> Fixture<T, G> {
 /// A fixture's path and its values, as one text for the whole process. There are as many as
 /// different values stand in the tests, so they may stay.
 fn with_values(path: &'static str, values: &str) -> &'static str {
-    static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     if values.is_empty() {
         return path;
     }
-    let text = format!("{path}({values})");
+    kept_text(format!("{path}({values})"))
+}
+
+/// A text as one for the whole process, always the same one.
+pub(super) fn kept_text(text: String) -> &'static str {
+    static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut known = lock(&KNOWN);
     if let Some(known) = known.get(text.as_str()) {
         return known;

@@ -3,6 +3,7 @@
 
 pub(super) mod holds;
 mod needs;
+pub(crate) mod of_run;
 pub(super) mod shared;
 
 use std::any::Any;
@@ -27,6 +28,7 @@ use super::fixture_values::{Described, Open, SetUp};
 pub(super) use needs::Known;
 use needs::all;
 pub use needs::{Needed, needed};
+pub use of_run::{RUN_FIXTURES, RunFixture, RunValue, keep};
 
 /// How long a set-up may take: as long as the pull of an image, which it may have to wait for.
 const SET_UP_LIMIT: Duration = Duration::from_secs(600);
@@ -38,6 +40,23 @@ const DROP_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// `G` is what tests may give it: its parameters with a `#[default(..)]`, each as an `Option`. A
 /// fixture without such parameters has none of it.
+///
+/// ```no_run
+/// use chaos_test::prelude::*;
+///
+/// #[chaos_fixture]
+/// async fn cache(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+///     let program = Program::new("redis-server").args(["--port", "{port}"]);
+///     Ok(chaos.process("cache", program).await?)
+/// }
+///
+/// # async fn body() -> chaos_test::Result {
+/// let chaos = ChaosContext::start().await?;
+/// let cache = chaos.fixture(cache).await?; // without the macro, in the place of a parameter
+/// # chaos.finish().await?;
+/// # Ok(()) }
+/// # fn main() {}
+/// ```
 #[must_use = "pass the fixture's function to `chaos.fixture(..)`, or name it as a parameter"]
 pub struct Fixture<T, G = ()> {
     pub(super) name: &'static str,
@@ -45,6 +64,8 @@ pub struct Fixture<T, G = ()> {
     pub(super) scope: Scope,
     pub(super) needs: Box<dyn Fn() -> Vec<Needed> + Send>,
     pub(super) open: Open<T, G>,
+    /// How its value is read where another process has set it up for the whole run.
+    pub(super) read: Option<of_run::Read<T>>,
 }
 
 impl<T, G> std::fmt::Debug for Fixture<T, G> {
@@ -68,6 +89,7 @@ impl<T> Fixture<T> {
             scope: Scope::Test,
             needs: Box::new(Vec::new),
             open: Box::new(|()| (String::new(), Box::new(set_up))),
+            read: None,
         }
     }
 }
@@ -85,6 +107,7 @@ impl<T, G> Fixture<T, G> {
             scope: Scope::Test,
             needs: Box::new(Vec::new),
             open: Box::new(open),
+            read: None,
         }
     }
 
@@ -289,14 +312,20 @@ async fn set_up<T: Send + Sync + 'static>(
     // is blocked or gone.
     let task = engine::users().spawn(set_up(run));
     let abort = task.abort_handle();
-    let answer = match tokio::time::timeout(SET_UP_LIMIT, task).await {
+    // Whoever keeps it for the run tells more of what took so long.
+    let is_asked_for = known.scope == Scope::Run && !of_run::is_kept_here(known.path);
+    let limit = match is_asked_for {
+        true => SET_UP_LIMIT + Duration::from_secs(30),
+        false => SET_UP_LIMIT,
+    };
+    let answer = match tokio::time::timeout(limit, task).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(panic)) => Err(failed(name, format!("its set-up panicked: {panic}")).into()),
         Err(_) => {
             abort.abort();
             Err(failed(
                 name,
-                format!("its set-up took longer than {}", human(SET_UP_LIMIT)),
+                format!("its set-up took longer than {}", human(limit)),
             )
             .into())
         }
@@ -310,6 +339,10 @@ async fn set_up<T: Send + Sync + 'static>(
         Ok(value) => {
             if let Err(error) = shared::only_made_things(&context.inner, name) {
                 engine::users().spawn_blocking(move || drop(value));
+                recorder.record(Event::FixtureFailed {
+                    fixture: name.to_owned(),
+                    why: error.to_string(),
+                });
                 return Err(error);
             }
             recorder.record(Event::FixtureReady {

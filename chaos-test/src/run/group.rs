@@ -9,6 +9,13 @@ use crate::model::target::{Breakable, Target};
 ///
 /// `blast_radius(groups <= 1)` keeps all faults within one of them. Where it is named in
 /// `breaks(..)`, all its services may be broken.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, shop: &chaos_test::Service) -> chaos_test::Result {
+/// let europe = chaos.group("region eu", [cache, shop])?;
+/// chaos.may_break(&europe);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Group {
     pub(super) name: Arc<str>,

@@ -13,6 +13,17 @@ use super::moment::Moment;
 
 /// A fault in force. Dropping it lifts the fault, and blocks until that is done or the
 /// undo's time limit is over.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::process;
+/// let hang = chaos.inject(process::stop(cache)).await?; // `let _ = ..` would lift it at once
+/// requests.over(secs(1)).await?;
+/// let lifted = hang.lift().await?;
+/// println!("it was over at {lifted:?}");
+/// # Ok(()) }
+/// ```
 #[must_use = "dropping this lifts the fault"]
 pub struct Injection {
     pub(super) inner: Arc<Inner>,
@@ -54,6 +65,15 @@ impl Injection {
     /// Waits until a fault that ends by itself ([`lasting`](crate::Fault::lasting)) has
     /// ended. Without such an end it waits until somebody else ends it.
     ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// use chaos_test::link;
+    /// let slow = chaos.inject(link::latency(cache, ms(200)).lasting(secs(5))).await?;
+    /// let ended = slow.ended().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If it could not be undone, or the context ends.
@@ -92,6 +112,16 @@ impl Drop for Injection {
 }
 
 /// What came of a block under a fault.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::process;
+/// let outage = chaos.during(process::kill(cache), async |_| requests.over(secs(1)).await).await?;
+/// println!("{} samples", outage.value.samples().len());
+/// println!("it lasted {:?}", outage.lifted() - outage.injected());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct During<T> {
     /// What the block returned.

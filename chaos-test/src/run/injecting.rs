@@ -213,6 +213,14 @@ fn refused_beside(fault: &Injected, other: &Injected) -> Error {
 }
 
 fn within_limits(inner: &Inner, targets: &[Target], what: &str) -> Result<(), Error> {
+    if let Some(why) = shared::why_not_alone(inner, targets) {
+        // It says more than that the test has not made it.
+        return Err(Error::new(
+            Kind::Refused,
+            format!("{what} was refused, nothing was touched"),
+        )
+        .because(why));
+    }
     let radius = lock(&inner.radius);
     radius.check(targets, &inner.own_targets()).map_err(|why| {
         Error::new(
@@ -220,16 +228,7 @@ fn within_limits(inner: &Inner, targets: &[Target], what: &str) -> Result<(), Er
             format!("{what} was refused, nothing was touched: {why}"),
         )
         .help("name what the test may break in `breaks(..)`, or with `chaos.may_break(..)`")
-    })?;
-    drop(radius);
-    match shared::why_not_alone(inner, targets) {
-        None => Ok(()),
-        Some(why) => Err(Error::new(
-            Kind::Refused,
-            format!("{what} was refused, nothing was touched"),
-        )
-        .because(why)),
-    }
+    })
 }
 
 /// What a fault takes of the blast radius, asked of what a user may have written.

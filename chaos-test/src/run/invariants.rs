@@ -30,6 +30,14 @@ const MOST_RECORDED: usize = 10;
 /// are judged. A sample that says nothing, because it has no number, say, neither keeps nor
 /// violates it, and is named. Where no sample says anything, or some could not be sent, there is
 /// no data.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let stock = || async { Ok::<_, std::io::Error>(55) }; // ask the shop
+/// chaos.invariant("no stock is negative", stock.every(ms(50))).keeping(value().at_least(0.0)).or_abort();
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Invariant {
     held: Arc<Held>,

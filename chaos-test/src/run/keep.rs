@@ -35,11 +35,15 @@ fn parse(text: &str) -> Result<bool, Error> {
 
 /// Marks what stays of a test that has failed by now. Its faults have been lifted.
 pub(super) async fn mark(inner: &Arc<Inner>) {
-    let used_by_failed = inner
-        .shared()
-        .is_some_and(|shared| shared.used_by_failed.load(Ordering::SeqCst));
-    let failed = used_by_failed || verdict::has_failed(&inner.recorder.records());
-    if !inner.identity.keeps_failed || !failed {
+    if !inner.identity.keeps_failed {
+        return;
+    }
+    let records = inner.recorder.records();
+    // What tests share ends without a verdict of its own, also where it never came to be.
+    let shared_failed = inner.shared().is_some_and(|shared| {
+        shared.used_by_failed.load(Ordering::SeqCst) || verdict::set_up_failed(&records)
+    });
+    if !shared_failed && !verdict::has_failed(&records) {
         return;
     }
     let kept = what_stays(inner).await;

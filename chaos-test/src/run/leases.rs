@@ -162,7 +162,7 @@ impl Leases {
         let mut held = lock(&self.0);
         held.over = true;
         if !restored {
-            for claim in &held.leases {
+            for claim in held.leases.iter().filter(|claim| claim.is_alone()) {
                 claim.mark_broken(true);
             }
         }
@@ -177,7 +177,7 @@ impl Leases {
         }
     }
 
-    fn keep(&self, claim: Arc<Claim>) {
+    pub(super) fn keep(&self, claim: Arc<Claim>) {
         let mut held = lock(&self.0);
         if !held.over {
             held.leases.push(claim);
@@ -356,6 +356,34 @@ async fn take(inner: Arc<Inner>, name: String, existing: Option<&str>) -> Result
     Ok(())
 }
 
+/// Takes a fixture that a run shares: beside others, or alone. `waits`:
+/// whether it may wait for that; else it only tries.
+pub(super) async fn take_fixture(
+    inner: &Arc<Inner>,
+    lock: Lock,
+    side: Side,
+    waits: bool,
+) -> Result<Claim, Error> {
+    let wanted = Wanted { lock, side };
+    let refusal = || {
+        (!waits).then(|| Refusal {
+            patience: Patience::None,
+            because: "something already that others may wait for".to_owned(),
+            help: "name the fixture as a parameter: then it is waited for before the set-up"
+                .to_owned(),
+        })
+    };
+    let claim = wanted.wait(inner, refusal).await?;
+    if claim.was_left() {
+        let nothing_left = tokio::select! {
+            nothing_left = undo_what_is_left(inner) => nothing_left,
+            ended = inner.until_ended() => return Err(ended),
+        };
+        claim.mark_broken(!nothing_left && side == Side::Alone);
+    }
+    Ok(claim)
+}
+
 /// Why a turn may not wait for a lease: because it holds what all tests ask for later.
 fn why_not_to_wait<'a>(
     inner: &Inner,
@@ -420,7 +448,7 @@ fn quoted(names: &[&str]) -> String {
 
 /// A killed holder has put nothing back: what it broke is undone before somebody else relies
 /// on it, here or by whoever is at it already. Whether nothing of it is left.
-async fn undo_what_is_left(inner: &Inner) -> bool {
+pub(super) async fn undo_what_is_left(inner: &Inner) -> bool {
     let state = inner.world.state.clone();
     let until = Instant::now() + UNDOING_LIMIT;
     loop {

@@ -4,6 +4,14 @@ use std::ops::Sub;
 use std::time::Duration;
 
 /// An instant, as a duration since the context started.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// let before = chaos.now();
+/// // ..
+/// println!("that took {:?}", chaos.now() - before);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub(super) Duration);
 

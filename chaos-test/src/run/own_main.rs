@@ -7,6 +7,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::model::concluded::How;
 use crate::system::registry::{self, Registration};
+use crate::system::terminal::say;
 
 /// The `main` of a test target with `harness = false`: runs the chaos tests of this program and
 /// shows them as libtest does, but for skipped ones and known gaps, which are `ignored` with
@@ -15,7 +16,8 @@ use crate::system::registry::{self, Registration};
 /// It takes libtest's arguments: a filter, `--exact`, `--skip`, `--ignored`, `--include-ignored`,
 /// `--list`, `--format`, `--test-threads` (and `RUST_TEST_THREADS`), and has what cargo-nextest
 /// asks for. It captures no output, and takes one filter. Ordinary `#[test]` functions are not
-/// compiled in such a target. Return what it returns: 0, or 101 where a test failed.
+/// compiled in such a target. Return what it returns: 0, or 101 where a test failed or
+/// `--test-threads` is 0.
 ///
 /// # Panics
 ///
@@ -36,6 +38,11 @@ use crate::system::registry::{self, Registration};
 #[must_use = "a test that failed would be green"]
 pub fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    if arguments.test_threads == Some(0) {
+        // With the text and the code of libtest; libtest-mimic would wait for ever.
+        say("error: argument for --test-threads must not be 0");
+        return ExitCode::from(101);
+    }
     arguments.test_threads = arguments.test_threads.or_else(threads);
     libtest_mimic::run(&arguments, trials()).exit_code()
 }

@@ -76,6 +76,11 @@ impl Program {
     /// It is looked up when the service starts, so that it also works from `src/`. For
     /// tests in `tests/` cargo builds the package's binaries by itself; for unit tests run
     /// `cargo build` first.
+    ///
+    /// ```
+    /// use chaos_test::{Program, tcp};
+    /// let shop = Program::cargo_bin("shop").env("CACHE", "127.0.0.1:6379").ready(tcp());
+    /// ```
     pub fn cargo_bin(name: impl Into<String>) -> Self {
         Self::at(Where::CargoBin(name.into()))
     }
@@ -124,6 +129,11 @@ impl Program {
 
     /// A port that it listens on, by the number that its users know. Where it really
     /// listens is chosen at start and handed over as `{port}` or `{port:<number>}`.
+    ///
+    /// ```
+    /// use chaos_test::Program;
+    /// let broker = Program::new("broker").listens(9092).listens(9093).env("PORTS", "{port:9092},{port:9093}");
+    /// ```
     pub fn listens(mut self, port: u16) -> Self {
         self.ports.get_or_insert_default().push(Port {
             known: port,
@@ -151,6 +161,11 @@ impl Program {
 
     /// It listens on no port at all. Give it another ready check, such as
     /// [`log_line`](crate::log_line).
+    ///
+    /// ```
+    /// use chaos_test::{Program, log_line};
+    /// let worker = Program::cargo_bin("worker").without_port().ready(log_line("waiting for jobs"));
+    /// ```
     pub fn without_port(mut self) -> Self {
         self.ports = Some(Vec::new());
         self

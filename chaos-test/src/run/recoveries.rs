@@ -12,6 +12,15 @@ use super::monitor::Monitor;
 
 /// The recoveries that a test has waited for so far; made by
 /// [`ChaosContext::recoveries`](crate::ChaosContext::recoveries).
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::mttr;
+/// // After two outages or more, each with its `recovers_to(..)`:
+/// chaos.recoveries().expect(mttr().at_most(secs(2))).check()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[must_use = "nothing is judged until something is expected of it"]
 pub struct Recoveries {

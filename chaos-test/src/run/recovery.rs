@@ -47,6 +47,19 @@ const THROUGHPUT_ROW: usize = 50;
 ///
 /// Where it is dropped without being awaited the test cannot pass: it says that the
 /// recovery was never judged.
+///
+/// ```no_run
+/// # async fn body(requests: &chaos_test::Monitor, normal: &chaos_test::Baseline, lifted: chaos_test::Moment) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// requests
+///     .recovers_to(normal)
+///     .since(lifted)
+///     .within(secs(5)) // 30 s by default
+///     .in_a_row(5)
+///     .allowing(1)
+///     .await?;
+/// # Ok(()) }
+/// ```
 #[must_use = "nothing is judged until it is awaited"]
 #[derive(Debug)]
 pub struct Recovers {

@@ -10,6 +10,8 @@
 //!   <run>/junit.xml          each run's own
 //!   <run>/began              when the run became the current one
 //!   <run>/merged             how often its report was put together
+//!   <run>/failed-before      which tests had failed when it began, where that was asked
+//!   <run>/finished           it is over, and a later run has looked through it
 //!   <run>/fragments/         one file for each attempt at a test
 //!   <run>/journals/  <run>/logs/
 //! ```
@@ -17,6 +19,7 @@
 //! Many processes share it and any of them may be killed at any instant: every file appears
 //! whole, by a rename. Only folders that this module can have made are ever removed.
 
+mod before;
 mod folder;
 mod memory;
 mod name;
@@ -29,7 +32,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub use memory::Failed;
+pub use before::Asker;
+pub use memory::{Failed, Remembered};
 pub use name::fragment_name;
 
 use crate::model::identity::ProcessIdentity;
@@ -46,6 +50,7 @@ fn ended(started: &Path) -> PathBuf {
 const CURRENT: &str = "current";
 const BEGAN: &str = "began";
 const MERGED: &str = "merged";
+const FINISHED: &str = "finished";
 const JUNIT: &str = "junit.xml";
 /// So many runs are kept.
 const KEPT: usize = 10;
@@ -136,25 +141,6 @@ impl Reports {
             memory::remember(&self.root, key, report)?;
         }
         Ok(())
-    }
-
-    /// The tests that had failed when this run began, and whether this is the first call of the
-    /// run. All processes of a run get the same answer, whatever its tests do meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// If the lock is not to be had, or it cannot be read or written down.
-    pub fn failed_before(&self) -> io::Result<(BTreeSet<Failed>, bool)> {
-        let run = self.folder();
-        if let Some(failed) = memory::before(&run)? {
-            return Ok((failed, false));
-        }
-        let _lock = Lock::take(&self.root)?;
-        // Another process may have been first.
-        match memory::before(&run)? {
-            Some(failed) => Ok((failed, false)),
-            None => Ok((memory::begin(&self.root, &run)?, true)),
-        }
     }
 
     /// What is known of the earlier attempts at a test in this run, in their order.
@@ -310,8 +296,8 @@ impl Reports {
 
     /// Whether a test of a run goes on in a living process.
     fn lives(&self, run: &str, is_alive: IsAlive<'_>) -> bool {
-        match Fragments::read(&self.root.join(run)) {
-            Ok(fragments) => fragments.open().any(|report| is_alive(&report.process)),
+        match folder::open_reports(&self.root.join(run)) {
+            Ok(open) => open.iter().any(|report| is_alive(&report.process)),
             // What cannot be read is taken to be in use: nothing of it is touched.
             Err(_) => true,
         }
@@ -320,9 +306,9 @@ impl Reports {
     fn finish_dead_runs(&self, is_alive: IsAlive<'_>) {
         for run in self.others() {
             let folder = self.root.join(&run);
-            if folder::is_stale(&folder, JUNIT)
+            if (!folder.join(JUNIT).exists() || folder::is_stale(&folder, FINISHED))
                 && !self.lives(&run, is_alive)
-                && let Err(error) = self.finish_dead(&run)
+                && let Err(error) = self.finish_dead(&run, is_alive)
             {
                 self.tell(&format!(
                     "the report of run {run} was not finished: {error}"
@@ -331,18 +317,16 @@ impl Reports {
         }
     }
 
-    /// Puts a dead run together. Its tests that never ended have failed.
-    fn finish_dead(&self, run: &str) -> io::Result<()> {
+    /// Puts a dead run together, once. Its tests that never ended have failed: also where a
+    /// process of it has put it together after they died.
+    fn finish_dead(&self, run: &str, is_alive: IsAlive<'_>) -> io::Result<()> {
         let folder = self.root.join(run);
-        for report in Fragments::read(&folder)?.open() {
-            let key = fragment_name(&report.binary, &report.name, report.attempt, None);
-            let started = folder.join(folder::FRAGMENTS).join(&key);
-            // A context without the macro has another name.
-            if started.exists() && !ended(&started).exists() {
-                memory::remember(&self.root, &key, report)?;
-            }
+        let finished = Replacement::begin(&folder.join(FINISHED))?;
+        self.remember_dead(&folder, is_alive)?;
+        if folder::is_stale(&folder, JUNIT) {
+            self.merge_run(run)?;
         }
-        self.merge_run(run).map(drop)
+        finished.finish(b"")
     }
 
     /// Removes old runs and what killed processes left half-written.

@@ -42,46 +42,18 @@ fn in_words(attempt: u32, attempts: Option<u32>, earlier: &[TestReport]) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::identity::ProcessIdentity;
-    use crate::model::outcome::{Outcome, Restoration, RunStatus, Verdict};
+    use crate::model::outcome::{Outcome, RunStatus, Verdict};
     use crate::model::test_report::TestEnd;
 
     fn report(attempt: u32, verdict: Option<Verdict>) -> TestReport {
-        let end = verdict.map(|verdict| TestEnd {
-            took_us: 1,
-            message: "hypothesis deviated: too slow\n  at a.rs:1".to_owned(),
-            outcome: Outcome {
-                status: RunStatus::Completed,
-                verdict,
-                restoration: Restoration::Restored {
-                    faults: 1,
-                    others: 0,
-                    kept: 0,
-                },
-                known_gap: None,
-                control: None,
-            },
-            details: String::new(),
-            journal: None,
-            logs: vec![],
-        });
+        let outcome = |verdict| Outcome::example(RunStatus::Completed, verdict);
         TestReport {
-            run: "r".into(),
-            binary: "shop::chaos".into(),
-            name: "a".into(),
             attempt,
-            process: ProcessIdentity {
-                pid: 1,
-                start_time: 1,
-                boot_id: "b".into(),
-                namespace: 1,
-            },
-            started_ms: 1,
-            hypothesis: String::new(),
-            arguments: Vec::new(),
-            seed: 1,
-            tags: vec![],
-            end,
+            end: verdict.map(|verdict| TestEnd {
+                message: "hypothesis deviated: too slow\n  at a.rs:1".to_owned(),
+                ..TestEnd::example(outcome(verdict))
+            }),
+            ..TestReport::example("shop::chaos", "a")
         }
     }
 

@@ -19,6 +19,16 @@ use super::monitor::Monitor;
 
 /// What clients try at the links of a target; made by
 /// [`ChaosContext::retries`](crate::ChaosContext::retries).
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::{attempts, link};
+/// let outage = chaos.during(link::down(cache), async |_| requests.over(secs(20)).await).await?;
+/// let seen = chaos.retries(cache).calls(requests).under(&outage).await?;
+/// seen.expect(attempts().at_most(4)).check()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[must_use = "say in which window, with `between` or `under`"]
 pub struct Retries {

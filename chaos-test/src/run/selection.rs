@@ -4,17 +4,18 @@
 //! was asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use crate::decide::selection::Selection;
 use crate::error::{Error, Kind};
 use crate::model::spec::TestSpec;
-use crate::system::{place, registry, terminal};
+use crate::system::{identity, place, registry, terminal};
 
 use super::control;
 use super::inner::Inner;
 use super::process_run::ProcessRun;
-use super::reports::Failed;
+use super::reports::{Asker, Failed, Remembered};
 
 const TAGS: &str = "CHAOS_TAGS";
 const LAST_FAILED: &str = "CHAOS_LAST_FAILED";
@@ -77,7 +78,14 @@ pub(super) fn deselected(spec: &TestSpec, run: &ProcessRun) -> Result<Option<Str
     if let Some(tags) = tags()?
         && !tags.selects(spec.tags)
     {
-        return Ok(Some(format!("deselected by {TAGS}=`{tags}`")));
+        let mut why = format!("deselected by {TAGS}=`{tags}`");
+        // There each test is a process of its own, and nobody is at the end of all of them.
+        if std::env::var_os("NEXTEST").is_some() {
+            for remark in of_tags(&tags, &all_tags()) {
+                why += &format!("; {remark}");
+            }
+        }
+        return Ok(Some(why));
     }
     if !only_failed()? {
         return Ok(None);
@@ -94,24 +102,33 @@ fn named(spec: &TestSpec) -> Failed {
     }
 }
 
-/// What had failed when this process's run began; read once.
+/// What had failed when this process's run began, and may still be there; read once.
 static FAILED_BEFORE: OnceLock<Result<BTreeSet<Failed>, String>> = OnceLock::new();
 
 fn failed_before(run: &ProcessRun) -> Result<&'static BTreeSet<Failed>, Error> {
     let read = FAILED_BEFORE.get_or_init(|| {
-        let found = run.reports.failed_before();
-        let (mut failed, is_first) = found.map_err(|error| error.to_string())?;
-        // Not forgotten: with other features they may be there again.
-        for gone in gone(&failed) {
-            failed.remove(&gone);
+        let asker = Asker {
+            program: place::program().map(Path::to_owned).unwrap_or_default(),
+            runner: identity::parent_of(std::process::id()),
+        };
+        let found = run.reports.failed_before(&asker, identity::is_alive);
+        let (failed, is_first) = found.map_err(|error| error.to_string())?;
+        let Sorted { there, renamed } = sorted(&failed, &own_tests(), &asker.program);
+        for test in &renamed {
+            let forgotten = run.reports.forget(test);
+            forgotten.map_err(|error| error.to_string())?;
         }
-        if is_first && failed.is_empty() {
+        if there.is_empty() && (is_first || !renamed.is_empty()) {
+            let none = if failed.is_empty() {
+                "no test is known to have failed when it last ran"
+            } else {
+                "none of the tests that failed when they last ran is there any more"
+            };
             terminal::say(&format!(
-                "chaos-test: {LAST_FAILED}: no test is known to have failed when it last ran, so \
-                 all are run"
+                "chaos-test: {LAST_FAILED}: {none}, so all are run"
             ));
         }
-        Ok(failed)
+        Ok(there)
     });
     read.as_ref().map_err(|why| {
         let what = format!("it cannot be known which tests failed last: {why}");
@@ -119,17 +136,40 @@ fn failed_before(run: &ProcessRun) -> Result<&'static BTreeSet<Failed>, Error> {
     })
 }
 
-/// Tests of this program that are not there any more.
-fn gone(failed: &BTreeSet<Failed>) -> Vec<Failed> {
+fn own_tests() -> BTreeSet<Failed> {
     let specs = registry::specs();
-    let tests: BTreeSet<Failed> = specs.iter().map(|spec| named(spec)).collect();
-    let binaries: BTreeSet<&str> = tests.iter().map(|test| test.binary.as_str()).collect();
-    let ours = failed
-        .iter()
-        .filter(|test| binaries.contains(test.binary.as_str()));
-    ours.filter(|test| !tests.contains(*test))
-        .cloned()
-        .collect()
+    specs.iter().map(|spec| named(spec)).collect()
+}
+
+/// What is known to have failed, as this program sees it.
+#[derive(Debug, PartialEq)]
+struct Sorted {
+    /// Those that are there, here or in other programs.
+    there: BTreeSet<Failed>,
+    /// Those that this very program had and has no more.
+    renamed: Vec<Failed>,
+}
+
+/// A test that this program does not have is left out. Where it failed in this very program it was
+/// renamed or removed; where it failed in one of the same name with other features, it may be there
+/// again.
+fn sorted(failed: &[Remembered], own: &BTreeSet<Failed>, program: &Path) -> Sorted {
+    let binaries: BTreeSet<&str> = own.iter().map(|test| test.binary.as_str()).collect();
+    let folder = program.parent().unwrap_or(Path::new("."));
+    let (mut there, mut renamed) = (BTreeSet::new(), Vec::new());
+    for failed in failed {
+        let is_there = if binaries.contains(failed.test.binary.as_str()) {
+            own.contains(&failed.test)
+        } else {
+            failed.program.as_deref() != Some(program) && failed.may_be_there(folder)
+        };
+        if is_there {
+            there.insert(failed.test.clone());
+        } else if failed.program.as_deref() == Some(program) {
+            renamed.push(failed.test.clone());
+        }
+    }
+    Sorted { there, renamed }
 }
 
 /// Ends a test that was not asked for as skipped, before anything is done for it.
@@ -146,25 +186,39 @@ pub(super) fn check(inner: &Arc<Inner>) -> Result<(), Error> {
 }
 
 /// What is to be said at the end of what was asked for: that it means nothing here, or probably
-/// something else.
-pub(super) fn remarks() -> Vec<String> {
-    let specs = registry::specs();
+/// something else. `ran_none`: no test of this program has been run.
+pub(super) fn remarks(ran_none: bool) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Ok(Some(tags)) = tags() {
-        let tests: Vec<&[&str]> = specs.iter().map(|spec| spec.tags).collect();
-        remarks = of_tags(&tags, &tests);
+        remarks = of_tags(&tags, &all_tags());
     }
     if let Some(Ok(failed)) = FAILED_BEFORE.get() {
-        let own: BTreeSet<Failed> = specs.iter().map(|spec| named(spec)).collect();
-        remarks.extend(of_failed(failed, &own));
+        let specs = registry::specs();
+        let ignored = specs.iter().filter(|spec| spec.ignored);
+        let ignored = ignored.map(|spec| named(spec)).collect();
+        remarks.extend(of_failed(failed, &own_tests(), &ignored, ran_none));
     }
     remarks
 }
 
-/// Where the tests are that failed, if none of them is here.
-fn of_failed(failed: &BTreeSet<Failed>, own: &BTreeSet<Failed>) -> Option<String> {
-    if failed.is_empty() || !failed.is_disjoint(own) {
+fn all_tags() -> Vec<&'static [&'static str]> {
+    let specs = registry::specs().into_iter();
+    specs.map(|spec| spec.tags).collect()
+}
+
+/// Where the tests are that failed, if none of them is here or none has been run.
+fn of_failed(
+    failed: &BTreeSet<Failed>,
+    own: &BTreeSet<Failed>,
+    ignored: &BTreeSet<Failed>,
+    ran_none: bool,
+) -> Option<String> {
+    let here: Vec<&Failed> = failed.intersection(own).collect();
+    if failed.is_empty() || !(here.is_empty() || ran_none) {
         return None;
+    }
+    if !here.is_empty() {
+        return Some(format!("{LAST_FAILED}: {}", not_run(&here, ignored)));
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for test in failed {
@@ -178,6 +232,30 @@ fn of_failed(failed: &BTreeSet<Failed>, own: &BTreeSet<Failed>) -> Option<String
         "{LAST_FAILED}: none of the chaos tests of this program failed last time; in others: {}",
         counts.join(", ")
     ))
+}
+
+/// So many tests are named.
+const NAMED: usize = 3;
+
+fn not_run(here: &[&Failed], ignored: &BTreeSet<Failed>) -> String {
+    let mut names: Vec<&str> = here
+        .iter()
+        .take(NAMED)
+        .map(|test| test.name.as_str())
+        .collect();
+    let more = format!("{} more", here.len().saturating_sub(NAMED));
+    if here.len() > NAMED {
+        names.push(&more);
+    }
+    let why = if here.iter().all(|test| ignored.contains(*test)) {
+        "they carry #[ignore], and `-- --include-ignored` runs them"
+    } else {
+        "what else was asked for leaves them out"
+    };
+    format!(
+        "of the chaos tests that failed last time none has been run here ({}): {why}",
+        names.join(", ")
+    )
 }
 
 fn of_tags(tags: &Selection, tests: &[&[&str]]) -> Vec<String> {
@@ -235,23 +313,79 @@ mod tests {
         );
     }
 
-    #[test]
-    fn where_the_failed_tests_are_is_said_where_none_is() {
-        let test = |binary: &str, name: &str| Failed {
+    fn test(binary: &str, name: &str) -> Failed {
+        Failed {
             binary: binary.to_owned(),
             name: name.to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn where_the_failed_tests_are_is_said_where_none_is() {
         let own = BTreeSet::from([test("shop::chaos", "a"), test("shop::chaos", "b")]);
         let elsewhere = [test("shop", "a"), test("shop", "c"), test("cart", "a")];
         let elsewhere = BTreeSet::from(elsewhere);
+        let none = BTreeSet::new();
         assert_eq!(
-            of_failed(&elsewhere, &own).unwrap(),
+            of_failed(&elsewhere, &own, &none, false).unwrap(),
             "CHAOS_LAST_FAILED: none of the chaos tests of this program failed last time; in \
              others: cart (1), shop (2)"
         );
         let mut both = elsewhere;
         both.insert(test("shop::chaos", "b"));
-        assert_eq!(of_failed(&both, &own), None);
-        assert_eq!(of_failed(&BTreeSet::new(), &own), None);
+        assert_eq!(of_failed(&both, &own, &none, false), None);
+        assert_eq!(of_failed(&none, &own, &none, true), None);
+    }
+
+    #[test]
+    fn failed_tests_that_have_not_been_run_are_told() {
+        let all: BTreeSet<Failed> = ["a", "b", "c", "d", "e"]
+            .map(|name| test("shop", name))
+            .into();
+        let a = BTreeSet::from([test("shop", "a")]);
+        assert_eq!(
+            of_failed(&a, &all, &a, true).unwrap(),
+            "CHAOS_LAST_FAILED: of the chaos tests that failed last time none has been run here \
+             (a): they carry #[ignore], and `-- --include-ignored` runs them"
+        );
+        assert_eq!(of_failed(&a, &all, &a, false), None);
+        assert_eq!(
+            of_failed(&all, &all, &a, true).unwrap(),
+            "CHAOS_LAST_FAILED: of the chaos tests that failed last time none has been run here \
+             (a, b, c, 2 more): what else was asked for leaves them out"
+        );
+    }
+
+    #[test]
+    fn what_this_very_program_has_no_more_was_renamed() {
+        let program = std::env::current_exe().unwrap();
+        let failed = |binary: &str, name: &str, program: Option<&Path>| Remembered {
+            test: test(binary, name),
+            program: program.map(Path::to_owned),
+            source: None,
+        };
+        let gone = Some(Path::new("/nowhere/at-all"));
+        let own = BTreeSet::from([test("shop", "there"), test("shop", "moved")]);
+        let known = [
+            failed("shop", "there", Some(&program)),
+            failed("shop", "moved", gone),
+            failed("shop", "renamed", Some(&program)),
+            failed("shop", "with_other_features", gone),
+            failed("was_shop", "there", Some(&program)),
+            failed("cart", "there", None),
+            failed("cart", "of_a_gone_program", gone),
+        ];
+        let there = [
+            test("cart", "there"),
+            test("shop", "moved"),
+            test("shop", "there"),
+        ];
+        assert_eq!(
+            sorted(&known, &own, &program),
+            Sorted {
+                there: there.into(),
+                renamed: vec![test("shop", "renamed"), test("was_shop", "there")],
+            }
+        );
     }
 }

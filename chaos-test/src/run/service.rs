@@ -2,6 +2,7 @@
 
 mod command;
 mod resources;
+mod written;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +24,12 @@ pub(super) const DEFAULT_PORT: u16 = 0;
 
 /// An address that clients can keep: it survives stop, start, kill and restart of the
 /// service behind it. Shown as `127.0.0.1:40112`.
+///
+/// ```no_run
+/// # fn body(cache: &chaos_test::Service) {
+/// let shop = chaos_test::Program::new("shop").env("CACHE", cache.address(6379));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address(SocketAddr);
 
@@ -59,6 +66,15 @@ impl From<Address> for SocketAddr {
 ///
 /// A cheap handle: the service itself belongs to the context that started it, and ends
 /// with it.
+///
+/// ```no_run
+/// # async fn body(cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// println!("{} is at {}", cache.name(), cache.address(6379));
+/// let way = cache.link("shop").await?; // for one client alone
+/// let connects = cache.connect().every(ms(20)); // a probe
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Service {
     pub(super) name: Arc<str>,
@@ -342,6 +358,16 @@ impl Breakable for Service {
 }
 
 /// One client's own way to a service; see [`Service::link`].
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, shop: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::link;
+/// let way = cache.link("shop").await?; // whoever is given `way.address()` goes this way
+/// let cut = chaos.inject(link::down(&way)).await?; // nobody else notices
+/// cut.lift().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Link {
     service: Arc<str>,

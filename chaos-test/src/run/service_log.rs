@@ -16,6 +16,15 @@ use super::service::Service;
 /// It is the file that is kept with the report. What a container prints reaches it a moment
 /// later. A service in the test's own process has nothing there but its ends: what it prints is
 /// the output of the test.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let log = shop.log_from_now()?;
+/// // ..
+/// let line: String = chaos.eventually("an alert", log.contains("ALERT")).within(secs(5)).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "it says nothing until `contains` is asked of it"]
 pub struct ServiceLog {

@@ -31,6 +31,15 @@ use super::monitor::{Monitor, Watcher};
 ///
 /// Where it is dropped without [`check`](Self::check) the test cannot pass: it says that it was
 /// never judged.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::Slos;
+/// let slos = Slos { mttr: None, ..Slos::staging() }; // one outage has no mean
+/// let validation = chaos.slos(slos).of(requests).check().await?;
+/// println!("{validation}");
+/// # Ok(()) }
+/// ```
 #[must_use = "nothing is judged until `check` is called"]
 pub struct SloCheck {
     inner: Arc<Inner>,

@@ -20,7 +20,7 @@ use crate::system::terminal::say;
 use super::engine;
 use super::exit::wind_up;
 use super::finish::{self, Ending};
-use super::fixtures::shared;
+use super::fixtures::{of_run, shared};
 use super::inner::{Inner, Stop};
 use super::process_run::{self, ProcessRun};
 
@@ -102,7 +102,8 @@ pub(super) fn stop_all(why: &str) {
     for inner in process_run::live() {
         interrupt(&inner, why.to_owned());
     }
-    if shared::is_any() {
+    // A keeper ends by itself once those who use it have put back what they broke.
+    if shared::is_any() && !of_run::is_keeper() {
         engine::own().spawn(end_all(Stop::Interrupted(why.to_owned())));
     }
     if first {
@@ -191,6 +192,9 @@ async fn hear_signals() {
     DYING.store(true, Ordering::SeqCst);
     stop_all(&format!("{first}"));
     let ended = async {
+        if of_run::is_keeper() {
+            std::future::pending::<()>().await;
+        }
         end_all(Stop::Interrupted(first.to_string())).await;
         // Merging reads and writes files; whoever is to read the sum may have stopped reading.
         let wound_up = tokio::task::spawn_blocking(wind_up);

@@ -70,7 +70,8 @@ pub(super) fn sum_up(report: &str) {
     if seen.tests == 0 || std::env::var_os("NEXTEST").is_some() {
         return;
     }
-    terminal::say(&in_words(&seen, report, &selection::remarks()));
+    let ran_none = seen.deselected.values().sum::<usize>() == seen.tests;
+    terminal::say(&in_words(&seen, report, &selection::remarks(ran_none)));
 }
 
 fn in_words(seen: &Seen, report: &str, remarks: &[String]) -> String {

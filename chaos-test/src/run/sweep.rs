@@ -21,7 +21,7 @@ use crate::report::text;
 use crate::system::journal_file::{JournalFile, UNBORN};
 use crate::system::state_dir::StateDir;
 use crate::system::terminal::say;
-use crate::system::{stem, undo};
+use crate::system::{keeper, stem, undo};
 
 use super::reports::Reports;
 use super::{engine, side_by_side};
@@ -84,6 +84,7 @@ impl Dead {
 /// Sweeps a state directory. It says what it did, and what it could not do. Whether nothing is
 /// left of what it found, and nothing may still come.
 pub(super) fn sweep(state: &StateDir) -> bool {
+    keeper::remove_stale(state);
     let state = state.clone();
     let swept = engine::block_on_own(SWEEP_LIMIT, async move {
         put_back(&state, &Who::Anyone, &|told| say(&told.to_string())).await

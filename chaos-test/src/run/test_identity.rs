@@ -1,5 +1,6 @@
 //! Which test a context belongs to, and the seed that it draws from.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -66,6 +67,8 @@ pub(crate) struct TestIdentity {
     target: Target,
     /// Whether it carries `#[ignore]`.
     ignored: bool,
+    /// The file that it is written in, where that is there.
+    source: Option<PathBuf>,
 }
 
 impl TestIdentity {
@@ -100,6 +103,7 @@ impl TestIdentity {
         identity.module = spec.fixture_module().to_owned();
         identity.target = place::target(spec);
         identity.ignored = spec.ignored;
+        identity.source = place::source(spec);
         Ok(identity)
     }
 
@@ -183,7 +187,20 @@ impl TestIdentity {
             started_ms: now_ms(),
             target: Target::Unknown,
             ignored: false,
+            source: None,
             run,
+        }
+    }
+
+    /// Remembers that it failed before there could be a report of it.
+    pub(super) fn never_began(&self) {
+        // One that was not asked for says nothing of itself.
+        if self.deselected.is_none() {
+            // Where that cannot be written down, the failure itself is told all the same.
+            let _ = self
+                .run
+                .reports
+                .remember_failed(&self.fragment, &self.report(None));
         }
     }
 
@@ -241,6 +258,8 @@ impl TestIdentity {
             seed: self.seed,
             tags: self.tags.clone(),
             arguments: self.arguments.clone(),
+            program: place::program().map(Path::to_owned),
+            source: self.source.clone(),
             end,
         }
     }

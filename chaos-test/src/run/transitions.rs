@@ -38,6 +38,17 @@ const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 /// The states that a victim goes through, looked at from
 /// [`ChaosContext::transitions`](crate::ChaosContext::transitions) on until the context ends. A
 /// cheap handle.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::{Error, Observed, link};
+/// let look = || async { Ok::<_, Error>(Observed::state("closed")) }; // ask the shop
+/// let breaker = chaos.transitions("breaker", look, ms(10));
+/// let outage = chaos.inject(link::down(cache)).await?;
+/// breaker.reaches("open").since(outage.injected()).within(secs(2)).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Transitions {
     watch: Arc<Watch>,
@@ -65,6 +76,11 @@ struct Watch {
 pub(super) struct Watches(Mutex<Vec<AbortHandle>>);
 
 impl Watches {
+    /// Whether there are any.
+    pub(super) fn are_there(&self) -> bool {
+        !lock(&self.0).is_empty()
+    }
+
     pub(super) fn stop(&self) {
         lock(&self.0).drain(..).for_each(|task| task.abort());
     }

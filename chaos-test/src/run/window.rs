@@ -14,6 +14,16 @@ use super::inner::Inner;
 use super::judging::Judging;
 
 /// What is normal: the samples of a monitor while nothing was broken.
+///
+/// ```no_run
+/// # async fn body(requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let normal = requests.baseline(secs(2)).await?;
+/// // ..
+/// let seen = requests.over(secs(2)).await?;
+/// seen.expect(throughput().drops_at_most(percent(10)).from(&normal)).check()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Baseline {
     pub(super) summary: Arc<Summary>,
@@ -42,6 +52,15 @@ impl std::fmt::Display for Baseline {
 }
 
 /// The samples of a monitor in a window of time.
+///
+/// ```no_run
+/// # async fn body(requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let seen = requests.over(secs(2)).await?;
+/// let failed = seen.samples().iter().filter(|sample| !sample.reading.is_good()).count();
+/// seen.expect(error_rate().at_most(percent(1))).check()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Samples {
     pub(super) monitor: String,
@@ -93,6 +112,15 @@ impl Samples {
 ///
 /// Where they are dropped without it the test cannot pass: it says that they were never
 /// judged.
+///
+/// ```no_run
+/// # async fn body(requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let seen = requests.over(secs(2)).await?;
+/// let judged = seen.expect(error_rate().at_most(percent(1))).expect(latency(P99).at_most(secs(1))).check();
+/// assert!(judged.is_ok_and(|()| true)); // if not, the error says all that was missed
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is judged until `check` is called"]
 pub struct Expectations {

@@ -20,7 +20,9 @@ mod unit;
 mod uses;
 
 pub(crate) use engine::Engine;
-pub(crate) use existing::{ExistingContainer, Known, Which, locate, restore_container};
+pub(crate) use existing::{
+    ExistingContainer, Known, Which, locate, locate_kept, restore_container,
+};
 pub(crate) use network::{Network, make_network};
 #[cfg(feature = "cli")]
 pub(crate) use permits::most as most_containers;

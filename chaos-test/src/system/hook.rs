@@ -94,33 +94,61 @@ static TERMINAL_IS_TAKEN: OnceLock<&'static AtomicBool> = OnceLock::new();
 /// All rows are everybody's again, and the last one is empty.
 const GIVE_BACK: &[u8] = b"\x1b7\x1b[r\x1b[999;1H\x1b[2K\x1b8";
 
-extern "C" fn give_back_terminal(signal: libc::c_int) {
-    // Atomics, write(2), signal(2) and raise(3) are all that is called: each is safe in the
-    // middle of anything.
+/// Gives the terminal back, where it is taken. Atomics and write(2) are all that is called: each is
+/// safe in the middle of anything.
+fn give_back() {
     if TERMINAL_IS_TAKEN
         .get()
-        .is_some_and(|taken| taken.load(Ordering::SeqCst))
+        .is_some_and(|taken| taken.swap(false, Ordering::SeqCst))
     {
         // SAFETY: the bytes are there as long as the program.
         let _ = unsafe { libc::write(2, GIVE_BACK.as_ptr().cast(), GIVE_BACK.len()) };
     }
-    // SAFETY: the default action of a signal is no code of ours.
+}
+
+extern "C" fn give_back_and_die(signal: libc::c_int) {
+    give_back();
+    // SAFETY: the default action of a signal is no code of ours, and signal(2) and raise(3) are
+    // safe in the middle of anything.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
-    // SAFETY: raise(3) has no preconditions.
+    // SAFETY: as above.
     unsafe { libc::raise(signal) };
 }
 
-/// Has the terminal given back when this process aborts or quits while its last row is set
-/// apart, unless somebody else sees to these signals.
+extern "C" fn give_back_and_stop(signal: libc::c_int) {
+    let handler = give_back_and_stop as extern "C" fn(libc::c_int);
+    // SAFETY: the set is ours, and all of these are safe in the middle of anything. The signal is
+    // blocked while its handler runs: let through, the default action stops the process here,
+    // or does nothing where nobody could have it go on. What was interrupted goes on with the
+    // error that it may be about to read.
+    unsafe {
+        let error = *libc::__errno_location();
+        give_back();
+        let mut set = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        libc::signal(signal, libc::SIG_DFL);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+        libc::raise(signal);
+        libc::signal(signal, handler as usize);
+        *libc::__errno_location() = error;
+    }
+}
+
+/// Has the terminal given back when this process aborts, quits or is stopped (Ctrl-Z) while its
+/// last row is set apart, unless somebody else sees to these signals. `taken` is no more then.
 pub(super) fn give_back_terminal_when_dying(taken: &'static AtomicBool) {
     TERMINAL_IS_TAKEN.get_or_init(|| {
-        for signal in [libc::SIGABRT, libc::SIGQUIT] {
+        let die = give_back_and_die as extern "C" fn(libc::c_int);
+        let stop = give_back_and_stop as extern "C" fn(libc::c_int);
+        for (signal, handler) in [
+            (libc::SIGABRT, die),
+            (libc::SIGQUIT, die),
+            (libc::SIGTSTP, stop),
+        ] {
             // SAFETY: the handler has the signature that signal(2) asks for, and only calls what
             // is safe in the middle of anything.
-            let before = unsafe {
-                let handler = give_back_terminal as extern "C" fn(libc::c_int);
-                libc::signal(signal, handler as usize)
-            };
+            let before = unsafe { libc::signal(signal, handler as usize) };
             if before != libc::SIG_DFL && before != libc::SIG_ERR {
                 // SAFETY: it is what was there before.
                 unsafe { libc::signal(signal, before) };
@@ -146,4 +174,17 @@ pub(super) fn hear_no_signal() {
         // SAFETY: the handler does nothing, so it is safe in the middle of anything.
         unsafe { libc::signal(signal, nothing as extern "C" fn(libc::c_int) as usize) };
     }
+}
+
+/// Makes writing to what nobody reads an error, as Rust's own start does: a keeper never comes
+/// to that.
+pub(super) fn hear_no_broken_pipe() {
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// Takes a variable out of the environment. To be called before `main` only.
+pub(super) fn forget_variable(name: &str) {
+    // SAFETY: before `main` there is one thread, and it reads nothing meanwhile.
+    unsafe { std::env::remove_var(name) };
 }

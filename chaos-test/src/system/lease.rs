@@ -6,19 +6,20 @@
 //! next in line holds that while it waits, and newcomers have to pass it first, so that
 //! nobody is overtaken for ever. Nothing in this room waits; the rooms above ask again.
 //!
-//! The files stay: to remove one that somebody else has open would give two of them the
-//! same lock.
+//! The files stay, but for those of a run that has ended, and of things that have names of their
+//! own: whoever gets a lock looks whether its file is still the one that others find.
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::identity;
+use crate::decide::turns::EXISTING;
 use crate::model::identity::ProcessIdentity;
 
 /// How a lock is held.
@@ -37,9 +38,22 @@ pub(crate) enum Lock {
     Machine,
     /// A target that tests share, by its name.
     Lease(String),
+    /// A fixture that a run shares.
+    Fixture {
+        /// What people know it by.
+        name: String,
+        /// A bare name that is of this fixture in this run alone.
+        file: String,
+    },
 }
 
 impl Lock {
+    /// Whether its name is that of something that will not be there for long, such as a process
+    /// or a port, and not one that people have chosen.
+    fn is_of_one_thing(&self) -> bool {
+        matches!(self, Self::Lease(name) if name.starts_with(EXISTING))
+    }
+
     /// The names of the lock's own file and of its turnstile.
     fn files(&self) -> (String, String) {
         match self {
@@ -48,6 +62,7 @@ impl Lock {
                 let name = encoded(name);
                 (format!("lease-{name}"), format!("next-{name}"))
             }
+            Self::Fixture { file, .. } => (format!("run-{file}"), format!("run-next-{file}")),
         }
     }
 }
@@ -117,6 +132,7 @@ fn living(path: &Path) -> Option<Holder> {
 /// A file that is locked, or is to be.
 #[derive(Debug)]
 pub(crate) struct LockFile {
+    path: PathBuf,
     file: File,
     locked: bool,
     /// Whether it says who we are.
@@ -127,16 +143,9 @@ pub(crate) struct LockFile {
 
 impl LockFile {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)?;
         Ok(Self {
-            file,
+            path: path.to_owned(),
+            file: open(path)?,
             locked: false,
             named: false,
             stays_named: AtomicBool::new(false),
@@ -148,16 +157,38 @@ impl LockFile {
         if self.locked {
             return Ok(true);
         }
-        let locked = match side {
-            Side::Shared => self.file.try_lock_shared(),
-            Side::Alone => self.file.try_lock(),
-        };
-        match locked {
-            Ok(()) => self.locked = true,
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error),
+        loop {
+            let locked = match side {
+                Side::Shared => self.file.try_lock_shared(),
+                Side::Alone => self.file.try_lock(),
+            };
+            match locked {
+                Ok(()) if self.is_the_one()? => {
+                    self.locked = true;
+                    return Ok(true);
+                }
+                // Its last holder has removed it since: the lock is another file by now.
+                Ok(()) => self.file = open(&self.path)?,
+                Err(TryLockError::WouldBlock) => return Ok(false),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
         }
-        Ok(self.locked)
+    }
+
+    /// Whether it is still the file that others find.
+    fn is_the_one(&self) -> io::Result<bool> {
+        let ours = self.file.metadata()?;
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same lock for another process: it is held as long as one of both has it, unless this
+    /// one lets go of it.
+    pub(crate) fn share(&self) -> io::Result<File> {
+        self.file.try_clone()
     }
 
     fn read(&self) -> io::Result<Vec<u8>> {
@@ -193,6 +224,48 @@ impl Drop for LockFile {
     }
 }
 
+fn open(path: &Path) -> io::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)
+}
+
+/// Removes the locks of fixtures of runs that nobody keeps any more, and nobody holds.
+pub(crate) fn remove_those_of_runs(folder: &Path, is_kept: impl Fn(&str) -> bool) {
+    let files = std::fs::read_dir(folder);
+    for file in files.into_iter().flatten().flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let Some(file) = name.strip_prefix("run-") else {
+            continue;
+        };
+        let file = file.strip_prefix("next-").unwrap_or(file).to_owned();
+        if !is_kept(&file) {
+            let name = String::new();
+            remove(folder, &Lock::Fixture { name, file });
+        }
+    }
+}
+
+/// Removes the files of a lock that nobody will ask for again, unless somebody has it now.
+pub(crate) fn remove(folder: &Path, lock: &Lock) {
+    let (own, turnstile) = lock.files();
+    for name in [turnstile, own] {
+        let path = folder.join(name);
+        // Whoever has it open sees that it is gone before it relies on it.
+        if path.exists()
+            && let Ok(mut file) = LockFile::open(&path)
+            && file.try_lock(Side::Alone).unwrap_or(false)
+        {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
 /// A lock that somebody asks for, and holds from when it is given until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Claim {
@@ -201,6 +274,8 @@ pub(crate) struct Claim {
     turnstile: Option<LockFile>,
     side: Side,
     holder: Holder,
+    /// The turnstile, where both files go with the claim: others will have other names.
+    goes: Option<PathBuf>,
     /// What the last holder left in the file, if it was killed.
     left: Vec<u8>,
 }
@@ -208,11 +283,13 @@ pub(crate) struct Claim {
 impl Claim {
     pub(crate) fn new(folder: &Path, lock: &Lock, side: Side, holder: Holder) -> io::Result<Self> {
         let (own, turnstile) = lock.files();
+        let turnstile = folder.join(turnstile);
         Ok(Self {
             lock: LockFile::open(&folder.join(own))?,
-            turnstile: Some(LockFile::open(&folder.join(turnstile))?),
+            turnstile: Some(LockFile::open(&turnstile)?),
             side,
             holder,
+            goes: lock.is_of_one_thing().then_some(turnstile),
             left: Vec::new(),
         })
     }
@@ -235,8 +312,9 @@ impl Claim {
             }
             return Ok(false);
         }
+        // Whoever is beside others leaves it as it is.
+        self.left = self.lock.read()?;
         if self.side == Side::Alone {
-            self.left = self.lock.read()?;
             self.mark_broken(!self.left.is_empty());
             self.lock.name(&self.holder)?;
         }
@@ -249,9 +327,30 @@ impl Claim {
         self.lock.stays_named.store(broken, Ordering::SeqCst);
     }
 
+    pub(crate) fn is_alone(&self) -> bool {
+        self.side == Side::Alone
+    }
+
     /// Whether the lock's last holder was killed, and so has put nothing back.
     pub(crate) fn was_left(&self) -> bool {
         !self.left.is_empty()
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let is_held = self.turnstile.is_none() && self.side == Side::Alone;
+        let goes_on = self.lock.stays_named.load(Ordering::SeqCst);
+        let Some(turnstile) = self.goes.take().filter(|_| is_held && !goes_on) else {
+            return;
+        };
+        // Held until it is gone: whoever has it open sees that before it relies on it.
+        let _ = std::fs::remove_file(&self.lock.path);
+        if let Ok(mut file) = LockFile::open(&turnstile)
+            && file.try_lock(Side::Alone).unwrap_or(false)
+        {
+            let _ = std::fs::remove_file(&turnstile);
+        }
     }
 }
 
@@ -412,6 +511,51 @@ mod tests {
         let next = locks.take("next", &orders, Side::Alone).unwrap();
         assert!(next.was_left());
         assert_eq!(locks.holder(&orders).as_deref(), Some("next"));
+    }
+
+    #[test]
+    fn the_lock_of_what_was_there_before_goes_with_its_last_holder() {
+        let locks = Locks::new();
+        let process = lease(&format!("{EXISTING}process 4711-1"));
+        let files = || std::fs::read_dir(locks.0.path()).unwrap().count();
+        let first = locks.take("first", &process, Side::Alone).unwrap();
+        let mut second = locks.claim("second", &process, Side::Alone);
+        assert!(!second.try_take(false).unwrap());
+        drop(first);
+        // Whoever waits has opened a file that is gone.
+        assert!(second.try_take(false).unwrap());
+        assert!(locks.take("third", &process, Side::Alone).is_none());
+        second.mark_broken(true);
+        drop(second);
+        assert_eq!(files(), 2, "what may be broken is told to the next one");
+        let third = locks.take("third", &process, Side::Alone).unwrap();
+        assert!(third.was_left());
+        third.mark_broken(false);
+        drop(third);
+        assert_eq!(files(), 0);
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_removed_is_another_one() {
+        let locks = Locks::new();
+        let of_run = Lock::Fixture {
+            name: "db".to_owned(),
+            file: "0badcafe".to_owned(),
+        };
+        let held = locks.take("held", &of_run, Side::Shared).unwrap();
+        remove(locks.0.path(), &of_run);
+        // Somebody has it, so it stays.
+        let mut early = locks.claim("early", &of_run, Side::Alone);
+        assert!(!early.try_take(false).unwrap());
+        drop(held);
+        let late = locks.claim("late", &of_run, Side::Alone);
+        drop(early);
+        remove(locks.0.path(), &of_run);
+        assert_eq!(std::fs::read_dir(locks.0.path()).unwrap().count(), 0);
+        // Both have opened the old file, or come anew: one of them has the lock.
+        let mut late = late;
+        assert!(late.try_take(false).unwrap());
+        assert!(locks.take("new", &of_run, Side::Alone).is_none());
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(crate) mod gate;
 mod hook;
 pub(crate) mod identity;
 pub(crate) mod journal_file;
+pub(crate) mod keeper;
 mod kept_file;
 #[cfg(feature = "kill-points")]
 pub(crate) mod kill_point;

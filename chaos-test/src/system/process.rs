@@ -16,6 +16,14 @@ use crate::model::identity::ProcessIdentity;
 pub(crate) const TOKEN: &str = "CHAOS_TEST_SERVICE";
 
 /// A signal (signal(7)).
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::{Signal, process};
+/// let outage = chaos.inject(process::kill(cache).with(Signal::Term)).await?;
+/// outage.lift().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signal {
@@ -89,6 +97,18 @@ impl fmt::Display for Signal {
 }
 
 /// What state a service's process is in.
+///
+/// ```
+/// use chaos_test::{Effect, Error, ProcessState, ReadOnlySystem};
+///
+/// /// `verify` of a fault that ends a process.
+/// fn verify(system: &ReadOnlySystem) -> Result<Effect, Error> {
+///     Ok(match system.process_state("cache")? {
+///         ProcessState::Running => Effect::Absent("it runs".to_owned()),
+///         _ => Effect::Active,
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProcessState {

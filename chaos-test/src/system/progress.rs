@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, Once, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::decide::progress::{Act, Doing, Place, Shown, is_wanted, step};
@@ -114,7 +114,7 @@ impl Drop for Going {
     }
 }
 
-fn news(mut going_on: std::sync::MutexGuard<'_, GoingOn>, wake: bool) {
+fn news(mut going_on: MutexGuard<'_, GoingOn>, wake: bool) {
     if wake {
         going_on.changes += 1;
         drop(going_on);
@@ -127,11 +127,23 @@ pub(crate) fn end() {
     lock(&GOING_ON).over = true;
     NEWS.notify_one();
     // Whoever writes to a terminal that is held up is not waited for without end.
-    let until = Instant::now() + END_LIMIT;
-    while is_drawn() && Instant::now() < until {
-        match SCREEN.try_lock() {
-            Ok(mut screen) => screen.give_back(),
-            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+    if let Some(mut screen) = within(END_LIMIT, &SCREEN) {
+        screen.give_back();
+    }
+}
+
+/// What a lock is for, once nobody holds it. Also where nothing is drawn yet: somebody may hold it
+/// who is about to.
+fn within<T>(limit: Duration, mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    let until = Instant::now() + limit;
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(TryLockError::WouldBlock) => return None,
         }
     }
 }
@@ -197,7 +209,8 @@ impl Screen {
     /// Writes a line into the last row, which is set apart for it.
     fn draw(&mut self, rows: u16, line: &str) {
         let mut text = String::new();
-        if self.rows != Some(rows) {
+        // Whoever was stopped meanwhile has given it back.
+        if self.rows != Some(rows) || !is_drawn() {
             if self.rows.is_some() {
                 text += "\x1b7\x1b[r\x1b8";
             }
@@ -215,9 +228,10 @@ impl Screen {
 
     /// Clears the last row, and gives it back to everybody.
     fn give_back(&mut self) {
-        if let Some(rows) = self.rows.take() {
+        if let Some(rows) = self.rows.take()
+            && DRAWN.swap(false, Ordering::SeqCst)
+        {
             write(&format!("\x1b7\x1b[r\x1b[{rows};1H\x1b[2K\x1b8"));
-            DRAWN.store(false, Ordering::SeqCst);
         }
     }
 }
@@ -225,4 +239,24 @@ impl Screen {
 /// One write, so that it is in one piece. Nobody can be told where standard error is gone.
 fn write(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_waits_for_whoever_is_about_to_draw_and_not_without_end() {
+        let mutex = Mutex::new("nothing");
+        let held = lock(&mutex);
+        assert!(within(Duration::from_millis(20), &mutex).is_none());
+        std::thread::scope(|scope| {
+            let end = scope.spawn(|| within(Duration::from_secs(60), &mutex).map(|seen| *seen));
+            let mut held = held;
+            std::thread::sleep(Duration::from_millis(20));
+            *held = "a line";
+            drop(held);
+            assert_eq!(end.join().unwrap(), Some("a line"));
+        });
+    }
 }

@@ -23,6 +23,15 @@ use crate::model::units::Percent;
 
 /// What a fault may look at while it prepares and verifies: the context's services and
 /// links, and nothing that changes them.
+///
+/// ```
+/// use chaos_test::{Error, ReadOnlySystem, Undo};
+///
+/// /// `prepare` of a fault that ends a service and starts it again.
+/// fn prepare(system: &ReadOnlySystem) -> Result<Undo, Error> {
+///     system.undo_killing("cache")
+/// }
+/// ```
 #[derive(Clone)]
 pub struct ReadOnlySystem {
     pub(crate) world: Arc<World>,
@@ -273,6 +282,15 @@ impl ReadOnlySystem {
 /// What a fault may do. Everything is done to the context's own services and links, and
 /// only to those that the fault names as its targets: anything else is refused. A fault of
 /// your own may of course also do what the standard library offers.
+///
+/// ```
+/// use chaos_test::{Error, Signal, System};
+///
+/// /// `apply` of a fault whose target is the service `cache`.
+/// async fn apply(system: &System) -> Result<(), Error> {
+///     system.signal("cache", Signal::Stop).await
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct System {
     pub(crate) read: ReadOnlySystem,

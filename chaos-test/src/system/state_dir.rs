@@ -21,7 +21,9 @@ use crate::error::{Error, Kind};
 use crate::model::identity::ProcessIdentity;
 
 /// What is in it.
-const FOLDERS: [&str; 5] = ["journals", "scratch", "copies", "stops", "leases"];
+const FOLDERS: [&str; 6] = [
+    "journals", "scratch", "copies", "stops", "leases", "keepers",
+];
 
 /// The directory, checked.
 #[derive(Debug, Clone)]
@@ -89,6 +91,11 @@ impl StateDir {
     /// The folder with the locks that tests hold against each other.
     pub(crate) fn leases(&self) -> PathBuf {
         self.path.join("leases")
+    }
+
+    /// The folder with the sockets of those who keep what a whole run shares.
+    pub(crate) fn keepers(&self) -> PathBuf {
+        self.path.join("keepers")
     }
 
     /// Whether a context of this process has not closed its journal, as far as can be seen.

@@ -21,6 +21,15 @@ const LOOK: Duration = Duration::from_millis(10);
 /// That a service which had died runs and is ready again, and who brought it back.
 ///
 /// Shown as `brought back by its own supervisor after 1.2 s`.
+///
+/// ```no_run
+/// # async fn body(cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::RestartedBy;
+/// let back = cache.restarted().expect("it was killed");
+/// assert!(back.by() == RestartedBy::Supervisor && back.after() < secs(5), "{back}");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restarted {
     pub(crate) by: RestartedBy,

@@ -76,18 +76,23 @@ impl World {
     ///
     /// # Errors
     ///
-    /// If one of them has a name that is taken here.
+    /// If one of them has a name that is taken here, be it by one that is only being started.
     pub(crate) fn include(&self, other: Arc<World>) -> Result<(), Error> {
-        for service in other.services() {
-            if let Ok(own) = self.service(service.name())
-                && !Arc::ptr_eq(&own, &service)
-            {
+        let services = other.services();
+        let known = services.iter().map(|service| self.service(service.name()));
+        let known: Vec<_> = known.map(Result::ok).collect();
+        // From here on nobody takes a name.
+        let made = self.made();
+        for (service, known) in services.iter().zip(known) {
+            let name = service.name();
+            let mut known = known.iter().chain(made.services.get(name));
+            let is_another = known.any(|known| !Arc::ptr_eq(known, service));
+            if is_another || made.claimed.contains(name) {
                 return Err(Error::new(
                     Kind::Usage,
                     format!(
-                        "there are two services `{}`, one of them in a fixture that tests share; \
-                         give each one its own name",
-                        service.name()
+                        "there are two services `{name}`, one of them in a fixture that tests \
+                         share; give each one its own name"
                     ),
                 ));
             }
@@ -119,8 +124,10 @@ impl World {
     ///
     /// If the name is taken.
     pub(crate) fn claim_service(&self, name: &str) -> Result<(), Error> {
-        let is_included = self.home_of(name).is_some();
         let mut made = self.made();
+        // Nobody includes another one meanwhile, which waits for what is locked here.
+        let mut included = self.included().into_iter();
+        let is_included = included.any(|world| world.made().services.contains_key(name));
         if is_included || made.services.contains_key(name) || !made.claimed.insert(name.to_owned())
         {
             return Err(Error::new(
@@ -270,6 +277,8 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::existing::ExistingAddress;
+    use crate::system::service::{Answer, ReadyCheck};
 
     /// An empty one, and the folder that it is in.
     pub(super) fn world() -> (tempfile::TempDir, Arc<World>) {
@@ -290,6 +299,48 @@ mod tests {
         world.claim_service("b").unwrap();
         world.forget_service("a");
         world.claim_service("a").unwrap();
+    }
+
+    struct Always;
+
+    impl ReadyCheck for Always {
+        fn describe(&self) -> String {
+            "nothing".into()
+        }
+
+        fn check<'a>(&'a self, _: &'a dyn Unit) -> Answer<'a, Result<(), String>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    fn service(name: &str) -> Arc<dyn Unit> {
+        Arc::new(ExistingAddress {
+            service: name.into(),
+            written: "127.0.0.1:1".into(),
+            address: ([127, 0, 0, 1], 1).into(),
+            log: "/nowhere".into(),
+            writes_log: false,
+            ready: Arc::new(Always),
+            start_timeout: Duration::ZERO,
+            kept: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn what_tests_share_has_no_name_that_is_being_taken() {
+        let (_folder, shared) = world();
+        shared.add_service(service("a"));
+        let (_own_folder, own) = world();
+        own.claim_service("a").unwrap();
+        let error = own.include(Arc::clone(&shared)).unwrap_err().to_string();
+        assert!(error.contains("there are two services `a`"), "{error}");
+        own.forget_service("a");
+        own.include(Arc::clone(&shared)).unwrap();
+        // Once more is no other one.
+        own.include(Arc::clone(&shared)).unwrap();
+        let error = own.claim_service("a").unwrap_err().to_string();
+        assert!(error.contains("already has a service `a`"), "{error}");
+        own.claim_service("b").unwrap();
     }
 
     #[tokio::test]

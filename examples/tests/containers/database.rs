@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chaos_test::prelude::*;
-use chaos_test::{MAX, container};
+use chaos_test::{MAX, container, link};
 use chaos_test_fixtures::orders::Status;
 use tokio_postgres::NoTls;
 
@@ -54,6 +54,44 @@ async fn a_hanging_database_costs_no_order(
         .recovers_to(&read)
         .since(lifted)
         .within(limit)
+        .await?;
+    all_are_stored_exactly_once(chaos, database, orders, &customers).await
+}
+
+/// While everything that goes to and from the database takes two seconds, orders are taken within
+/// a second and a half; once it is quick again all of them are stored exactly once.
+#[chaos_test(
+    timeout = "120s",
+    requires(docker),
+    breaks(database),
+    tags("database", "network")
+)]
+async fn a_slow_database_makes_no_customer_wait(
+    chaos: &ChaosContext,
+    database: &Service,
+    orders: &Service,
+) -> chaos_test::Result {
+    let customers = Customers::of(orders, "/orders");
+    let placing = chaos.monitor(customers.clone().every(ms(50)).named("placing orders"));
+    let placed = placing.baseline(secs(1)).await?;
+
+    // The link is all that is slow: the database itself is as quick as ever, as it is where the
+    // network between the two is to blame.
+    let slow = chaos
+        .during(link::latency(database, secs(2)), async |_| {
+            placing
+                .over(secs(4))
+                .await?
+                .expect(error_rate().at_most(percent(0)))
+                .expect(latency(P95).at_most(ms(1500)))
+                .check()
+        })
+        .await?;
+
+    placing
+        .recovers_to(&placed)
+        .since(slow.lifted())
+        .within(secs(10))
         .await?;
     all_are_stored_exactly_once(chaos, database, orders, &customers).await
 }

@@ -12,6 +12,7 @@ mod database;
 mod only_containers;
 mod proofs;
 mod services;
+mod whole_run;
 
 #[path = "../proof/mod.rs"]
 mod proof;

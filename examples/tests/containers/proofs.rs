@@ -46,6 +46,13 @@ fn a_hanging_database() {
 }
 
 #[test]
+fn a_slow_database() {
+    hypothesis("database::a_slow_database_makes_no_customer_wait")
+        .fails_without("TIMEOUT", "p95 latency of placing orders")
+        .holds();
+}
+
+#[test]
 fn a_restart_of_the_database() {
     hypothesis("database::a_restart_of_the_database_costs_no_order")
         .fails_without("QUEUE", REFUSED)

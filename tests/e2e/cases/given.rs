@@ -66,7 +66,7 @@ async fn a_fixture_is_given_values(
     #[with(size)]
     sized: &Cache,
     #[from(cache)]
-    #[with(size, format!("of {size}"))]
+    #[with(17, format!("of {size}"))]
     named: &Cache,
     pair: &(u32, u32, u32),
     #[from(pair)]
@@ -76,10 +76,7 @@ async fn a_fixture_is_given_values(
     assert_eq!((cache.size, &*cache.name), (16, "plain"));
     assert!(std::ptr::eq(cache, renamed) && std::ptr::eq(cache, spelt_out));
     assert_eq!((sized.size, &*sized.name), (size, "plain"));
-    assert_eq!(
-        (named.size, named.name.clone()),
-        (size, format!("of {size}"))
-    );
+    assert_eq!((named.size, named.name.clone()), (17, format!("of {size}")));
     let numbers = [cache.number, sized.number, named.number];
     assert!(numbers[0] != numbers[1] && numbers[1] != numbers[2] && numbers[0] != numbers[2]);
     assert_eq!((*pair, *other_pair), ((3, 6, 16), (8, 16, 16)));

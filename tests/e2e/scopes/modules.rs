@@ -1,5 +1,6 @@
 //! What the tests of one module share ends with the last of them.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chaos_test::prelude::*;
@@ -73,5 +74,68 @@ fn each_module_has_its_own_and_it_ends_with_its_last_test() {
     set_up.sort_unstable();
     assert_eq!(set_up.len(), 2, "{output}");
     assert_ne!(set_up[0], set_up[1]);
+    nothing_left(&ended);
+}
+
+static BEGUN: AtomicBool = AtomicBool::new(false);
+static GOT: Mutex<Option<Result<u16, String>>> = Mutex::new(None);
+
+/// Whoever asks for it waits for a while.
+#[chaos_fixture(scope = "module")]
+async fn slow() -> u16 {
+    BEGUN.store(true, Ordering::SeqCst);
+    tokio::time::sleep(secs(3)).await;
+    1
+}
+
+mod left {
+    use super::*;
+
+    /// It is the last one of its module, and a context without the macro still waits there.
+    #[chaos_test]
+    #[ignore = "another test runs it as a child"]
+    async fn one_leaves(chaos: &ChaosContext) -> chaos_test::Result {
+        let own = chaos.process("own", inventory_program()).await?;
+        outage(chaos, &own).await?;
+        let waits = || {
+            let plain = ChaosContext::start_blocking().unwrap();
+            let got = plain.block_on(plain.fixture(slow));
+            let got = got.map(|it| *it).map_err(|error| error.to_string());
+            *GOT.lock().unwrap() = Some(got);
+        };
+        let thread = std::thread::Builder::new().name("scopes::modules::left::waits".to_owned());
+        thread.spawn(waits)?;
+        let begun = chaos.eventually("its set-up has begun", async || {
+            BEGUN.load(Ordering::SeqCst)
+        });
+        begun.within(secs(60)).await?;
+        Ok(())
+    }
+}
+
+mod stays {
+    use super::*;
+
+    #[chaos_test]
+    #[ignore = "another test runs it as a child"]
+    async fn one_looks(chaos: &ChaosContext) -> chaos_test::Result {
+        let own = chaos.process("own", inventory_program()).await?;
+        outage(chaos, &own).await?;
+        let got = chaos.eventually("the other context got an answer", async || {
+            GOT.lock().unwrap().is_some()
+        });
+        got.within(secs(60)).await?;
+        assert_eq!(*GOT.lock().unwrap(), Some(Ok(1)));
+        Ok(())
+    }
+}
+
+#[test]
+fn it_does_not_end_under_a_context_that_waits_for_it() {
+    let ended = Rerun::of("scopes::modules::left::one_leaves")
+        .beside("scopes::modules::stays::one_looks")
+        .beside("--test-threads=2")
+        .run();
+    assert!(ended.status.success(), "{}", ended.output());
     nothing_left(&ended);
 }

@@ -139,6 +139,33 @@ async fn one_takes_a_monitor(_chaos: &ChaosContext, watcher: &Monitor) -> chaos_
 }
 
 #[chaos_fixture(scope = "binary")]
+async fn aborter(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+    chaos.abort_if(error_rate().above(percent(50)).over(secs(2)).of("aborted"));
+    Ok(chaos.process("aborted", inventory_program()).await?)
+}
+
+#[chaos_test]
+#[ignore = "another test runs it as a child"]
+async fn one_takes_an_abort(_chaos: &ChaosContext, aborter: &Service) -> chaos_test::Result {
+    let _ = aborter;
+    Ok(())
+}
+
+#[chaos_fixture(scope = "binary")]
+async fn states(chaos: &ChaosContext) -> chaos_test::Result<u16> {
+    let look = || async { Ok::<_, String>("primary") };
+    let _states = chaos.transitions("role", look, ms(5));
+    Ok(1)
+}
+
+#[chaos_test]
+#[ignore = "another test runs it as a child"]
+async fn one_takes_states(_chaos: &ChaosContext, states: &u16) -> chaos_test::Result {
+    let _ = states;
+    Ok(())
+}
+
+#[chaos_fixture(scope = "binary")]
 async fn lessee(chaos: &ChaosContext) -> chaos_test::Result<u16> {
     chaos.lease("something").await?;
     Ok(1)
@@ -242,12 +269,20 @@ fn what_cannot_be_shared_is_refused_with_the_way_out() {
             "fixture `watcher` is shared by tests, and watches something with a monitor",
         ),
         (
+            "one_takes_an_abort",
+            "fixture `aborter` is shared by tests, and says when to abort, which no test",
+        ),
+        (
+            "one_takes_states",
+            "fixture `states` is shared by tests, and watches the states of something, which no",
+        ),
+        (
             "one_takes_a_lease",
             "fixture `lessee` is shared by tests and cannot hold the lease `something`",
         ),
         (
             "one_breaks_without_a_word",
-            "service `warehouse` is outside the blast radius",
+            "take the fixture as a parameter and name it in `breaks(warehouse)`",
         ),
         (
             "one_breaks_it_by_another_name",

@@ -246,6 +246,20 @@ fn a_test_has_failed_before_its_rollback_unless_it_held_or_was_skipped() {
 }
 
 #[test]
+fn a_set_up_that_skips_has_not_failed() {
+    let (fixture, why) = ("cache".to_owned(), "no engine".to_owned());
+    let failed = Event::FixtureFailed {
+        fixture: fixture.clone(),
+        why: why.clone(),
+    };
+    let skipped = Event::FixtureSkipped { fixture, why };
+    let dropped = || ended(BodyEnd::Dropped);
+    assert!(set_up_failed(&records(vec![planned(1), failed, dropped()])));
+    assert!(!set_up_failed(&records(vec![skipped, dropped()])));
+    assert!(!set_up_failed(&records(vec![planned(1), dropped()])));
+}
+
+#[test]
 fn what_was_kept_on_purpose_is_restored_and_counted() {
     let keep = Kept {
         entry: 2,

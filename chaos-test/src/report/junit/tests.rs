@@ -5,35 +5,23 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::model::identity::ProcessIdentity;
 use crate::model::outcome::Leftover;
 use crate::model::test_report::TestEnd;
 
 fn report(binary: &str, name: &str, attempt: u32, outcome: Option<Outcome>) -> TestReport {
+    let report = TestReport::example(binary, name);
     TestReport {
-        run: "17f3".into(),
-        binary: binary.into(),
-        name: name.into(),
         attempt,
-        process: ProcessIdentity {
-            pid: 4120,
-            start_time: 1,
-            boot_id: "b".into(),
-            namespace: 1,
-        },
-        started_ms: 1_709_210_096_789 + u64::from(attempt) * 1_000,
-        hypothesis: "orders are kept".into(),
-        seed: 0x5eed,
-        tags: vec![],
-        arguments: vec![],
+        started_ms: report.started_ms + u64::from(attempt) * 1_000,
         end: outcome.map(|outcome| TestEnd {
             took_us: 1_234_567,
             message: headline(&outcome),
-            outcome,
             details: "the \u{1b}[1mtimeline\u{1b}[0m <&>".into(),
             journal: Some("target/chaos/17f3/journals/1".into()),
             logs: vec!["target/chaos/17f3/logs/shop.log".into()],
+            ..TestEnd::example(outcome)
         }),
+        ..report
     }
 }
 

@@ -47,6 +47,14 @@ impl ChaosContext {
     /// Writes an undo step to disk, to be performed when everything is rolled back, by
     /// whoever is still alive then. Call it before you do what it undoes.
     ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+    /// use chaos_test::Undo;
+    /// chaos.undo_at_rollback("make a tenant", Undo::command(["shopctl", "tenant", "delete", "chaos"]))?;
+    /// // and only now: shopctl tenant create chaos
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If it is not on disk: then do not do what it would undo.
@@ -59,6 +67,13 @@ impl ChaosContext {
     }
 
     /// A new private folder, removed with everything in it when the context ends.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+    /// let prices = chaos.scratch_dir()?.join("prices");
+    /// std::fs::write(&prices, "teapot 55")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///

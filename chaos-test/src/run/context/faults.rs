@@ -19,6 +19,16 @@ impl ChaosContext {
     /// disk, apply, verify. In the pre-flight every monitor with a baseline has to be steady, for
     /// which it waits some ten seconds at most.
     ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, requests: &chaos_test::Monitor) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// use chaos_test::process;
+    /// let outage = chaos.inject(process::kill(cache)).await?;
+    /// requests.over(secs(1)).await?;
+    /// let lifted = outage.lift().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the fault lies outside the blast radius ([`Error::is_refused`]; nothing was
@@ -89,6 +99,14 @@ impl ChaosContext {
 
     /// Names something that may be broken. From the first name on, only what was named may
     /// be; before that, anything that the context itself made.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::Target;
+    /// chaos.may_break(cache);
+    /// chaos.may_break(&Target::File("/srv/shop/prices".into()));
+    /// # Ok(()) }
+    /// ```
     pub fn may_break(&self, target: &(impl Breakable + ?Sized)) {
         let targets = target.targets();
         let name = targets

@@ -47,6 +47,16 @@ impl ChaosContext {
 
     /// As [`start`](Self::start), in a function without a runtime.
     ///
+    /// ```no_run
+    /// # fn body() -> chaos_test::Result {
+    /// use chaos_test::{ChaosContext, Program};
+    /// let chaos = ChaosContext::start_blocking()?;
+    /// let cache = Program::new("redis-server").args(["--port", "{port}"]);
+    /// let cache = chaos.block_on(chaos.process("cache", cache))?;
+    /// chaos.finish_blocking()?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the state directory or the report folder cannot be used.

@@ -18,6 +18,17 @@ use super::ChaosContext;
 impl ChaosContext {
     /// Starts a program as a service and waits until it is ready. It ends with the context.
     ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+    /// use chaos_test::{Program, log_line};
+    /// let redis = Program::new("redis-server")
+    ///     .listens(6379)
+    ///     .args(["--port", "{port}", "--dir", "{dir}", "--save", ""])
+    ///     .ready(log_line("Ready to accept connections"));
+    /// let cache = chaos.process("cache", redis).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the name is taken, a port was reserved that it does not declare, the program is

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::probe::{Condition, Seen, Trace};
+use crate::run::body::panic_text;
 use crate::run::inner::Inner;
-use crate::run::panic_text;
 use crate::run::recorder::Recorder;
 
 /// How long a call that was given up may take to be dropped. Where a busy machine takes longer,

@@ -50,6 +50,7 @@ pub(super) async fn found(
         grace: described.grace,
         supervision,
         world: Arc::downgrade(&inner.world),
+        kept: None,
     };
     let unit = Arc::new(ExistingContainer::new(known, &container)?);
     unit.follow_output(None)?;

@@ -146,10 +146,7 @@ impl Wanted {
             }
             if !noted && waited >= NOTED_AFTER {
                 noted = true;
-                inner.recorder.record(Event::Waiting {
-                    lease: self.lease(),
-                    held: self.held_by(inner),
-                });
+                inner.recorder.record(self.waiting(inner));
             }
             if waited >= turns::told_after(told) {
                 told += 1;
@@ -162,12 +159,40 @@ impl Wanted {
             pause = (pause * 2).min(PAUSE);
         }
         if noted {
-            inner.recorder.record(Event::Waited {
-                lease: self.lease(),
-                took_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-            });
+            inner.recorder.record(self.waited(began.elapsed()));
         }
         Ok(claim)
+    }
+
+    fn waiting(&self, inner: &Inner) -> Event {
+        let held = self.held_by(inner);
+        match &self.lock {
+            Lock::Machine => Event::Waiting { lease: None, held },
+            Lock::Lease(name) => Event::Waiting {
+                lease: Some(name.clone()),
+                held,
+            },
+            Lock::Fixture { .. } => Event::Note {
+                text: format!("waits for {self}: {held}"),
+            },
+        }
+    }
+
+    fn waited(&self, took: Duration) -> Event {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        match &self.lock {
+            Lock::Machine => Event::Waited {
+                lease: None,
+                took_us,
+            },
+            Lock::Lease(name) => Event::Waited {
+                lease: Some(name.clone()),
+                took_us,
+            },
+            Lock::Fixture { .. } => Event::Note {
+                text: format!("waited {} for {self}", human(took)),
+            },
+        }
     }
 
     /// Says that it waits, and for whom, where no line on a terminal does.
@@ -204,17 +229,19 @@ impl Wanted {
             && TURNS_BESIDE_OTHERS.load(Ordering::SeqCst) > 0
     }
 
-    fn lease(&self) -> Option<String> {
-        match &self.lock {
-            Lock::Machine => None,
-            Lock::Lease(name) => Some(name.clone()),
-        }
-    }
-
     /// In whose way it is, in words.
     fn held_by(&self, inner: &Inner) -> String {
         let folder = inner.world.state.leases();
         let holder = lease::holder(&folder, &self.lock);
+        if let Lock::Fixture { .. } = self.lock {
+            let own = ourselves(inner).journal;
+            let next = || lease::next_in_line(&folder, &self.lock);
+            let somebody = holder.or_else(next).filter(|holder| holder.journal != own);
+            return match somebody {
+                Some(holder) => format!("{holder} has it for itself, or comes first"),
+                None => "other tests use it".to_owned(),
+            };
+        }
         if let Lock::Lease(_) = self.lock {
             return match holder {
                 Some(holder) => format!("{holder} has held it for {}", human(holder.since())),
@@ -279,6 +306,12 @@ impl std::fmt::Display for Wanted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.lock, self.side) {
             (Lock::Lease(name), _) => write!(f, "the lease `{name}`"),
+            (Lock::Fixture { name, .. }, Side::Shared) => {
+                write!(f, "fixture `{name}` of this run")
+            }
+            (Lock::Fixture { name, .. }, Side::Alone) => {
+                write!(f, "fixture `{name}` of this run for itself")
+            }
             (Lock::Machine, Side::Shared) => write!(f, "its turn"),
             (Lock::Machine, Side::Alone) => write!(f, "its turn to be alone (`exclusive`)"),
         }

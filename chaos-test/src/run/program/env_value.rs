@@ -7,6 +7,16 @@ use std::path::{Path, PathBuf};
 use crate::run::service::Address;
 
 /// What an environment variable can be set to: text, a number, an [`Address`].
+///
+/// ```no_run
+/// # async fn body(cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// let shop = Program::new("shop")
+///     .env("CACHE", cache.address(6379))
+///     .env("TIMEOUT_MS", 250)
+///     .env("DATA", std::path::Path::new("/srv/shop"));
+/// # Ok(()) }
+/// ```
 pub trait EnvValue {
     /// As the program will see it.
     fn into_env(self) -> OsString;

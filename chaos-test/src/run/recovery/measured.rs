@@ -6,6 +6,15 @@ use crate::decide::recovery::Trouble;
 use crate::model::units::human;
 
 /// How a system under test came back.
+///
+/// ```no_run
+/// # async fn body(requests: &chaos_test::Monitor, normal: &chaos_test::Baseline, lifted: chaos_test::Moment) -> chaos_test::Result {
+/// let recovery = requests.recovers_to(normal).since(lifted).await?;
+/// if recovery.was_degraded() {
+///     println!("after {:?}, {} samples lost", recovery.time(), recovery.lost());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovery {
     pub(super) took: Duration,

@@ -11,6 +11,8 @@ use super::name;
 use crate::model::test_report::TestReport;
 
 pub(super) const FRAGMENTS: &str = "fragments";
+/// How the name of an ended test's fragment ends.
+const ENDED: &str = ".end.json";
 const TEMPORARY: &str = ".tmp-";
 /// Nobody writes one file for as long as this.
 const ABANDONED: Duration = Duration::from_secs(3600);
@@ -39,11 +41,22 @@ impl Fragments {
         fragments.unreadable.sort();
         Ok(fragments)
     }
+}
 
-    /// Tests that started and have no end.
-    pub(super) fn open(&self) -> impl Iterator<Item = &TestReport> {
-        self.reports.iter().filter(|report| report.end.is_none())
+/// Tests of a run that started and have no end, or had none when they were looked at.
+pub(super) fn open_reports(run: &Path) -> io::Result<Vec<TestReport>> {
+    let mut open = Vec::new();
+    for path in fragment_paths(run)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // What cannot be read is told of where the run is put together.
+        if !name.ends_with(ENDED)
+            && let Ok(report) = read_report(&path)
+            && report.end.is_none()
+        {
+            open.push(report);
+        }
     }
+    Ok(open)
 }
 
 /// Reads one fragment.

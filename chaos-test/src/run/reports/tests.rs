@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::*;
-use crate::model::outcome::{Outcome, Restoration, RunStatus, Verdict};
+use crate::model::outcome::{Outcome, RunStatus, Verdict};
 use crate::model::test_report::TestEnd;
 
 const LIVING: u32 = 1;
@@ -18,42 +18,15 @@ fn is_alive(process: &ProcessIdentity) -> bool {
 }
 
 fn report(run: &str, name: &str, pid: u32, ended: bool) -> TestReport {
-    let outcome = Outcome {
-        status: RunStatus::Completed,
-        verdict: Verdict::Held,
-        restoration: Restoration::Restored {
-            faults: 1,
-            others: 2,
-            kept: 0,
-        },
-        known_gap: None,
-        control: None,
-    };
-    TestReport {
-        run: run.into(),
-        binary: "shop::chaos".into(),
-        name: name.into(),
-        attempt: 1,
-        process: ProcessIdentity {
-            pid,
-            start_time: 1,
-            boot_id: "b".into(),
-            namespace: 1,
-        },
-        started_ms: 1_709_210_096_789,
-        hypothesis: "orders are kept".into(),
-        seed: 1,
-        tags: vec![],
-        arguments: vec![],
-        end: ended.then(|| TestEnd {
-            took_us: 1,
-            outcome,
-            message: String::new(),
-            details: "    1.000  a line of the timeline\n".repeat(60),
-            journal: None,
-            logs: vec![],
-        }),
-    }
+    let outcome = Outcome::example(RunStatus::Completed, Verdict::Held);
+    let mut report = TestReport::example("shop::chaos", name);
+    report.run = run.into();
+    report.process.pid = pid;
+    report.end = ended.then(|| TestEnd {
+        details: "    1.000  a line of the timeline\n".repeat(60),
+        ..TestEnd::example(outcome)
+    });
+    report
 }
 
 fn write(reports: &Reports, name: &str, pid: u32, ended: bool) {

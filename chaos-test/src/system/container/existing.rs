@@ -13,7 +13,7 @@ use super::engine::{Engine, Refusal};
 use super::unit::ContainerState;
 use crate::error::{Error, Kind};
 
-pub(crate) use locate::{Which, locate};
+pub(crate) use locate::{Which, locate, locate_kept};
 pub(crate) use unit::{ExistingContainer, Known};
 
 /// How often it is looked whether its supervisor has brought it back.

@@ -24,6 +24,8 @@ pub(crate) struct ExistingAddress {
     pub(crate) writes_log: bool,
     pub(crate) ready: Arc<dyn ReadyCheck>,
     pub(crate) start_timeout: Duration,
+    /// Where it is found by its ports, where it was made for the tests of this run.
+    pub(crate) kept: Option<Vec<(u16, SocketAddr)>>,
 }
 
 const ONLY_LINKS: &str = "faults on its links are in `chaos_test::link`; name the process \
@@ -32,6 +34,14 @@ const ONLY_LINKS: &str = "faults on its links are in `chaos_test::link`; name th
 
 impl ExistingAddress {
     fn is_only_an_address(&self) -> Error {
+        if self.kept.is_some() {
+            let what = format!(
+                "service `{}` runs within the process that keeps it for this run",
+                self.service
+            );
+            return Error::new(Kind::Usage, what)
+                .help("faults on its links are in `chaos_test::link`");
+        }
         let what = format!("service `{}` is only an address", self.service);
         Error::new(Kind::Usage, what).help(ONLY_LINKS)
     }
@@ -54,7 +64,10 @@ impl Unit for ExistingAddress {
     }
 
     fn endpoints(&self) -> Vec<(u16, SocketAddr)> {
-        vec![(self.address.port(), self.address)]
+        match &self.kept {
+            Some(addresses) => addresses.clone(),
+            None => vec![(self.address.port(), self.address)],
+        }
     }
 
     fn grace(&self) -> Duration {
@@ -98,7 +111,8 @@ impl Unit for ExistingAddress {
     }
 
     fn existing(&self) -> Option<Target> {
-        Some(Target::Address(self.written.clone()))
+        let kept = self.kept.is_some();
+        (!kept).then(|| Target::Address(self.written.clone()))
     }
 
     fn undo_running(&self) -> Undo {

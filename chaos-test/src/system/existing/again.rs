@@ -11,8 +11,9 @@ use super::tree;
 use crate::error::{Error, Kind};
 use crate::model::existing::{Before, FoundBy};
 use crate::model::identity::ProcessIdentity;
+use crate::model::keeper::{Ask, Meant, Told};
 use crate::model::units::human;
-use crate::system::{gate, identity, watchdog};
+use crate::system::{gate, identity, keeper, watchdog};
 
 /// How often it is looked whether it is there.
 const LOOK: Duration = Duration::from_millis(10);
@@ -129,6 +130,9 @@ pub(crate) async fn run_again(lost: Lost<'_>, grace: Duration) -> Result<(), Err
     if process.boot_id != identity::boot_id() {
         return Ok(());
     }
+    if has_no_keeper(lost.found_by) {
+        return Ok(());
+    }
     let until = Instant::now() + grace.saturating_add(MARGIN);
     if identity::is_alive(process) {
         // It was about to be killed, for which it is stopped first.
@@ -151,6 +155,35 @@ pub(crate) async fn run_again(lost: Lost<'_>, grace: Duration) -> Result<(), Err
     started(lost).await.map(drop)
 }
 
+/// Whether it was kept for a run, and is not any more: it goes with its keeper, and there is
+/// nothing to put back.
+pub(super) fn has_no_keeper(found_by: &FoundBy) -> bool {
+    matches!(found_by, FoundBy::Keeper { keeper, .. } if !identity::is_alive(keeper))
+}
+
+/// Has whoever keeps it for a run start it, and finds it.
+async fn kept_again(lost: Lost<'_>, socket: &Path, meant: Meant) -> Result<ProcessIdentity, Error> {
+    let service = meant.service.clone();
+    let failed = |why: String| {
+        let what = format!("`{service}`, which is kept for this run, does not run again: {why}");
+        Error::new(Kind::Undo, what)
+    };
+    let (socket, ask) = (socket.to_owned(), Ask::Run(meant));
+    let told = tokio::task::spawn_blocking(move || keeper::ask(&socket, &ask)).await;
+    match told {
+        Ok(Ok(Told::Runs)) => {}
+        Ok(Ok(Told::Refused(why))) => return Err(failed(why)),
+        Ok(Ok(told)) => return Err(failed(format!("its keeper says {told:?}"))),
+        Ok(Err(error)) => return Err(failed(error.to_string())),
+        Err(error) => return Err(failed(error.to_string())),
+    }
+    match lost.successor() {
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => Err(failed("it ended again at once".to_owned())),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
 /// Runs what starts it, and waits until it is found.
 pub(super) async fn started(lost: Lost<'_>) -> Result<ProcessIdentity, Error> {
     let Lost {
@@ -160,6 +193,18 @@ pub(super) async fn started(lost: Lost<'_>) -> Result<ProcessIdentity, Error> {
         start: limit,
         ..
     } = lost;
+    if let FoundBy::Keeper {
+        socket,
+        keeper,
+        service,
+    } = found_by
+    {
+        let meant = Meant {
+            keeper: keeper.clone(),
+            service: service.clone(),
+        };
+        return kept_again(lost, socket, meant).await;
+    }
     let Some((program, arguments)) = argv.split_first() else {
         // Somebody else may be in its place, which says more.
         if let Err(error) = lost.successor() {

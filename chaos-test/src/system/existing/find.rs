@@ -7,8 +7,10 @@ use std::path::Path;
 use super::{protected, sockets};
 use crate::model::existing::{Before, Candidate, FoundBy};
 use crate::model::identity::ProcessIdentity;
+use crate::model::keeper::{Ask, Meant, Told};
 use crate::system::aside::aside;
 use crate::system::identity;
+use crate::system::keeper;
 use crate::system::process::{self, ProcessState};
 
 /// What a process and its descendants look like before a fault ends them.
@@ -80,8 +82,14 @@ fn look_for_successor(
         user: identity::user_of(pid),
         process,
     };
-    let why = before.why_no_successor(&candidate);
-    match why.or_else(|| protected::why_protected(&candidate.process)) {
+    // Who keeps it knows which it is.
+    let is_kept = matches!(by, FoundBy::Keeper { .. });
+    let why = before.why_no_successor(&candidate).filter(|_| !is_kept);
+    let protected = || match is_kept {
+        true => None,
+        false => protected::why_protected(&candidate.process),
+    };
+    match why.or_else(protected) {
         None => Ok(Some(candidate.process)),
         Some(why) => Err(io::Error::other(format!(
             "{by} is now {pid} (`{}`), which is somebody else: {why}",
@@ -103,12 +111,34 @@ fn look_for(by: &FoundBy) -> io::Result<Option<ProcessIdentity>> {
     let pid = match by {
         FoundBy::Number(pid) => Some(*pid),
         FoundBy::PidFile(path) => number_in(path)?,
+        FoundBy::Keeper {
+            socket,
+            keeper,
+            service,
+        } => return kept(socket, keeper, service),
         FoundBy::Address(address) => match sockets::listeners(*address) {
             None => None,
             Some(pids) => Some(first_of(&pids, |pid| Some(identity::stat(pid)?.parent))?),
         },
     };
     Ok(alive(pid))
+}
+
+/// The process of a service that is kept for a run.
+fn kept(
+    socket: &Path,
+    keeper: &ProcessIdentity,
+    service: &str,
+) -> io::Result<Option<ProcessIdentity>> {
+    let meant = Meant {
+        keeper: keeper.clone(),
+        service: service.to_owned(),
+    };
+    match keeper::ask(socket, &Ask::Which(meant))? {
+        Told::Process(process) => Ok(process.filter(identity::is_alive)),
+        Told::Refused(why) => Err(io::Error::other(why)),
+        told => Err(io::Error::other(format!("its keeper says {told:?}"))),
+    }
 }
 
 fn alive(pid: Option<u32>) -> Option<ProcessIdentity> {

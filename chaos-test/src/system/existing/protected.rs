@@ -44,10 +44,18 @@ const ENGINES_BEGIN: [&str; 3] = ["rootlesskit-", "rootlessport-", "buildkit-"];
 ///
 /// The first of them has to be the process itself.
 pub(super) fn why_tree_protected(tree: &[ProcessIdentity]) -> Option<String> {
-    aside(|| look_through(tree))
+    aside(|| look_through(tree, why_protected))
 }
 
-fn look_through(tree: &[ProcessIdentity]) -> Option<String> {
+/// As [`why_tree_protected`], of what was started for the tests of this run.
+pub(super) fn why_kept_tree_protected(tree: &[ProcessIdentity]) -> Option<String> {
+    aside(|| look_through(tree, why_protected_from_anybody))
+}
+
+fn look_through(
+    tree: &[ProcessIdentity],
+    why_protected: fn(&ProcessIdentity) -> Option<String>,
+) -> Option<String> {
     for (index, one) in tree.iter().enumerate() {
         let why = why_protected(one).or_else(|| {
             let error = may_signal(one).err()?;
@@ -74,8 +82,13 @@ fn look_through(tree: &[ProcessIdentity]) -> Option<String> {
     None
 }
 
-/// Why nobody may break this process; `None` where a test may.
+/// Why nobody may break this process; `None` where a test may that has not started it.
 pub(crate) fn why_protected(process: &ProcessIdentity) -> Option<String> {
+    why_protected_from_anybody(process).or_else(|| of_a_test(process.pid))
+}
+
+/// Why no test may break this process, not even one that it was started for.
+fn why_protected_from_anybody(process: &ProcessIdentity) -> Option<String> {
     let pid = process.pid;
     if pid == 1 {
         return Some("it is process 1, under which everything runs".to_owned());
@@ -116,6 +129,13 @@ pub(crate) fn why_protected(process: &ProcessIdentity) -> Option<String> {
     if name.starts_with("chaos-watchdog") {
         return Some("it is the watchdog of a chaos test".to_owned());
     }
+    if name.starts_with("chaos-keeper") {
+        return Some("it keeps a fixture for the tests of a run".to_owned());
+    }
+    None
+}
+
+fn of_a_test(pid: u32) -> Option<String> {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let service = format!("{TOKEN}=");
     if environment

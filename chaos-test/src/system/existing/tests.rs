@@ -53,6 +53,7 @@ impl Family {
             start_timeout: LIMIT,
             grace: LIMIT,
             supervision: None,
+            kept: false,
         };
         ExistingProcess::new(known, self.root.clone())
     }

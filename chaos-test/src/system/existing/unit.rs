@@ -44,6 +44,8 @@ pub(crate) struct Known {
     pub(crate) start_timeout: Duration,
     pub(crate) grace: Duration,
     pub(crate) supervision: Option<Supervision>,
+    /// Whether it was made for the tests of this run, which another process does.
+    pub(crate) kept: bool,
 }
 
 /// A service in a process that the test did not start.
@@ -221,7 +223,7 @@ impl ExistingProcess {
 
     /// Why what is ended could not be had again; `None` where it can.
     fn why_lost(&self) -> Option<Error> {
-        if self.known.supervision.is_some() || !self.known.argv.is_empty() {
+        if self.known.kept || self.known.supervision.is_some() || !self.known.argv.is_empty() {
             return None;
         }
         let process = self.process().pid;
@@ -281,6 +283,9 @@ impl Unit for ExistingProcess {
     fn ensure_running(&self) -> Answer<'_, Result<(), Error>> {
         Box::pin(async move {
             let _change = self.changing.lock().await;
+            if again::has_no_keeper(&self.known.found_by) {
+                return Ok(());
+            }
             let process = self.process();
             let killed = self.killed();
             let replaced = killed.as_ref().is_some_and(|killed| *killed != process);
@@ -352,6 +357,9 @@ impl Unit for ExistingProcess {
     }
 
     fn existing(&self) -> Option<Target> {
+        if self.known.kept {
+            return None;
+        }
         let program = &self.program;
         Some(Target::Process(match self.known.ports.first() {
             Some((_, at)) => format!("{program}@{at}"),
@@ -396,7 +404,12 @@ impl Unit for ExistingProcess {
 
     fn may_be_broken(&self) -> Result<(), Error> {
         let process = self.process();
-        match protected::why_tree_protected(&tree::with_descendants(&process)) {
+        let tree = tree::with_descendants(&process);
+        let why = match self.known.kept {
+            true => protected::why_kept_tree_protected(&tree),
+            false => protected::why_tree_protected(&tree),
+        };
+        match why {
             None => Ok(()),
             Some(why) => Err(Error::new(
                 Kind::Refused,

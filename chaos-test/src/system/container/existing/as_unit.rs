@@ -68,7 +68,8 @@ impl Unit for ExistingContainer {
     }
 
     fn existing(&self) -> Option<Target> {
-        Some(Target::Container(self.name.clone()))
+        let kept = self.known.kept.is_some();
+        (!kept).then(|| Target::Container(self.name.clone()))
     }
 
     fn supervision(&self) -> Option<&Supervision> {

@@ -103,6 +103,24 @@ pub(crate) async fn locate(
     }
 }
 
+/// Finds a container that was made for the tests of this run.
+///
+/// # Errors
+///
+/// Where it is gone.
+pub(crate) async fn locate_kept(
+    engine: &Engine,
+    service: &str,
+    name: &str,
+) -> Result<ContainerInspectResponse, Error> {
+    acts::inspect(engine, name).await.map_err(|why| {
+        Error::new(
+            Kind::Service,
+            format!("service `{service}` of this run cannot be looked for: {why}"),
+        )
+    })
+}
+
 /// Whether it runs, so that its state can be put back.
 pub(super) fn check_running(
     service: &str,

@@ -41,6 +41,18 @@ pub(crate) struct Known {
     pub(crate) grace: Duration,
     pub(crate) supervision: Option<Supervision>,
     pub(crate) world: Weak<World>,
+    /// Where it is found whatever becomes of it, where it was made for the tests of this run:
+    /// its log is written by whoever keeps it.
+    pub(crate) kept: Option<Vec<(u16, SocketAddr)>>,
+}
+
+impl Known {
+    fn endpoints(&self, found: &ContainerInspectResponse) -> Vec<(u16, SocketAddr)> {
+        match &self.kept {
+            Some(addresses) => addresses.clone(),
+            None => endpoints(&self.engine, found),
+        }
+    }
 }
 
 /// A service in a container that the test did not make.
@@ -85,7 +97,7 @@ impl ExistingContainer {
         let name = name.trim_start_matches('/').to_owned();
         check_running(&known.service, &format!("container {name}"), found)?;
         let host = found.host_config.as_ref();
-        let endpoints = endpoints(&known.engine, found);
+        let endpoints = known.endpoints(found);
         Ok(Self {
             id: found.id.clone().unwrap_or_default(),
             name,
@@ -105,6 +117,9 @@ impl ExistingContainer {
 
     /// Has what it prints from now on, or from a start on, go into its log.
     pub(crate) fn follow_output(&self, start: Option<&str>) -> Result<(), Error> {
+        if self.known.kept.is_some() {
+            return Ok(());
+        }
         let (name, service) = (&self.name, &self.known.service);
         let mark = match start {
             None => format!("--- chaos-test: container {name} is `{service}` from here on ---"),
@@ -140,7 +155,7 @@ impl ExistingContainer {
     /// It runs under other ports, perhaps, and prints again.
     fn take(&self, found: &ContainerInspectResponse) -> Result<(), Error> {
         let start = acts::start_of(found);
-        let endpoints = endpoints(&self.known.engine, found);
+        let endpoints = self.known.endpoints(found);
         let another = {
             let mut live = lock(&self.live);
             live.endpoints.clone_from(&endpoints);

@@ -19,13 +19,17 @@ impl ServiceContainer {
             ContainerState::Running if !self.awaits_supervisor() => {
                 // It has survived what was to end it, if anything was.
                 self.expect_end(false);
-                if self.exit().is_some_and(|exit| exit.borrow().is_some()) {
-                    // Somebody else started it again, with other ports. What it has
-                    // printed meanwhile is lost, so only a check of the user is asked.
+                // Somebody else may have started it again, with other ports: such as another
+                // process's test that a keeper's container was broken by.
+                let taken_in = self.take_in_what_runs().await?;
+                let has_ended = self.exit().is_some_and(|exit| exit.borrow().is_some());
+                if taken_in.is_none() && has_ended {
+                    // What it has printed meanwhile is lost, so only a check of the user is asked.
                     lock(&self.live).unready = None;
                     self.watch();
-                    self.find_ports().await?;
                 }
+                // It may have left its network for a while, which changes them, too.
+                self.find_ports().await?;
                 return self.still_ready().await;
             }
             ContainerState::Paused => {
@@ -97,7 +101,7 @@ impl ServiceContainer {
             self.starts
                 .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let mark = format!(
-                "--- chaos-test: `{}` was started again by its engine ---",
+                "--- chaos-test: `{}` was started again by its engine, or by another process ---",
                 self.name()
             );
             let (output, since) = Output::follow(

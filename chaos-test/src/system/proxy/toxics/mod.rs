@@ -74,6 +74,16 @@ impl Toxic {
 }
 
 /// Which of a connection's streams a toxic acts on.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::prelude::*;
+/// use chaos_test::link;
+/// // Questions arrive at once, answers take 200 ms.
+/// let slow = link::latency(cache, ms(200)).direction(Direction::Downstream);
+/// chaos.inject(slow).await?.lift().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the client to the service.

@@ -106,7 +106,7 @@ impl Watcher {
         (self.interval * 20).max(Duration::from_secs(1))
     }
 
-    pub(super) fn judge_baseline(&self, samples: &Samples) -> Result<Baseline, Error> {
+    pub(in crate::run) fn judge_baseline(&self, samples: &Samples) -> Result<Baseline, Error> {
         let summary = samples.summary();
         if summary.unsent > 0 {
             return Err(Error::new(
