@@ -28,6 +28,26 @@ async fn orders(chaos: &ChaosContext) -> chaos_test::Result<Service> {
     Ok(orders.await?)
 }
 
+/// The first client has no answer for good, as from an engine's proxy that accepts before the
+/// container can be reached; it is ready all the same.
+#[chaos_test]
+async fn a_ready_check_that_hangs_is_asked_again(chaos: &ChaosContext) -> chaos_test::Result {
+    let late = chaos
+        .in_process("late", async |listener| {
+            let (_kept, _) = listener.accept().await?;
+            server::serve(listener, inventory::router(), pending()).await
+        })
+        .ready(http("/health").status(200))
+        .await?;
+    chaos.may_break(&late);
+    let requests = watch(chaos, &late);
+    requests.baseline(ms(100)).await?;
+    let hang = chaos.inject(process::stop(&late)).await?;
+    requests.over(ms(100)).await?;
+    hang.lift().await?;
+    Ok(())
+}
+
 /// Tells each client the number of the start that it runs since, then sends back what it
 /// gets.
 async fn tell(listener: TcpListener, number: u32) -> std::io::Result<()> {

@@ -31,6 +31,16 @@ pub enum FoundBy {
     },
 }
 
+impl FoundBy {
+    /// Who keeps it for a run, where somebody does.
+    pub(crate) fn keeper(&self) -> Option<&ProcessIdentity> {
+        match self {
+            Self::Keeper { keeper, .. } => Some(keeper),
+            Self::Number(_) | Self::PidFile(_) | Self::Address(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for FoundBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -113,6 +113,10 @@ pub enum Undo {
         /// How long it may take to end once it was asked to, in milliseconds.
         #[serde(default)]
         grace_ms: u64,
+        /// Who keeps it for a run, where somebody does: once that has ended, there is nothing to
+        /// put back.
+        #[serde(default)]
+        keeper: Option<ProcessIdentity>,
     },
     /// Put a container that was there before the test back into its networks, with the
     /// aliases and the addresses that it had.
@@ -127,6 +131,10 @@ pub enum Undo {
         name: String,
         /// How it was connected.
         networks: Vec<Attachment>,
+        /// Who keeps it for a run, where somebody does: once that has ended, there is nothing to
+        /// put back.
+        #[serde(default)]
+        keeper: Option<ProcessIdentity>,
     },
     /// Continue a process that was there before the test, and what it has started (SIGCONT to
     /// each of them, never to a group, which may hold others).
@@ -139,6 +147,10 @@ pub enum Undo {
         others: Vec<ProcessIdentity>,
         /// What of that was stopped before, and stays so.
         stopped: Vec<ProcessIdentity>,
+        /// Who keeps it for a run, where somebody does: once that has ended, there is nothing to
+        /// put back.
+        #[serde(default)]
+        keeper: Option<ProcessIdentity>,
     },
     /// Have a process run again that was there before the test and that was ended: wait for
     /// its own supervisor, and start it where that does nothing.
@@ -277,6 +289,17 @@ impl Undo {
             Self::ConnectContainer { service, .. } | Self::RejoinNetworks { service, .. } => {
                 Some((service, "place in its network"))
             }
+            _ => None,
+        }
+    }
+
+    /// Who keeps what it puts back, where that is kept for a run and goes with its keeper.
+    pub(crate) fn keeper(&self) -> Option<&ProcessIdentity> {
+        match self {
+            Self::RestoreContainer { keeper, .. }
+            | Self::RejoinNetworks { keeper, .. }
+            | Self::ContinueExisting { keeper, .. } => keeper.as_ref(),
+            Self::RunExisting { found_by, .. } => found_by.keeper(),
             _ => None,
         }
     }

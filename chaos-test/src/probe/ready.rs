@@ -8,6 +8,9 @@ use crate::system::service::{Answer, ReadyCheck, Unit};
 /// How to see that a service is ready: made from [`http`](crate::http), [`tcp`] or
 /// [`log_line`].
 ///
+/// A service is asked again and again for as long as its start may take. An answer that does not
+/// come within 3 s is given up, and the next one has twice the time.
+///
 /// ```
 /// use chaos_test::{Program, Ready, log_line};
 ///

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::system::keeper;
 use crate::system::state_dir::StateDir;
 use crate::system::watchdog::{self, Orders, Parent};
 
@@ -32,6 +33,8 @@ pub(crate) fn stand_by(orders: &OsStr) {
         && let Ok(state) = StateDir::at(orders.state.clone())
     {
         put_back(&orders, &state);
+        // It may have been one itself.
+        keeper::remove_stale(&state);
     }
     if orders.reports.exists()
         && let Ok(reports) = Reports::open(&orders.reports, &orders.run)

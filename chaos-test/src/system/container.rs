@@ -16,12 +16,13 @@ mod readiness;
 mod recipe;
 mod rejoin;
 mod remove;
+mod stamp;
 mod unit;
 mod uses;
 
 pub(crate) use engine::Engine;
 pub(crate) use existing::{
-    ExistingContainer, Known, Which, locate, locate_kept, restore_container,
+    ExistingContainer, Kept, Known, Which, locate, locate_kept, restore_container,
 };
 pub(crate) use network::{Network, make_network};
 #[cfg(feature = "cli")]

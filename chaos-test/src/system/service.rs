@@ -32,8 +32,37 @@ pub(crate) trait ReadyCheck: Send + Sync {
     /// What is asked, for messages.
     fn describe(&self) -> String;
 
-    /// Asked once; the error says what was seen instead.
+    /// Asked once; the error says what was seen instead. What takes long is given up and asked
+    /// again, with more time: see [`Patience`].
     fn check<'a>(&'a self, service: &'a dyn Unit) -> Answer<'a, Result<(), String>>;
+}
+
+/// How long one answer to a ready check is waited for before it is asked again: twice as long
+/// each time. A connection that was opened too early may hang for good, such as one that an
+/// engine's proxy accepts before its container can be reached.
+pub(crate) struct Patience(Duration);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(Duration::from_secs(3))
+    }
+}
+
+impl Patience {
+    /// What was seen is in words where it is not ready.
+    pub(crate) async fn ask(
+        &mut self,
+        answer: impl Future<Output = Result<(), String>>,
+    ) -> Result<(), String> {
+        match tokio::time::timeout(self.0, answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let waited = self.0;
+                self.0 = waited.saturating_mul(2);
+                Err(format!("no answer within {}", human(waited)))
+            }
+        }
+    }
 }
 
 /// Why a service that was started is not ready.
@@ -53,6 +82,7 @@ pub(crate) async fn until_ready(
     let until = Instant::now() + unit.start_timeout();
     let mut ended = pin!(ended);
     let mut pause = Duration::from_millis(1);
+    let mut patience = Patience::default();
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let answer = tokio::select! {
@@ -60,7 +90,7 @@ pub(crate) async fn until_ready(
             // A service that ended can never become ready, even if somebody else
             // answers at its port.
             () = &mut ended => return Err(NotReady::Ended),
-            answer = tokio::time::timeout(left, ready.check(unit)) => answer,
+            answer = tokio::time::timeout(left, patience.ask(ready.check(unit))) => answer,
         };
         let seen = match answer {
             Ok(Ok(())) => return Ok(()),

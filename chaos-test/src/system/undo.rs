@@ -10,11 +10,13 @@ use std::time::Duration;
 #[cfg(feature = "containers")]
 use super::container::{rejoin, remove_container, remove_network, restore_container};
 use super::existing;
+use super::identity;
 use super::kept_file::{gone_is_fine, restore};
 use super::process;
 use super::state_dir::StateDir;
 use super::world::World;
 use crate::error::{Error, Kind};
+use crate::model::identity::ProcessIdentity;
 use crate::model::journal::Pending;
 use crate::model::undo::Undo;
 use crate::model::units::human;
@@ -54,14 +56,26 @@ pub(crate) async fn perform(
     state: &StateDir,
     live: Option<&World>,
 ) -> Result<(), Error> {
+    if ended_keeper(step.undo).is_some() {
+        return Ok(());
+    }
     let deadline = step.undo.deadline();
     match tokio::time::timeout(deadline, put_back(step, state, live)).await {
+        // It may have ended meanwhile.
+        Ok(Err(_)) if ended_keeper(step.undo).is_some() => Ok(()),
         Ok(done) => done,
+        Err(_) if ended_keeper(step.undo).is_some() => Ok(()),
         Err(_) => Err(Error::new(
             Kind::Undo,
             format!("it took longer than {}", human(deadline)),
         )),
     }
+}
+
+/// Who kept what a step puts back, where that has ended: what was kept for a run goes with its
+/// keeper, and whoever undoes what that had begun removes it.
+pub(crate) fn ended_keeper(undo: &Undo) -> Option<&ProcessIdentity> {
+    undo.keeper().filter(|keeper| !identity::is_alive(keeper))
 }
 
 async fn put_back(step: Step<'_>, state: &StateDir, live: Option<&World>) -> Result<(), Error> {

@@ -185,11 +185,19 @@ fn numbers(ended: &Ended, text: &str) -> Vec<u32> {
 /// What the keepers and their fixtures have said, and that nothing of them is left.
 fn kept(ended: &Ended) -> String {
     let folder = &ended.folder;
-    let files = Folder::files(&folder.state().join("keepers"));
-    assert_eq!(files, Vec::<PathBuf>::new(), "{}", ended.output());
-    let locks = Folder::files(&folder.state().join("leases"));
-    let of_run = |path: &&PathBuf| path.to_string_lossy().contains("run-");
-    assert_eq!(locks.iter().find(of_run), None, "{}", ended.output());
+    let until = Instant::now() + Duration::from_secs(60);
+    // What a killed one leaves, its watchdog removes.
+    loop {
+        let mut left = Folder::files(&folder.state().join("keepers"));
+        let locks = Folder::files(&folder.state().join("leases"));
+        let of_run = |path: &PathBuf| path.to_string_lossy().contains("run-");
+        left.extend(locks.into_iter().filter(of_run));
+        if left.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < until, "{left:?}\n{}", ended.output());
+        std::thread::sleep(Duration::from_millis(10));
+    }
     nothing_left(ended);
     let mut said = String::new();
     for run in Folder::files(&folder.reports()) {
@@ -238,7 +246,7 @@ fn all_processes_of_a_nextest_run_share_it() {
 fn it_lives_from_one_program_of_a_run_to_the_next() {
     let ended = one_after_the_other(&["other_uses_it", "one_breaks_it", "other_uses_it"]);
     let output = ended.output();
-    assert_eq!(output.matches("1 passed").count(), 3, "{output}");
+    assert!(!output.contains("NOT RESTORED"), "{output}");
     let mut by = numbers(&ended, "served by");
     by.extend(numbers(&ended, "has broken what"));
     assert_eq!(by.len(), 3, "{output}");
@@ -545,13 +553,82 @@ fn a_value_that_cannot_be_written_down_says_so() {
     kept(&ended);
 }
 
+/// What it breaks goes with its keeper before it is put back.
+#[chaos_test(breaks(depot))]
+#[ignore = "another test runs it as a child"]
+async fn one_kills_the_keeper_in_the_midst(
+    chaos: &ChaosContext,
+    depot: &Depot,
+) -> chaos_test::Result {
+    let requests = watch(chaos, &depot.service);
+    requests.baseline(ms(100)).await?;
+    let hang = chaos.inject(process::stop(&depot.service)).await?;
+    requests.over(ms(100)).await?;
+    kill_process(
+        Pid::from_raw(depot.keeper.cast_signed()).unwrap(),
+        Raw::KILL,
+    )?;
+    until_gone(depot.keeper).await;
+    let lost = hang.lift().await.unwrap_err().to_string();
+    say(&format!("it says: {lost}"));
+    Err(TestError::msg("it is lost"))
+}
+
+/// The same where the test, too, is killed.
+#[chaos_test(breaks(depot))]
+#[ignore = "another test runs it as a child"]
+async fn one_dies_with_the_keeper(chaos: &ChaosContext, depot: &Depot) -> chaos_test::Result {
+    let keeper = Pid::from_raw(depot.keeper.cast_signed()).unwrap();
+    chaos
+        .during(process::stop(&depot.service), async |_| {
+            kill_process(keeper, Raw::KILL)?;
+            kill_process(rustix::process::getpid(), Raw::KILL)?;
+            std::future::pending::<chaos_test::Result>().await
+        })
+        .await
+        .map(drop)
+}
+
+/// Waits until a process has ended.
+async fn until_gone(process: u32) {
+    while runs(process) {
+        tokio::time::sleep(ms(5)).await;
+    }
+}
+
+#[test]
+fn what_goes_with_a_killed_keeper_is_not_to_be_put_back() {
+    let ended = one_after_the_other(&["one_kills_the_keeper_in_the_midst", "other_uses_it"]);
+    let output = ended.output();
+    let keeper = numbers(&ended, "could not be lifted: process")[0];
+    let expected = format!(
+        "it says: stop depot could not be lifted: process {keeper} kept it for this run and has \
+         ended, and it with that"
+    );
+    assert!(output.contains(&expected), "{output}");
+    for never in ["NOT RESTORED", "could not undo"] {
+        assert!(!output.contains(never), "{output}");
+    }
+    assert_eq!(output.matches("1 passed").count(), 1, "{output}");
+    kept(&ended);
+    let ended = one_after_the_other(&["one_dies_with_the_keeper", "other_uses_it"]);
+    let output = ended.output();
+    assert_eq!(output.matches("1 passed").count(), 1, "{output}");
+    assert!(!output.contains("could not undo"), "{output}");
+    kept(&ended);
+}
+
 /// A container that all use.
 #[chaos_fixture(scope = "run")]
-async fn cellar(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+async fn cellar(chaos: &ChaosContext) -> chaos_test::Result<Depot> {
     say("cellar is set up");
     let image = images::redis().await?;
     let redis = Container::new(image).grace(secs(2));
-    Ok(chaos.container("cellar", redis).await?)
+    Ok(Depot {
+        service: chaos.container("cellar", redis).await?,
+        keeper: std::process::id(),
+        weak: false,
+    })
 }
 
 /// Each fault of a family is lifted, and its service answers as before at the same address.
@@ -586,7 +663,8 @@ async fn each_fault(
 
 #[chaos_test(requires(docker), breaks(cellar), timeout = "180s")]
 #[ignore = "another test runs it as a child"]
-async fn each_fault_on_a_container(chaos: &ChaosContext, cellar: &Service) -> chaos_test::Result {
+async fn each_fault_on_a_container(chaos: &ChaosContext, cellar: &Depot) -> chaos_test::Result {
+    let cellar = &cellar.service;
     let answer = ask(cellar.address(6379), "SET mark here").await?;
     assert_eq!(answer, "+OK");
     let requests = chaos.monitor(cellar.connect().every(ms(20)));
@@ -597,14 +675,33 @@ async fn each_fault_on_a_container(chaos: &ChaosContext, cellar: &Service) -> ch
 
 #[chaos_test(requires(docker), breaks(cellar))]
 #[ignore = "another test runs it as a child"]
-async fn one_dies_in_the_cellar(chaos: &ChaosContext, cellar: &Service) -> chaos_test::Result {
+async fn one_dies_in_the_cellar(chaos: &ChaosContext, cellar: &Depot) -> chaos_test::Result {
     chaos
-        .during(container::kill(cellar), async |_| {
+        .during(container::kill(&cellar.service), async |_| {
             kill_process(Pid::from_raw(std::process::id() as i32).unwrap(), Raw::KILL)?;
             std::future::pending::<chaos_test::Result>().await
         })
         .await
         .map(drop)
+}
+
+#[chaos_test(requires(docker), breaks(cellar))]
+#[ignore = "another test runs it as a child"]
+async fn one_kills_its_keeper(chaos: &ChaosContext, cellar: &Depot) -> chaos_test::Result {
+    let requests = chaos.monitor(cellar.service.connect().every(ms(20)));
+    requests.baseline(ms(100)).await?;
+    let cut = chaos.inject(container::disconnect(&cellar.service)).await?;
+    requests.over(ms(100)).await?;
+    let dead = chaos.inject(container::kill(&cellar.service)).await?;
+    kill_process(
+        Pid::from_raw(cellar.keeper.cast_signed()).unwrap(),
+        Raw::KILL,
+    )?;
+    until_gone(cellar.keeper).await;
+    let lost = [dead.lift().await, cut.lift().await];
+    assert!(lost.iter().all(Result::is_err), "{lost:?}");
+    say("the cellar is gone");
+    Ok(())
 }
 
 #[chaos_test(breaks(depot), timeout = "180s")]
@@ -655,11 +752,14 @@ async fn a_container_lives_through_a_run(chaos: &ChaosContext) -> chaos_test::Re
             "each_fault_on_a_container",
             "one_dies_in_the_cellar",
             "each_fault_on_a_container",
+            "one_kills_its_keeper",
         ])
     });
     let ended = ran.await?;
     let output = ended.output();
     assert_eq!(output.matches("the cellar is whole").count(), 2, "{output}");
+    assert!(output.contains("the cellar is gone"), "{output}");
+    assert!(!output.contains("NOT RESTORED"), "{output}");
     let said = kept(&ended);
     assert_eq!(
         said.matches("cellar is set up").count(),

@@ -53,7 +53,7 @@ pub(super) async fn found(
         kept: None,
     };
     let unit = Arc::new(ExistingContainer::new(known, &container)?);
-    unit.follow_output(None)?;
+    unit.follow_output()?;
     let called = container.name.unwrap_or_default();
     let pid = container.state.and_then(|state| state.pid);
     let pid = u32::try_from(pid.unwrap_or_default()).unwrap_or_default();

@@ -123,7 +123,19 @@ pub(in crate::run) async fn put_back(inner: &Arc<Inner>, injected: &Injected) ->
         made: true,
     };
     let world = &inner.world;
-    let done = match undo::perform(step, &world.state, Some(world)).await {
+    let performed = undo::perform(step, &world.state, Some(world)).await;
+    if performed.is_ok()
+        && let Some(keeper) = undo::ended_keeper(&injected.undo)
+    {
+        // Nothing is left to be put back, and nothing is as it was.
+        inner.recorder.undone(entry);
+        let why = format!(
+            "process {} kept it for this run and has ended, and it with that",
+            keeper.pid
+        );
+        return Err(Error::new(Kind::Lost, why));
+    }
+    let done = match performed {
         Ok(()) => match injected.verify(inner).await {
             Ok(Effect::Active) => Err(Error::new(
                 Kind::Undo,

@@ -14,7 +14,7 @@ use super::unit::ContainerState;
 use crate::error::{Error, Kind};
 
 pub(crate) use locate::{Which, locate, locate_kept};
-pub(crate) use unit::{ExistingContainer, Known};
+pub(crate) use unit::{ExistingContainer, Kept, Known};
 
 /// How often it is looked whether its supervisor has brought it back.
 const LOOK: Duration = Duration::from_millis(50);

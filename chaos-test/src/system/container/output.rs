@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Refusal};
 use super::parts::{Condition, Stream};
+use super::stamp::{self, Stamp};
 use crate::system::lock::lock;
 use crate::system::service::log::SinceStart;
 
@@ -77,50 +78,6 @@ fn a_while_ago() -> i32 {
     i32::try_from(then.as_secs()).unwrap_or_default()
 }
 
-/// A line without the stamp that the engine puts before it, where it is not older than a start;
-/// all of it where nobody asked for stamps.
-fn since_start<'a>(line: &'a [u8], start: Option<&str>) -> Option<&'a [u8]> {
-    let Some(start) = start else {
-        return Some(line);
-    };
-    let Some(space) = line.iter().position(|byte| *byte == b' ') else {
-        return Some(line);
-    };
-    let Some(stamp) = std::str::from_utf8(&line[..space])
-        .ok()
-        .filter(|it| is_stamp(it))
-    else {
-        return Some(line);
-    };
-    (comparable(stamp) >= comparable(start)).then(|| &line[space + 1..])
-}
-
-fn is_stamp(text: &str) -> bool {
-    text.len() >= 20 && text.as_bytes()[4] == b'-' && text.as_bytes()[10] == b'T'
-}
-
-/// An instant without its zone, which is the same for all of an engine's: its second, and its
-/// fraction of nine digits. Of RFC 3339, or as the crates for time that the engine's client may
-/// have been built with show it.
-fn comparable(stamp: &str) -> (String, String) {
-    let (date, time) = stamp.split_once(['T', ' ']).unwrap_or((stamp, ""));
-    let (mut second, mut fraction) = (format!("{date}T"), String::new());
-    let pieces = time.split_inclusive([':', '.', 'Z', '+', '-', ' ']);
-    for (part, piece) in pieces.enumerate() {
-        let digits = piece.trim_end_matches(|c: char| !c.is_ascii_digit());
-        match part {
-            // Hours may come without their zero.
-            0..=2 => second.push_str(&format!("{digits:0>2}")),
-            3 => fraction = digits.to_owned(),
-            _ => break,
-        }
-        if part == 2 && !piece.ends_with('.') {
-            break;
-        }
-    }
-    (second, format!("{fraction:0<9}"))
-}
-
 fn find(text: &[u8], message: &[u8]) -> Option<usize> {
     if message.is_empty() {
         return Some(0);
@@ -168,15 +125,15 @@ impl Output {
         Self::read(Box::pin(pieces), log, mark, conditions, again, None)
     }
 
-    /// Takes hold of the output of a container that runs: from one of its starts on, or from
-    /// now on.
+    /// Takes hold of the output of a container that runs: from the first instant of one of its
+    /// starts on, or from now on.
     pub(super) fn follow(
         engine: &Arc<Engine>,
         container: &str,
         log: &Path,
         mark: &str,
         conditions: &[Condition],
-        start: Option<&str>,
+        start: Option<Stamp>,
     ) -> Result<(Self, SinceStart), Refusal> {
         let options = LogsOptionsBuilder::default()
             .follow(true)
@@ -190,7 +147,6 @@ impl Output {
         };
         let (engine, container) = (Arc::clone(engine), container.to_owned());
         let pieces = engine.docker().logs(&container, Some(options.build()));
-        let start = start.map(str::to_owned);
         Self::read(Box::pin(pieces), log, mark, conditions, true, start)
     }
 
@@ -200,7 +156,7 @@ impl Output {
         mark: &str,
         conditions: &[Condition],
         again: bool,
-        start: Option<String>,
+        start: Option<Stamp>,
     ) -> Result<(Self, SinceStart), Refusal> {
         let cannot = |error: std::io::Error| {
             Refusal::Answered(format!(
@@ -240,7 +196,7 @@ impl Output {
                     | LogOutput::StdIn { message }
                     | LogOutput::Console { message } => (Stream::Out, message),
                 };
-                let Some(message) = since_start(message, start.as_deref()) else {
+                let Some(message) = stamp::since(message, start) else {
                     continue;
                 };
                 // A log that cannot be written must not keep the container from getting
@@ -312,28 +268,6 @@ mod tests {
         assert_eq!(fed("ready", 1, &[(Out, "rea"), (Err, "dy")]), 1);
         assert_eq!(fed("aa", 2, &[(Out, "aaa")]), 1);
         assert_eq!(fed("", 1, &[(Out, "x")]), 0);
-    }
-
-    #[test]
-    fn what_is_older_than_a_start_is_left_out() {
-        let start = Some("2026-11-21T23:01:25.5Z");
-        let at = |stamp: &str| format!("{stamp} ready\n").into_bytes();
-        let seen = |stamp: &str| since_start(&at(stamp), start).map(<[u8]>::to_vec);
-        assert_eq!(seen("2026-11-21T23:01:25.499999999Z"), None);
-        assert_eq!(
-            seen("2026-11-21T23:01:25.500000001Z"),
-            Some(b"ready\n".to_vec())
-        );
-        assert_eq!(seen("2026-11-21T23:01:26Z"), Some(b"ready\n".to_vec()));
-        assert_eq!(seen("2026-11-21T23:01:25Z"), None);
-        assert_eq!(
-            since_start(b"no stamp here", start),
-            Some(&b"no stamp here"[..])
-        );
-        let same = ["2026-11-21T03:01:25.5Z", "2026-11-21 3:01:25.5 +00:00:00"];
-        assert_eq!(comparable(same[0]), comparable(same[1]));
-        let whole = at("2026-11-21T23:01:25Z");
-        assert_eq!(since_start(&whole, None), Some(&whole[..]));
     }
 
     #[test]

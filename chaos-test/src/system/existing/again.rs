@@ -130,9 +130,6 @@ pub(crate) async fn run_again(lost: Lost<'_>, grace: Duration) -> Result<(), Err
     if process.boot_id != identity::boot_id() {
         return Ok(());
     }
-    if has_no_keeper(lost.found_by) {
-        return Ok(());
-    }
     let until = Instant::now() + grace.saturating_add(MARGIN);
     if identity::is_alive(process) {
         // It was about to be killed, for which it is stopped first.
@@ -158,7 +155,9 @@ pub(crate) async fn run_again(lost: Lost<'_>, grace: Duration) -> Result<(), Err
 /// Whether it was kept for a run, and is not any more: it goes with its keeper, and there is
 /// nothing to put back.
 pub(super) fn has_no_keeper(found_by: &FoundBy) -> bool {
-    matches!(found_by, FoundBy::Keeper { keeper, .. } if !identity::is_alive(keeper))
+    found_by
+        .keeper()
+        .is_some_and(|keeper| !identity::is_alive(keeper))
 }
 
 /// Has whoever keeps it for a run start it, and finds it.

@@ -74,6 +74,7 @@ impl ProcessUnit for ExistingProcess {
             process,
             others,
             stopped,
+            keeper: self.known.found_by.keeper().cloned(),
         }
     }
 

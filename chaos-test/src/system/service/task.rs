@@ -41,6 +41,9 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// how often it is looked at after that, while it is still at work.
 const FIRST_STEP: Duration = Duration::from_secs(1);
 const NEXT_LOOK: Duration = Duration::from_millis(100);
+/// How long its address may be taken when it starts, and what lies between two tries.
+const LISTEN_LIMIT: Duration = Duration::from_secs(2);
+const LISTEN_PAUSE: Duration = Duration::from_millis(2);
 /// How many clients may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -375,7 +378,12 @@ impl Code {
     }
 
     async fn serve(&self, remote: &Remote) -> String {
-        let listener = match listen(self.port.1.address()) {
+        let listened = tokio::select! {
+            biased;
+            () = remote.until_ended() => return "it was asked to".to_owned(),
+            listened = listen(self.port.1.address()) => listened,
+        };
+        let listener = match listened {
             Ok(listener) => listener,
             Err(error) => {
                 let address = self.port.1.address();
@@ -421,8 +429,21 @@ async fn still_computing(remote: &Remote, limit: Duration) {
     }
 }
 
-/// Listens beside the reserved socket.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens beside the reserved socket. Until a program runs that this process has just started, it
+/// has the listener of an earlier start.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let until = Instant::now() + LISTEN_LIMIT;
+    loop {
+        match listen_now(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                tokio::time::sleep(LISTEN_PAUSE).await;
+            }
+            listened => return listened,
+        }
+    }
+}
+
+fn listen_now(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -13,11 +13,13 @@ use super::{MARGIN, gone};
 use crate::error::{Error, Kind};
 use crate::model::event::RestartedBy;
 use crate::model::existing::Attachment;
+use crate::model::identity::ProcessIdentity;
 use crate::model::undo::Undo;
 use crate::system::container::acts;
 use crate::system::container::engine::{Engine, Refusal};
 use crate::system::container::output::Output;
 use crate::system::container::rejoin;
+use crate::system::container::stamp::Stamp;
 use crate::system::container::unit::ContainerState;
 use crate::system::container::uses::LastLook;
 use crate::system::lock::lock;
@@ -41,17 +43,29 @@ pub(crate) struct Known {
     pub(crate) grace: Duration,
     pub(crate) supervision: Option<Supervision>,
     pub(crate) world: Weak<World>,
-    /// Where it is found whatever becomes of it, where it was made for the tests of this run:
-    /// its log is written by whoever keeps it.
-    pub(crate) kept: Option<Vec<(u16, SocketAddr)>>,
+    /// Where it was made for the tests of this run: its log is written by whoever keeps it.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// A container that is kept for the tests of a run.
+pub(crate) struct Kept {
+    /// Where it is found whatever becomes of it.
+    pub(crate) addresses: Vec<(u16, SocketAddr)>,
+    /// Who keeps it.
+    pub(crate) keeper: ProcessIdentity,
 }
 
 impl Known {
     fn endpoints(&self, found: &ContainerInspectResponse) -> Vec<(u16, SocketAddr)> {
         match &self.kept {
-            Some(addresses) => addresses.clone(),
+            Some(kept) => kept.addresses.clone(),
             None => endpoints(&self.engine, found),
         }
+    }
+
+    fn keeper(&self) -> Option<ProcessIdentity> {
+        let kept = self.kept.as_ref();
+        kept.map(|kept| kept.keeper.clone())
     }
 }
 
@@ -115,8 +129,13 @@ impl ExistingContainer {
         })
     }
 
-    /// Has what it prints from now on, or from a start on, go into its log.
-    pub(crate) fn follow_output(&self, start: Option<&str>) -> Result<(), Error> {
+    /// Has what it prints from now on go into its log.
+    pub(crate) fn follow_output(&self) -> Result<(), Error> {
+        self.follow(None)
+    }
+
+    /// As [`follow_output`](Self::follow_output), or what is printed from a start on.
+    fn follow(&self, start: Option<Stamp>) -> Result<(), Error> {
         if self.known.kept.is_some() {
             return Ok(());
         }
@@ -166,7 +185,7 @@ impl ExistingContainer {
         }
         if another {
             self.starts.fetch_add(1, Ordering::SeqCst);
-            self.follow_output(start.as_deref())?;
+            self.follow(Stamp::first_of_start(found))?;
         }
         Ok(())
     }
@@ -377,6 +396,7 @@ impl ExistingContainer {
             container: self.id.clone(),
             name: self.name.clone(),
             networks,
+            keeper: self.known.keeper(),
         })
     }
 
@@ -428,6 +448,7 @@ impl ExistingContainer {
             start_ms: millis(self.known.start_timeout.saturating_add(self.known.grace)),
             ends_start: start.filter(|_| ends.is_some()),
             grace_ms: millis(ends.unwrap_or_default()),
+            keeper: self.known.keeper(),
         }
     }
 }

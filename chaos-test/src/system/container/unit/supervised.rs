@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::model::event::RestartedBy;
 use crate::system::container::engine::Refusal;
 use crate::system::container::output::Output;
+use crate::system::container::stamp::Stamp;
 use crate::system::container::{acts, advice};
 use crate::system::lock::lock;
 use crate::system::service::Unit;
@@ -110,7 +111,7 @@ impl ServiceContainer {
                 &self.made.log,
                 &mark,
                 &self.recipe.conditions,
-                start.as_deref(),
+                Stamp::first_of_start(&found),
             )
             .map_err(|why| self.refused(&why))?;
             {
