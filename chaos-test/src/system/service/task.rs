@@ -394,6 +394,7 @@ impl Code {
                 return format!("it cannot listen on {address}: {error}{hint}");
             }
         };
+        remote.listen();
         let mut serving = pin!(async { (self.serve)(listener).await });
         let stepped = std::future::poll_fn(|cx| {
             let polled = serving.as_mut().poll(cx);
@@ -420,11 +421,12 @@ impl Code {
     }
 }
 
-/// Waits as long as a first step may take: longer where its thread is at work.
+/// Waits as long as a first step may take: longer where its thread is at work, or waits for its
+/// address.
 async fn still_computing(remote: &Remote, limit: Duration) {
     let began = Instant::now();
     tokio::time::sleep(FIRST_STEP).await;
-    while remote.is_computing() && began.elapsed() < limit {
+    while (remote.is_computing() || !remote.listens()) && began.elapsed() < limit {
         tokio::time::sleep(NEXT_LOOK).await;
     }
 }

@@ -1,5 +1,6 @@
 //! How a service's thread is ordered about: what it is to do, and what it does.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, watch};
@@ -27,6 +28,8 @@ pub(super) struct Remote {
     woken: Notify,
     /// The thread's own number.
     thread: OnceLock<u32>,
+    /// Whether it has its listener.
+    listens: AtomicBool,
     /// Whether what it runs has come through its first step and goes on.
     stepped: watch::Sender<bool>,
 }
@@ -46,6 +49,7 @@ impl Remote {
             changed: Condvar::new(),
             woken: Notify::new(),
             thread: OnceLock::new(),
+            listens: AtomicBool::new(false),
             stepped: watch::Sender::new(false),
         }
     }
@@ -90,6 +94,16 @@ impl Remote {
         drop(orders);
         self.changed.notify_all();
         self.woken.notify_one();
+    }
+
+    /// It has its listener, and begins to run.
+    pub(super) fn listen(&self) {
+        self.listens.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it has. Until then somebody else may answer at its address.
+    pub(super) fn listens(&self) -> bool {
+        self.listens.load(Ordering::SeqCst)
     }
 
     /// What it runs goes on after a step.

@@ -66,6 +66,18 @@ async fn until_free(task: &ServiceTask) {
     }
 }
 
+/// Whoever else listens there is not taken for it.
+#[tokio::test]
+async fn an_address_that_stays_taken_ends_it() {
+    let (folder, ledger) = (tempfile::tempdir().unwrap(), Arc::new(Blank));
+    let task = task(&folder, &ledger);
+    let held = std::net::TcpListener::bind(task.code.port.1.address()).unwrap();
+    let error = task.start().await.unwrap_err().to_string();
+    let expected = "; a thread that it started may hold its listener)";
+    assert!(error.ends_with(expected), "{error}");
+    drop(held);
+}
+
 /// As what a program has that this process has just started, before it runs.
 #[tokio::test]
 async fn an_address_that_is_free_in_a_moment_is_waited_for() {
