@@ -8,8 +8,8 @@ use crate::system::service::{Answer, ReadyCheck, Unit};
 /// How to see that a service is ready: made from [`http`](crate::http), [`tcp`] or
 /// [`log_line`].
 ///
-/// A service is asked again and again for as long as its start may take. An answer that does not
-/// come within 3 s is given up, and the next one has twice the time.
+/// A service is asked again and again for as long as its start may take. Where no answer comes
+/// within 3 s, it is asked once more beside that, and the first good answer counts.
 ///
 /// ```
 /// use chaos_test::{Program, Ready, log_line};

@@ -7,8 +7,9 @@ pub(crate) mod task;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::{Pin, pin};
-use std::time::{Duration, Instant};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
 
 #[cfg(feature = "containers")]
 use super::container::ContainerState;
@@ -32,37 +33,59 @@ pub(crate) trait ReadyCheck: Send + Sync {
     /// What is asked, for messages.
     fn describe(&self) -> String;
 
-    /// Asked once; the error says what was seen instead. What takes long is given up and asked
-    /// again, with more time: see [`Patience`].
+    /// Asked once; the error says what was seen instead.
     fn check<'a>(&'a self, service: &'a dyn Unit) -> Answer<'a, Result<(), String>>;
-}
 
-/// How long one answer to a ready check is waited for before it is asked again: twice as long
-/// each time. A connection that was opened too early may hang for good, such as one that an
-/// engine's proxy accepts before its container can be reached.
-pub(crate) struct Patience(Duration);
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self(Duration::from_secs(3))
+    /// Whether it has somebody do something, so that it is not asked twice at once.
+    fn is_command(&self) -> bool {
+        false
     }
 }
 
-impl Patience {
-    /// What was seen is in words where it is not ready.
-    pub(crate) async fn ask(
-        &mut self,
-        answer: impl Future<Output = Result<(), String>>,
-    ) -> Result<(), String> {
-        match tokio::time::timeout(self.0, answer).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let waited = self.0;
-                self.0 = waited.saturating_mul(2);
-                Err(format!("no answer within {}", human(waited)))
+/// How long an answer to a ready check is waited for before it is asked again beside that. A
+/// connection that was opened too early may hang for good, such as one that an engine's proxy
+/// accepts before its container can be reached.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How many answers are waited for at once.
+const ASKED_AT_ONCE: usize = 4;
+
+/// Asks a check again and again until one answer is good; `seen` hears the others.
+pub(crate) async fn until_good<'a>(
+    check: &dyn ReadyCheck,
+    ask: impl Fn() -> Answer<'a, Result<(), String>>,
+    mut seen: impl FnMut(String),
+) {
+    let at_once = if check.is_command() { 1 } else { ASKED_AT_ONCE };
+    let mut asked = Vec::new();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if asked.len() < at_once {
+            asked.push(ask());
+        }
+        match tokio::time::timeout(PATIENCE, first_of(&mut asked)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(what)) => {
+                seen(what);
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(50));
             }
+            Err(_) => seen(format!("no answer within {}", human(PATIENCE))),
         }
     }
+}
+
+/// The first of several answers, which is none of them any more.
+async fn first_of<T>(asked: &mut Vec<Answer<'_, T>>) -> T {
+    std::future::poll_fn(|cx| {
+        for place in 0..asked.len() {
+            if let Poll::Ready(answer) = asked[place].as_mut().poll(cx) {
+                drop(asked.swap_remove(place));
+                return Poll::Ready(answer);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Why a service that was started is not ready.
@@ -79,34 +102,23 @@ pub(crate) async fn until_ready(
     ready: &dyn ReadyCheck,
     ended: impl Future<Output = ()> + Send,
 ) -> Result<(), NotReady> {
-    let until = Instant::now() + unit.start_timeout();
-    let mut ended = pin!(ended);
-    let mut pause = Duration::from_millis(1);
-    let mut patience = Patience::default();
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let answer = tokio::select! {
-            biased;
-            // A service that ended can never become ready, even if somebody else
-            // answers at its port.
-            () = &mut ended => return Err(NotReady::Ended),
-            answer = tokio::time::timeout(left, patience.ask(ready.check(unit))) => answer,
-        };
-        let seen = match answer {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(seen)) => seen,
-            Err(_) => "no answer".to_owned(),
-        };
-        if Instant::now() >= until {
-            return Err(NotReady::Late(format!(
-                "did not become ready within {} ({}): {seen}",
-                human(unit.start_timeout()),
-                ready.describe(),
-            )));
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(50));
+    let limit = unit.start_timeout();
+    let mut last = None;
+    let good = until_good(ready, || ready.check(unit), |seen| last = Some(seen));
+    tokio::select! {
+        biased;
+        // A service that ended can never become ready, even if somebody else answers at its port.
+        () = ended => return Err(NotReady::Ended),
+        good = tokio::time::timeout(limit, good) => if good.is_ok() {
+            return Ok(());
+        },
     }
+    Err(NotReady::Late(format!(
+        "did not become ready within {} ({}): {}",
+        human(limit),
+        ready.describe(),
+        last.as_deref().unwrap_or("no answer")
+    )))
 }
 
 /// How a fault ends a service.

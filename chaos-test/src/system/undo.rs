@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "containers")]
 use super::container::{rejoin, remove_container, remove_network, restore_container};
@@ -23,6 +23,10 @@ use crate::model::units::human;
 
 /// How much of what a failing command says is shown.
 const SAID_LIMIT: usize = 4096;
+
+/// How long a keeper may take to end of which something is gone, and how often it is looked.
+const KEEPER_LIMIT: Duration = Duration::from_secs(5);
+const KEEPER_LOOK: Duration = Duration::from_millis(10);
 
 /// A step to perform.
 #[derive(Debug, Clone, Copy)]
@@ -60,16 +64,32 @@ pub(crate) async fn perform(
         return Ok(());
     }
     let deadline = step.undo.deadline();
-    match tokio::time::timeout(deadline, put_back(step, state, live)).await {
-        // It may have ended meanwhile.
-        Ok(Err(_)) if ended_keeper(step.undo).is_some() => Ok(()),
+    let done = match tokio::time::timeout(deadline, put_back(step, state, live)).await {
         Ok(done) => done,
-        Err(_) if ended_keeper(step.undo).is_some() => Ok(()),
         Err(_) => Err(Error::new(
             Kind::Undo,
             format!("it took longer than {}", human(deadline)),
         )),
+    };
+    match done {
+        Err(error) if step.undo.keeper().is_some() => {
+            unless_its_keeper_ends(step.undo, error).await
+        }
+        done => done,
     }
+}
+
+/// What is kept for a run is gone a little before its keeper is: then there is nothing to put back.
+async fn unless_its_keeper_ends(undo: &Undo, error: Error) -> Result<(), Error> {
+    let until = Instant::now() + KEEPER_LIMIT;
+    while ended_keeper(undo).is_none() {
+        if Instant::now() >= until {
+            // Nobody but its keeper has removed it, which may be about to end.
+            return Err(Error::new(Kind::Undo, error.to_string()));
+        }
+        tokio::time::sleep(KEEPER_LOOK).await;
+    }
+    Ok(())
 }
 
 /// Who kept what a step puts back, where that has ended: what was kept for a run goes with its

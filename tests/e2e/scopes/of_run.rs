@@ -569,9 +569,8 @@ async fn one_kills_the_keeper_in_the_midst(
         Raw::KILL,
     )?;
     until_gone(depot.keeper).await;
-    let lost = hang.lift().await.unwrap_err().to_string();
-    say(&format!("it says: {lost}"));
-    Err(TestError::msg("it is lost"))
+    drop(hang);
+    Ok(())
 }
 
 /// The same where the test, too, is killed.
@@ -600,16 +599,18 @@ async fn until_gone(process: u32) {
 fn what_goes_with_a_killed_keeper_is_not_to_be_put_back() {
     let ended = one_after_the_other(&["one_kills_the_keeper_in_the_midst", "other_uses_it"]);
     let output = ended.output();
-    let keeper = numbers(&ended, "could not be lifted: process")[0];
-    let expected = format!(
-        "it says: stop depot could not be lifted: process {keeper} kept it for this run and has \
-         ended, and it with that"
+    // Nobody has looked at what lifting came to, and it is no pass.
+    let expected = "actual:   process ";
+    assert!(output.contains(expected), "{output}");
+    assert!(
+        output.contains("kept it for this run and has ended"),
+        "{output}"
     );
-    assert!(output.contains(&expected), "{output}");
     for never in ["NOT RESTORED", "could not undo"] {
         assert!(!output.contains(never), "{output}");
     }
     assert_eq!(output.matches("1 passed").count(), 1, "{output}");
+    assert_eq!(output.matches("1 failed").count(), 2, "{output}");
     kept(&ended);
     let ended = one_after_the_other(&["one_dies_with_the_keeper", "other_uses_it"]);
     let output = ended.output();
@@ -698,8 +699,13 @@ async fn one_kills_its_keeper(chaos: &ChaosContext, cellar: &Depot) -> chaos_tes
         Raw::KILL,
     )?;
     until_gone(cellar.keeper).await;
-    let lost = [dead.lift().await, cut.lift().await];
-    assert!(lost.iter().all(Result::is_err), "{lost:?}");
+    for lost in [dead.lift().await, cut.lift().await] {
+        let error = lost.unwrap_err().to_string();
+        assert!(
+            error.contains("kept it for this run and has ended"),
+            "{error}"
+        );
+    }
     say("the cellar is gone");
     Ok(())
 }
@@ -760,6 +766,8 @@ async fn a_container_lives_through_a_run(chaos: &ChaosContext) -> chaos_test::Re
     assert_eq!(output.matches("the cellar is whole").count(), 2, "{output}");
     assert!(output.contains("the cellar is gone"), "{output}");
     assert!(!output.contains("NOT RESTORED"), "{output}");
+    // But for the one that died, and the one that lost it.
+    assert_eq!(output.matches("1 passed").count(), 2, "{output}");
     let said = kept(&ended);
     assert_eq!(
         said.matches("cellar is set up").count(),

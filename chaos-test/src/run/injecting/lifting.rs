@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind};
 use crate::fault::Effect;
-use crate::model::event::Event;
+use crate::model::event::{Event, Met};
 use crate::run::engine;
 use crate::run::inner::Inner;
 use crate::system::lock::lock;
@@ -129,10 +129,21 @@ pub(in crate::run) async fn put_back(inner: &Arc<Inner>, injected: &Injected) ->
     {
         // Nothing is left to be put back, and nothing is as it was.
         inner.recorder.undone(entry);
+        injected.leave_place();
         let why = format!(
             "process {} kept it for this run and has ended, and it with that",
             keeper.pid
         );
+        // Also where nobody looks at what lifting comes to, this is no pass.
+        inner.recorder.record(Event::Judged {
+            what: format!("{} is lifted", injected.what),
+            expected: "what it broke is as before".to_owned(),
+            actual: why.clone(),
+            met: Met::No,
+            at: String::new(),
+            measured: Vec::new(),
+            evidence: Vec::new(),
+        });
         return Err(Error::new(Kind::Lost, why));
     }
     let done = match performed {

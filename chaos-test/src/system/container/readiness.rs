@@ -13,7 +13,7 @@ use super::recipe::Recipe;
 use super::remove::TOKEN_LABEL;
 use super::unit::ServiceContainer;
 use crate::error::with_causes;
-use crate::system::service::{Patience, ReadyCheck, Unit};
+use crate::system::service::{Answer, ReadyCheck, Unit, until_good};
 
 /// How often the engine is asked for a container's health.
 const HEALTH_PAUSE: Duration = Duration::from_millis(50);
@@ -249,13 +249,8 @@ async fn checked(unit: &ServiceContainer, check: &dyn ReadyCheck) -> Result<(), 
         ));
         return Ok(());
     }
-    let mut pause = Duration::from_millis(1);
-    let mut patience = Patience::default();
-    while let Err(seen) = patience.ask(asked(unit, check)).await {
-        unit.seen(seen);
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(50));
-    }
+    let ask = || -> Answer<'_, _> { Box::pin(asked(unit, check)) };
+    until_good(check, ask, |seen| unit.seen(seen)).await;
     Ok(())
 }
 

@@ -6,8 +6,7 @@ use testcontainers::bollard::models::ContainerInspectResponse;
 /// later than it was printed.
 const LATE: i128 = 50_000_000;
 
-/// An instant in nanoseconds since 1970, in the zone of the engine, which is the same for all of
-/// its instants.
+/// An instant in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stamp(i128);
 
@@ -27,15 +26,22 @@ impl Stamp {
         };
         let (year, month, day) = (next(&['-'])?, next(&['-'])?, next(&['T', ' '])?);
         let (hour, minute, second) = (next(&[':'])?, next(&[':'])?, next(&[])?);
-        let fraction = rest.strip_prefix('.').unwrap_or_default();
-        let digits = fraction
-            .bytes()
-            .take_while(u8::is_ascii_digit)
-            .count()
-            .min(9);
-        let nanos: i128 = format!("{:0<9}", &fraction[..digits]).parse().ok()?;
+        let (nanos, rest) = fraction(rest);
         let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-        Some(Self(seconds * 1_000_000_000 + nanos))
+        Some(Self(
+            (seconds - offset(rest)) * 1_000_000_000 + nanos.unwrap_or(0),
+        ))
+    }
+
+    /// The same, of what is only known to the second: the last instant of that.
+    fn read_latest(text: &str) -> Option<Self> {
+        let read = Self::read(text)?;
+        let in_whole = text.split(['T', ' ']).nth(1)?.find('.').is_none();
+        Some(if in_whole {
+            Self(read.0 + 999_999_999)
+        } else {
+            read
+        })
     }
 
     /// From which instant on what a container prints is of the start that runs. It is not the
@@ -61,6 +67,31 @@ fn between(ended: Stamp, started: Stamp) -> Stamp {
     Stamp(ended.0 + LATE.min((started.0 - ended.0) / 2))
 }
 
+/// The fraction of a second that a text begins with, in nanoseconds, and what follows.
+fn fraction(text: &str) -> (Option<i128>, &str) {
+    let Some(digits) = text.strip_prefix('.') else {
+        return (None, text);
+    };
+    let length = digits.bytes().take_while(u8::is_ascii_digit).count();
+    let nanos = format!("{:0<9}", &digits[..length.min(9)]).parse().ok();
+    (nanos, &digits[length..])
+}
+
+/// The offset of a zone from UTC in seconds, where a text begins with one: `Z`, `+01:00`, and the
+/// same behind a space.
+fn offset(text: &str) -> i128 {
+    let text = text.trim_start();
+    let sign = match text.as_bytes().first() {
+        Some(b'+') => 1,
+        Some(b'-') => -1,
+        _ => return 0,
+    };
+    let parts = text[1..].split(':').take(3);
+    let parts = parts.map(|part| part.parse::<i128>().unwrap_or(0));
+    let seconds = parts.zip([3_600, 60, 1]).map(|(part, unit)| part * unit);
+    sign * seconds.sum::<i128>()
+}
+
 /// From the first day of 1970: Howard Hinnant's `days_from_civil`, which counts years from March,
 /// so that the leap day is the last one. Years from 1 on.
 fn days(year: i128, month: i128, day: i128) -> i128 {
@@ -80,7 +111,8 @@ pub(super) fn since(line: &[u8], first: Option<Stamp>) -> Option<&[u8]> {
     let space = line.iter().position(|byte| *byte == b' ');
     let stamp = space.and_then(|space| {
         let text = std::str::from_utf8(&line[..space]).ok()?;
-        Some((Stamp::read(text)?, space))
+        // Some engines write whole seconds.
+        Some((Stamp::read_latest(text)?, space))
     });
     match stamp {
         Some((stamp, space)) => (stamp >= first).then(|| &line[space + 1..]),
@@ -105,7 +137,11 @@ mod tests {
         assert_eq!(seen("2026-11-21T23:01:25.499999999Z"), None);
         assert_eq!(seen("2026-11-21T23:01:25.500000001Z"), ready);
         assert_eq!(seen("2026-11-21T23:01:26Z"), ready);
-        assert_eq!(seen("2026-11-21T23:01:25Z"), None);
+        assert_eq!(seen("2026-11-21T23:01:24Z"), None);
+        // Some engines write whole seconds: it may be of the start.
+        assert_eq!(seen("2026-11-21T23:01:25Z"), ready);
+        assert_eq!(seen("2026-11-22T01:01:26+02:00"), ready);
+        assert_eq!(seen("2026-11-22T01:01:24.9+02:00"), None);
         let unstamped = &b"no stamp here"[..];
         assert_eq!(since(unstamped, first), Some(unstamped));
         let whole = line("2026-11-21T23:01:25Z");
@@ -119,6 +155,8 @@ mod tests {
             at("2026-11-21 3:01:25.5 +00:00:00")
         );
         assert_eq!(at("1970-01-01T00:00:00Z"), Stamp(0));
+        assert_eq!(at("1970-01-01T01:30:00.5+01:30").0, 500_000_000);
+        assert_eq!(at("1969-12-31 23:00:00 -01:00:00"), Stamp(0));
         assert_eq!(
             at("2026-11-22T10:01:04.72076024Z").0,
             1_795_341_664_720_760_240
@@ -137,6 +175,22 @@ mod tests {
         ] {
             assert_eq!(Stamp::read(nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn what_an_engine_says_of_a_container_tells_the_first_instant() {
+        let found = |state: &str| -> ContainerInspectResponse {
+            serde_json::from_str(&format!("{{\"State\":{state}}}")).unwrap()
+        };
+        let first = |state: &str| Stamp::first_of_start(&found(state));
+        let again = first(
+            r#"{"StartedAt":"2026-11-22T10:01:04.72076024Z",
+                "FinishedAt":"2026-11-22T10:01:03.894430461Z"}"#,
+        );
+        assert_eq!(again, Some(at("2026-11-22T10:01:03.944430461Z")));
+        let once = first(r#"{"StartedAt":"2026-11-22T10:01:04Z"}"#);
+        assert_eq!(once, Some(at("2026-11-22T10:01:04Z")));
+        assert_eq!(first("{}"), None);
     }
 
     #[test]
