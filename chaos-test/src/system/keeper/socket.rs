@@ -70,17 +70,16 @@ fn short(path: &Path) -> io::Result<(File, PathBuf)> {
     Ok((folder, short))
 }
 
-/// Listens for those who use the fixture, and whether somebody did before who was killed. Only for
-/// whoever has the turn.
-pub(crate) fn listen(place: &Place) -> io::Result<(UnixListener, bool)> {
+/// Listens for those who use the fixture. Only for whoever has the turn.
+pub(crate) fn listen(place: &Place) -> io::Result<UnixListener> {
     let socket = place.socket();
-    let was_left = match fs::remove_file(&socket) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(error),
-    };
+    // Of one that was killed.
+    match fs::remove_file(&socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let (_folder, short) = short(&socket)?;
-    Ok((UnixListener::bind(short)?, was_left))
+    UnixListener::bind(short)
 }
 
 /// A connection to a keeper.
@@ -206,8 +205,7 @@ mod tests {
         let state = StateDir::at(folder.path().join("x".repeat(120))).unwrap();
         let place = Place::of(&state, "run", "db");
         assert_ne!(place, Place::of(&state, "run2", "db"));
-        let (listener, was_left) = listen(&place).unwrap();
-        assert!(!was_left);
+        let listener = listen(&place).unwrap();
         let meant = Meant {
             keeper: crate::system::identity::own().unwrap(),
             service: "db".to_owned(),
@@ -242,7 +240,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDir::at(folder.path().join("state")).unwrap();
         let place = Place::of(&state, "run", "db");
-        let (_listener, _) = listen(&place).unwrap();
+        let _listener = listen(&place).unwrap();
         let of_run = state.leases().join(format!("run-{}", place.name()));
         fs::write(&of_run, "").unwrap();
         remove_stale(&state);
