@@ -73,7 +73,7 @@ pub use model::slos::Slos;
 pub use model::target::{Breakable, Target};
 pub use model::test_report::{TestEnd, TestReport};
 pub use model::undo::Undo;
-pub use model::units::{Percent, ms, percent, secs};
+pub use model::units::{Percent, kib, mib, ms, percent, secs};
 pub use probe::{CommandProbe, Condition, IntoSeen, Seen, command, traceparent};
 #[cfg(feature = "http")]
 pub use probe::{HttpProbe, HttpRequest, http};

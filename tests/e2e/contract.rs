@@ -25,7 +25,7 @@ pub async fn go_through_all(chaos: &ChaosContext, inventory: &Service) -> chaos_
     let normal = requests.baseline(ms(300)).await?;
     let faults = CATALOGUE
         .iter()
-        .filter(|entry| entry.family() != "container");
+        .filter(|entry| entry.family() != "container" && requests_feel(entry));
     for entry in faults.clone().chain(faults) {
         chaos.note(entry.name);
         let before = chaos.now();
@@ -46,6 +46,17 @@ pub async fn go_through_all(chaos: &ChaosContext, inventory: &Service) -> chaos_
             .await?;
     }
     Ok(())
+}
+
+/// Whether requests on connections that stay open feel it. The others have tests in
+/// [`toxics`](crate::toxics).
+pub fn requests_feel(entry: &chaos_test::Entry) -> bool {
+    let others = [
+        "link::slow_close",
+        "link::duplicate_chunks",
+        "link::accept_delay",
+    ];
+    !others.contains(&entry.name)
 }
 
 /// Two faults on one process are refused: the one that is lifted first would end the other.

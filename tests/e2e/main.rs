@@ -55,6 +55,7 @@ mod stopping;
 mod stubborn;
 mod subjects;
 mod supervised;
+mod toxics;
 mod tracing;
 mod victims;
 mod watchdog;

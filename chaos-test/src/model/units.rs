@@ -25,6 +25,40 @@ pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// So many KiB, in bytes.
+///
+/// ```
+/// assert_eq!(chaos_test::kib(64), 65_536);
+/// ```
+///
+/// # Panics
+///
+/// If these are more bytes than a `u64` holds.
+#[must_use]
+pub const fn kib(kibibytes: u64) -> u64 {
+    match kibibytes.checked_mul(1024) {
+        Some(bytes) => bytes,
+        None => panic!("that many KiB are more bytes than a u64 holds"),
+    }
+}
+
+/// So many MiB, in bytes.
+///
+/// ```
+/// assert_eq!(chaos_test::mib(1), chaos_test::kib(1024));
+/// ```
+///
+/// # Panics
+///
+/// If these are more bytes than a `u64` holds.
+#[must_use]
+pub const fn mib(mebibytes: u64) -> u64 {
+    match mebibytes.checked_mul(1024) {
+        Some(kibibytes) => kib(kibibytes),
+        None => panic!("that many MiB are more bytes than a u64 holds"),
+    }
+}
+
 /// A share in percent: 0 is none, 100 is all.
 ///
 /// ```

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::outage;
 use crate::bad_input::nothing_left;
 use crate::containers::ask;
+use crate::contract::requests_feel;
 use crate::nextest;
 use crate::subjects::say;
 use crate::victims::{inventory_program, runs, watch};
@@ -641,7 +642,9 @@ async fn each_fault(
 ) -> chaos_test::Result {
     let normal = requests.baseline(ms(300)).await?;
     let address = service.first_address();
-    let of_family = CATALOGUE.iter().filter(|entry| entry.family() == family);
+    let of_family = CATALOGUE
+        .iter()
+        .filter(|entry| entry.family() == family && requests_feel(entry));
     // That one is held by whoever starts it, and that is another process.
     let faults = of_family.filter(|entry| entry.name != "process::hang_at_start");
     let mut lifted = 0;

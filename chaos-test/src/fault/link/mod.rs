@@ -1,8 +1,20 @@
 //! Faults on links: what happens to the connections between a client and a service.
 
+mod common;
+
+mod accept_delay;
+mod bandwidth;
+mod corrupt;
 mod down;
+mod drop_chunks;
+mod duplicate_chunks;
+mod hang;
 mod latency;
+mod limit_data;
 mod reset;
+mod slicer;
+mod slow_close;
+mod timeout;
 
 use crate::error::Error;
 use crate::fault::Effect;
@@ -12,9 +24,19 @@ use crate::model::units::Percent;
 use crate::system::ReadOnlySystem;
 
 pub use crate::system::Direction;
+pub use accept_delay::{AcceptDelay, accept_delay};
+pub use bandwidth::{Bandwidth, bandwidth};
+pub use corrupt::{Corrupt, corrupt};
 pub use down::{Down, down};
+pub use drop_chunks::{DropChunks, drop_chunks};
+pub use duplicate_chunks::{DuplicateChunks, duplicate_chunks};
+pub use hang::{Hang, hang};
 pub use latency::{Latency, latency};
+pub use limit_data::{LimitData, limit_data};
 pub use reset::{Reset, reset};
+pub use slicer::{Slicer, slicer};
+pub use slow_close::{SlowClose, slow_close};
+pub use timeout::{Timeout, timeout};
 
 /// What a link fault acts on: one client's link, or all links of a service; made from a
 /// `&Link` or a `&Service`.
@@ -43,13 +65,23 @@ impl Share {
     }
 
     fn check(self) -> Result<(), Error> {
-        let share = self.0.as_fraction();
+        self.0.of_what_passes("connections").map(drop)
+    }
+}
+
+impl Percent {
+    /// The share of bytes or chunks that a fault hits, from 0 to 1.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none, or more than all.
+    fn of_what_passes(self, what: &str) -> Result<f64, Error> {
+        let share = self.as_fraction();
         if share > 0.0 && share <= 1.0 {
-            return Ok(());
+            return Ok(share);
         }
         Err(Error::msg(format!(
-            "a share of connections is more than 0 % and at most 100 %, not {}",
-            self.0
+            "a share of {what} is more than 0 % and at most 100 %, not {self}"
         )))
     }
 }

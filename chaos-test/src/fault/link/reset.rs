@@ -3,13 +3,9 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::fault::{Effect, Fault, Lasting};
-use crate::model::event::Risk;
-use crate::model::target::Target;
-use crate::model::undo::Undo;
-use crate::model::units::Percent;
-use crate::system::{Direction, ReadOnlySystem, System, Toxic};
+use crate::system::{Direction, Hits, Toxic};
 
+use super::common::{OnLinks, link_fault};
 use super::{Links, Share};
 
 /// Resets connections; made by [`reset`].
@@ -51,14 +47,6 @@ impl Reset {
         self
     }
 
-    /// Hits only this share of the connections, drawn once for each from the test's seed: one
-    /// that is spared is spared as long as it is open. All of them by default.
-    #[must_use = "a fault does nothing until it is injected"]
-    pub fn share(mut self, share: Percent) -> Self {
-        self.share = Share(share);
-        self
-    }
-
     /// Whose first bytes meet the fault on a new connection: the service's (downstream, the
     /// default: the request has been received), or the client's (upstream: the service
     /// never sees the request).
@@ -69,66 +57,30 @@ impl Reset {
     }
 }
 
-impl Lasting<Reset> {
-    /// As [`Reset::share`], where its length was said first; both orders are the same.
-    ///
-    /// ```no_run
-    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
-    /// use chaos_test::{Fault, link, percent, secs};
-    /// let first = link::reset(cache).share(percent(10)).lasting(secs(5));
-    /// let last = link::reset(cache).lasting(secs(5)).share(percent(10));
-    /// assert_eq!(format!("{first:?}"), format!("{last:?}"));
-    /// chaos.inject(last).await?.ended().await?;
-    /// # Ok(()) }
-    /// ```
-    #[must_use = "a fault does nothing until it is injected"]
-    pub fn share(self, share: Percent) -> Self {
-        self.with(|fault| fault.share(share))
-    }
-}
+link_fault!(Reset, "link::reset(cache)");
 
-impl Fault for Reset {
-    fn describe(&self) -> String {
-        format!("reset {}{}", self.links, self.share)
+impl OnLinks for Reset {
+    fn links(&self) -> &Links {
+        &self.links
     }
 
-    fn is_ours(&self) -> bool {
-        true
+    fn share(&self) -> Share {
+        self.share
     }
 
-    fn targets(&self) -> Vec<Target> {
-        vec![self.links.0.clone()]
+    fn words(&self) -> String {
+        format!("reset {}", self.links)
     }
 
-    fn risk(&self) -> Risk {
-        Risk::Low
+    fn toxic(&self) -> Result<Toxic, Error> {
+        Ok(Toxic::Reset { after: self.after })
     }
 
-    fn instances(&self) -> Vec<Target> {
-        Vec::new()
+    fn direction(&self) -> Direction {
+        self.direction
     }
 
-    fn share(&self) -> f64 {
-        self.share.of_connections()
-    }
-
-    async fn prepare(&self, system: &ReadOnlySystem) -> Result<Undo, Error> {
-        self.share.check()?;
-        self.links.prepare(system)
-    }
-
-    async fn apply(&self, system: &System) -> Result<(), Error> {
-        let toxic = Toxic::Reset { after: self.after };
-        system
-            .add_toxic_to_share(&self.links.0, toxic, self.direction, self.share.0)
-            .await
-    }
-
-    async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
-        Ok(Links::effect(system))
-    }
-
-    fn hits(&self, system: &ReadOnlySystem) -> Option<u64> {
-        system.toxic_hits().map(|hits| hits.reset)
+    fn met(&self, hits: Hits) -> u64 {
+        hits.reset
     }
 }

@@ -68,6 +68,14 @@ impl Chain {
             .any(|(_, stage)| stage.poll_reset(cx).is_ready())
     }
 
+    /// Whether no stage keeps the service from being reached.
+    pub(super) fn may_dial(&mut self, cx: &mut Context<'_>) -> bool {
+        // All are asked, so that each has the waker.
+        self.stages
+            .iter_mut()
+            .fold(true, |may, (_, stage)| stage.may_dial(cx).is_ready() && may)
+    }
+
     /// The next item that has passed all stages.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
         loop {

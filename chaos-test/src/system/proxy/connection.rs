@@ -174,6 +174,9 @@ impl State {
             self.reset_if_wanted(cx);
         }
         if let Sockets::Dialling { dial, .. } = &mut self.sockets {
+            if !(self.up.chain().may_dial(cx) && self.down.chain().may_dial(cx)) {
+                return Poll::Pending;
+            }
             match dial.as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(server)) => self.open(server),

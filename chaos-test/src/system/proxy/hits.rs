@@ -109,7 +109,8 @@ impl Tally {
         self.counters.reset.fetch_add(1, Relaxed);
     }
 
-    fn meet(&self) {
+    /// The connection was acted on in a way that no other counter tells.
+    pub(super) fn meet(&self) {
         if !self.met.swap(true, Relaxed) {
             self.counters.connections.fetch_add(1, Relaxed);
         }

@@ -27,7 +27,7 @@ impl Item {
 }
 
 /// Bytes of which a part may already have been written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Chunk {
     bytes: Box<[u8]>,
     start: usize,
@@ -45,6 +45,18 @@ impl Chunk {
     /// The bytes that have not been written yet.
     pub(super) fn rest(&self) -> &[u8] {
         &self.bytes[self.start..]
+    }
+
+    /// The same, to be changed.
+    pub(super) fn rest_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..]
+    }
+
+    /// Takes the first `count` bytes of the rest away, as a chunk of their own.
+    pub(super) fn take(&mut self, count: usize) -> Chunk {
+        let taken = Chunk::copy_of(&self.rest()[..count]);
+        self.advance(count);
+        taken
     }
 
     /// Notes that the first `count` bytes of the rest have been written.

@@ -10,4 +10,6 @@ mod deadlines;
 mod forwarding;
 mod latency;
 mod lifecycle;
+mod opening;
+mod streams;
 mod toxics;

@@ -1,5 +1,6 @@
 //! Each toxic's own promise, and the contract that they share.
 
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +22,20 @@ async fn toxics_that_pass_bytes_on_pass_all_of_them() {
             latency(millis(3)),
             jittery,
             Toxic::Reset { after: HOUR },
+            Toxic::Bandwidth {
+                rate: NonZeroU64::new(100 << 20).unwrap(),
+            },
+            Toxic::SlowClose { delay: millis(20) },
+            Toxic::Slicer {
+                average: NonZeroU32::new(1000).unwrap(),
+                variation: 999,
+                delay: Duration::ZERO,
+            },
+            Toxic::LimitData { bytes: u64::MAX },
+            Toxic::Corrupt { share: 0.0 },
+            Toxic::DropChunks { share: 0.0 },
+            Toxic::DuplicateChunks { share: 0.0 },
+            Toxic::AcceptDelay { delay: millis(20) },
         ] {
             check_transparent(toxic, direction).await;
         }

@@ -5,13 +5,22 @@
 //! may name a particular one. Adding one: a file here, a variant of [`Toxic`]
 //! and an arm in [`Toxic::stage`].
 
+mod accept_delay;
+mod bandwidth;
 mod down;
+mod garble;
+mod hang;
 mod latency;
+mod limit_data;
 mod reset;
+mod slicer;
+mod slow_close;
+mod timeout;
 
 use std::{
     collections::VecDeque,
     fmt,
+    num::{NonZeroU32, NonZeroU64},
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,9 +31,18 @@ use rand_chacha::{
 };
 
 use super::{hits::Tally, item::Item};
+use garble::What;
 
 /// A transformation of a link's streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// ```
+/// use std::num::NonZeroU64;
+/// use chaos_test::Toxic;
+/// // 100 kB a second.
+/// let narrow = Toxic::Bandwidth { rate: NonZeroU64::new(100_000).unwrap() };
+/// assert_ne!(narrow, Toxic::Down);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Toxic {
     /// Delivers everything, including the end of the stream, `delay` later,
@@ -58,6 +76,70 @@ pub enum Toxic {
         /// How long a connection that was met still lives.
         after: Duration,
     },
+    /// Carries so many bytes a second in each direction that it is on, for each connection.
+    ///
+    /// Pieces leave evenly, the longest in 10 ms. A tenth of a second of the rate is taken in
+    /// beforehand (4 KiB at least); then the sender is held back. On removal what waits is
+    /// delivered at once.
+    Bandwidth {
+        /// Bytes a second.
+        rate: NonZeroU64,
+    },
+    /// Holds back the end of a stream; bytes pass.
+    SlowClose {
+        /// How much later the end arrives.
+        delay: Duration,
+    },
+    /// Lets nothing through, and ends the stream after a time, whether data comes or not.
+    ///
+    /// What was sent meanwhile is lost, so a stream that was met ends on removal, too.
+    Timeout {
+        /// How long after it was met the stream ends; not by itself where there is no time.
+        after: Option<Duration>,
+    },
+    /// Cuts the stream into small pieces.
+    Slicer {
+        /// The average size of a piece, in bytes.
+        average: NonZeroU32,
+        /// How far the size of a piece may be off, either way, in bytes; none has less than one.
+        variation: u32,
+        /// What lies between two pieces.
+        delay: Duration,
+    },
+    /// Ends the stream after so many bytes, counted from when it was met.
+    LimitData {
+        /// How many bytes pass.
+        bytes: u64,
+    },
+    /// Flips one bit in a share of the bytes, drawn from the link's seed.
+    Corrupt {
+        /// The share of bytes, from 0 to 1.
+        share: f64,
+    },
+    /// Loses a share of the chunks. How a stream is cut into chunks is up to the kernel; what
+    /// follows a lost one closes up.
+    DropChunks {
+        /// The share of chunks, from 0 to 1.
+        share: f64,
+    },
+    /// Delivers a share of the chunks twice.
+    DuplicateChunks {
+        /// The share of chunks, from 0 to 1.
+        share: f64,
+    },
+    /// Takes new connections and never reaches the service; nothing passes on open ones.
+    ///
+    /// Senders are held back by their own kernels, as by a process that is stopped. On removal
+    /// everything goes on, and nothing is lost.
+    Hang,
+    /// Reaches the service only some time after a client has connected.
+    ///
+    /// The kernel completes the client's connection by itself, so connecting is not slower; its
+    /// first answer is.
+    AcceptDelay {
+        /// How long after that.
+        delay: Duration,
+    },
 }
 
 impl Toxic {
@@ -69,8 +151,28 @@ impl Toxic {
             }
             Toxic::Down => Box::new(down::Down::new(encounter)),
             Toxic::Reset { after } => Box::new(reset::Reset::new(after, encounter)),
+            Toxic::Bandwidth { rate } => Box::new(bandwidth::Bandwidth::new(rate, encounter)),
+            Toxic::SlowClose { delay } => Box::new(slow_close::SlowClose::new(delay, encounter)),
+            Toxic::Timeout { after } => Box::new(timeout::Timeout::new(after, encounter)),
+            Toxic::Slicer {
+                average,
+                variation,
+                delay,
+            } => Box::new(slicer::Slicer::new(average, variation, delay, encounter)),
+            Toxic::LimitData { bytes } => Box::new(limit_data::LimitData::new(bytes, encounter)),
+            Toxic::Corrupt { share } => garbled(What::FlipBits, share, encounter),
+            Toxic::DropChunks { share } => garbled(What::DropChunks, share, encounter),
+            Toxic::DuplicateChunks { share } => garbled(What::DuplicateChunks, share, encounter),
+            Toxic::Hang => Box::new(hang::Hang::new(encounter)),
+            Toxic::AcceptDelay { delay } => {
+                Box::new(accept_delay::AcceptDelay::new(delay, encounter))
+            }
         }
     }
+}
+
+fn garbled(what: What, share: f64, encounter: Encounter) -> Box<dyn Stage> {
+    Box::new(garble::Garble::new(what, share, encounter))
 }
 
 /// Which of a connection's streams a toxic acts on.
@@ -210,6 +312,12 @@ pub(super) trait Stage: Send {
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = cx;
         Poll::Pending
+    }
+
+    /// Ready when the service may be reached, for a connection that is only just coming in.
+    fn may_dial(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
     }
 
     /// The toxic was removed: everything that is still held, in order.
