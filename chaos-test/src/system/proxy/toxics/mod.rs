@@ -24,6 +24,17 @@ use rand_chacha::{
 use super::{hits::Tally, item::Item};
 
 /// A transformation of a link's streams.
+///
+/// ```
+/// use chaos_test::{Direction, Error, System, Target, Toxic, ms};
+///
+/// /// `apply` of a fault that delays what a service answers.
+/// async fn apply(system: &System) -> Result<(), Error> {
+///     let cache = Target::Service("cache".to_owned());
+///     let slow = Toxic::Latency { delay: ms(200), jitter: ms(50) };
+///     system.add_toxic(&cache, slow, Direction::Downstream).await
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Toxic {
