@@ -149,24 +149,44 @@ impl Error {
     }
 
     /// Whether the test is to count as skipped.
+    ///
+    /// ```
+    /// use chaos_test::Error;
+    /// assert!(Error::skip("no licence").is_skip());
+    /// ```
     #[must_use]
     pub fn is_skip(&self) -> bool {
         matches!(self.0.kind, Kind::Skip { .. })
     }
 
     /// Whether a limit, such as the blast radius, forbade it. Nothing was touched.
+    ///
+    /// See [`Error`] for an example.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.0.kind == Kind::Refused
     }
 
     /// Whether the hypothesis did not hold.
+    ///
+    /// ```no_run
+    /// # fn body(seen: chaos_test::Samples) -> chaos_test::Result {
+    /// use chaos_test::{error_rate, percent};
+    /// match seen.expect(error_rate().at_most(percent(1))).check() {
+    ///     Err(error) if error.is_deviation() => println!("the report has it already: {error}"),
+    ///     Err(error) if error.is_no_data() => println!("nothing was asked"),
+    ///     other => other?,
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_deviation(&self) -> bool {
         self.0.kind == Kind::Deviated
     }
 
     /// Whether there was no data to judge.
+    ///
+    /// See [`is_deviation`](Self::is_deviation) for an example.
     #[must_use]
     pub fn is_no_data(&self) -> bool {
         self.0.kind == Kind::NoData
@@ -174,30 +194,74 @@ impl Error {
 
     /// Whether the steady state did not hold before anything was broken, so that nothing
     /// was tested.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::process;
+    /// match chaos.inject(process::kill(cache)).await {
+    ///     Ok(outage) => drop(outage.lift().await?),
+    ///     Err(error) if error.is_not_steady() => println!("something else was broken already"),
+    ///     Err(error) if error.is_fault() => println!("it was tried, and put back"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_not_steady(&self) -> bool {
         self.0.kind == Kind::NotSteady
     }
 
     /// Whether something took longer than it may.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: chaos_test::ChaosContext) -> chaos_test::Result {
+    /// match chaos.finish().await {
+    ///     Err(error) if error.is_timeout() => println!("its body took too long"),
+    ///     Err(error) if error.is_state() => println!("the state directory cannot be used"),
+    ///     other => drop(other?),
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.kind == Kind::TimedOut
     }
 
     /// Whether a service did not start, did not become ready, or is gone.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) {
+    /// use chaos_test::Program;
+    /// let shop = chaos.process("shop", Program::cargo_bin("shop")).await;
+    /// assert!(!shop.is_err_and(|error| error.is_service()), "look at its log");
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_service(&self) -> bool {
         self.0.kind == Kind::Service
     }
 
     /// Whether a fault could not be applied, was not in effect, or could not be undone.
+    ///
+    /// See [`is_not_steady`](Self::is_not_steady) for an example.
     #[must_use]
     pub fn is_fault(&self) -> bool {
         matches!(self.0.kind, Kind::Inject | Kind::Undo | Kind::Lost)
     }
 
     /// Whether the context had already ended, for example because its body timed out.
+    ///
+    /// ```no_run
+    /// # async fn body(requests: &chaos_test::Monitor) -> chaos_test::Result {
+    /// use chaos_test::secs;
+    /// loop {
+    ///     match requests.over(secs(1)).await {
+    ///         Err(error) if error.is_ended() || error.is_interrupted() || error.is_aborted() => break,
+    ///         other => println!("{} samples", other?.samples().len()),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.0.kind == Kind::Ended
@@ -205,12 +269,16 @@ impl Error {
 
     /// Whether somebody stopped the run: by a signal, a file, an environment variable or
     /// `cargo chaos stop`.
+    ///
+    /// See [`is_ended`](Self::is_ended) for an example.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         self.0.kind == Kind::Interrupted
     }
 
     /// Whether an abort condition came true; see [`AbortCondition`](crate::AbortCondition).
+    ///
+    /// See [`is_ended`](Self::is_ended) for an example.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.0.kind == Kind::Aborted
@@ -218,6 +286,8 @@ impl Error {
 
     /// Whether the journal, the state directory or a report could not be written or is
     /// not to be trusted. Nothing was injected.
+    ///
+    /// See [`is_timeout`](Self::is_timeout) for an example.
     #[must_use]
     pub fn is_state(&self) -> bool {
         self.0.kind == Kind::State
@@ -293,6 +363,13 @@ impl TestError {
     }
 
     /// The library's own error, if it is one.
+    ///
+    /// ```
+    /// use chaos_test::{Error, TestError};
+    /// let skip = TestError::from(Error::skip("no licence"));
+    /// assert!(skip.as_chaos().is_some_and(Error::is_skip));
+    /// assert!(TestError::msg("no stock left").as_chaos().is_none());
+    /// ```
     #[must_use]
     pub fn as_chaos(&self) -> Option<&Error> {
         match &self.0 {
@@ -369,6 +446,10 @@ pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
 )]
 pub trait TestOutcome {
     /// The same as a result of ours.
+    ///
+    /// # Errors
+    ///
+    /// That of the test, with what is known of it: one of this library stays one.
     fn into_result(self) -> Result<(), TestError>;
 }
 
@@ -416,48 +497,4 @@ impl<E: fmt::Debug + 'static> TestOutcome for Result<(), E> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn own() -> Error {
-        Error::new(Kind::Refused, "may not break `cache`").help("name it in `breaks(..)`")
-    }
-
-    #[test]
-    fn our_own_error_keeps_its_kind_through_every_way_out_of_a_body() {
-        let ways: Vec<Result<(), TestError>> = vec![
-            Err(TestError::from(own())),
-            Err::<(), Error>(own()).into_result(),
-            Err::<(), TestError>(own().into()).into_result(),
-            Err::<(), Box<dyn StdError>>(Box::new(own())).into_result(),
-            Err::<(), Box<dyn StdError + Send + Sync>>(Box::new(own())).into_result(),
-        ];
-        for way in ways {
-            let error = way.unwrap_err();
-            assert!(error.as_chaos().is_some_and(Error::is_refused), "{error}");
-        }
-    }
-
-    #[test]
-    fn foreign_errors_keep_their_causes() {
-        let error = TestError::from(std::io::Error::other("disk on fire"));
-        assert_eq!(error.to_string(), "disk on fire");
-        let error = Err::<(), &str>("plain").into_result().unwrap_err();
-        assert_eq!(error.to_string(), "\"plain\"");
-    }
-
-    #[test]
-    fn the_text_holds_causes_and_help() {
-        let error = own().because(std::io::Error::other("limit"));
-        assert_eq!(
-            error.to_string(),
-            "may not break `cache`: limit\n  help: name it in `breaks(..)`"
-        );
-        let error = own().help("or leave it alone");
-        assert!(
-            error
-                .to_string()
-                .ends_with("help: name it in `breaks(..)`\n  help: or leave it alone")
-        );
-    }
-}
+mod tests;

@@ -118,6 +118,12 @@ pub mod prelude {
 }
 
 /// A test as it was registered at compile time; see [`registered`].
+///
+/// ```
+/// let tests = chaos_test::registered();
+/// let slow = tests.iter().filter(|test| test.tags().contains(&"slow"));
+/// println!("{} of {} tests are slow", slow.count(), tests.len());
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Registered {
     spec: &'static model::spec::TestSpec,
@@ -131,6 +137,8 @@ impl Registered {
     }
 
     /// What it claims, in words.
+    ///
+    /// See [`registered`] for an example.
     #[must_use]
     pub fn hypothesis(&self) -> &'static str {
         self.spec.hypothesis
@@ -143,18 +151,31 @@ impl Registered {
     }
 
     /// The fixtures that it may break; `None`: anything that its context made.
+    ///
+    /// ```
+    /// // Tests that could run beside any other one.
+    /// for test in chaos_test::registered() {
+    ///     if !test.is_exclusive() && test.leases().is_empty() {
+    ///         println!("{} breaks {:?}", test.path(), test.breaks());
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn breaks(&self) -> Option<&'static [&'static str]> {
         self.spec.breaks
     }
 
     /// The targets that it shares with other tests, and holds while it runs.
+    ///
+    /// See [`breaks`](Self::breaks) for an example.
     #[must_use]
     pub fn leases(&self) -> &'static [&'static str] {
         self.spec.leases
     }
 
     /// Whether no other chaos test runs beside it.
+    ///
+    /// See [`breaks`](Self::breaks) for an example.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.spec.exclusive

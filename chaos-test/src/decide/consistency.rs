@@ -21,6 +21,15 @@ const LONGEST_KEY: usize = 80;
 
 /// One way in which records can be wrong. Made by [`lost`], [`duplicated`], [`changed`],
 /// [`out_of_order`] and [`unexpected`].
+///
+/// ```
+/// use chaos_test::{Comparison, duplicated, lost, percent};
+/// let written = [(17, "teapot"), (18, "cup")];
+/// let read = [(18, "cup"), (18, "cup")];
+/// let orders = Comparison::of(&written, &[], &read);
+/// assert_eq!((orders.count(lost()), orders.count(duplicated())), (1, 1));
+/// let tolerated = lost().at_most(percent(1)); // of the records that were acknowledged
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[must_use = "say how many are tolerated, with `at_most`"]
 pub struct Anomaly(Kind);
@@ -94,6 +103,12 @@ impl Anomaly {
 }
 
 /// How many records: a number of them, or a share.
+///
+/// ```
+/// use chaos_test::{Amount, percent};
+/// assert_eq!(Amount::from(3).to_string(), "at most 3");
+/// assert_eq!(Amount::from(percent(1)).to_string(), "at most 1 %");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Amount {
     /// So many.
@@ -125,6 +140,13 @@ impl fmt::Display for Amount {
 }
 
 /// How much of an [`Anomaly`] is tolerated.
+///
+/// ```
+/// use chaos_test::{Comparison, Met, lost};
+/// let orders = Comparison::of(&[(17, "teapot"), (18, "cup")], &[], &[(18, "cup")]);
+/// assert_eq!(lost().at_most(0).judge("orders", &orders).met, Met::No);
+/// assert_eq!(lost().at_most(1).judge("orders", &orders).met, Met::Yes);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[must_use = "a tolerance judges nothing until it is passed to `expect`"]
 pub struct RecordTolerance {
@@ -133,6 +155,16 @@ pub struct RecordTolerance {
 }
 
 /// How records that were read compare with those that were written.
+///
+/// ```
+/// use chaos_test::{Comparison, changed, lost, unexpected};
+/// let acknowledged = [(17, "teapot"), (18, "cup")];
+/// let timed_out = [(19, "spoon")]; // may be there or not
+/// let orders = Comparison::of(&acknowledged, &timed_out, &[(18, "mug"), (19, "spoon")]);
+/// assert_eq!(orders.first_keys(lost()), ["17"]);
+/// assert_eq!(orders.count(changed()), 1);
+/// assert_eq!(orders.count(unexpected()), 0);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
     acknowledged: usize,

@@ -12,6 +12,13 @@ use super::statistics::{P50, Percentile};
 use super::tolerance::{BaselineSummary, Bound, Tolerance};
 
 /// By how much a latency may change: a duration, or a share of the baseline.
+///
+/// ```
+/// use chaos_test::{Change, P95, latency, ms, percent};
+/// let by = latency(P95).rises_at_most(ms(50)); // then `.from(&normal)`
+/// let share = latency(P95).rises_at_most(percent(20)); // of the baseline's p95
+/// assert_eq!(Change::from(ms(50)), Change::By(ms(50)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
     /// By a duration.
@@ -84,6 +91,14 @@ pub fn value() -> ValueOf {
 }
 
 /// An error rate or an availability; see [`error_rate`] and [`availability`].
+///
+/// ```
+/// use chaos_test::{availability, error_rate, percent, secs};
+/// let few = error_rate().at_most(percent(1)); // of the samples of a window
+/// let no_worse = error_rate().rises_at_most(percent(2)); // percentage points; then `.from(&normal)`
+/// let still_up = availability().drops_at_most(percent(2));
+/// let too_many = error_rate().above(percent(20)).over(secs(5)); // for `chaos.abort_if(..)`
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say what is tolerated, for example with `at_most`"]
 pub struct Rate(Metric);
@@ -129,6 +144,14 @@ impl Rate {
 }
 
 /// A latency at a percentile; see [`latency`].
+///
+/// ```
+/// use chaos_test::{P50, P95, P99, latency, ms, percent, secs};
+/// let quick = latency(P95).at_most(ms(250));
+/// let felt = latency(P50).at_least(ms(100)); // a fault of 100 ms has to show
+/// let no_slower = latency(P95).rises_at_most(percent(20)); // then `.from(&normal)`
+/// let too_slow = latency(P99).above(secs(5)).over(secs(30)); // for `chaos.abort_if(..)`
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say what is tolerated, for example with `at_most`"]
 pub struct LatencyOf(Percentile);
@@ -161,6 +184,13 @@ impl LatencyOf {
 }
 
 /// Successful samples per second; see [`throughput`].
+///
+/// ```
+/// use chaos_test::{percent, secs, throughput};
+/// let enough = throughput().at_least(45.0); // samples answered well per second
+/// let no_fewer = throughput().drops_at_most(percent(10)); // then `.from(&normal)`
+/// let too_few = throughput().below(5.0).over(secs(10)); // for `chaos.abort_if(..)`
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say what is tolerated, for example with `at_least`"]
 pub struct Throughput(());
@@ -194,6 +224,15 @@ impl Throughput {
 }
 
 /// A share of a baseline's throughput; made by [`Throughput::at_most_share`].
+///
+/// ```
+/// use chaos_test::{BaselineSummary, Tolerance, percent, throughput};
+///
+/// /// That a fault was felt: at most half as many samples were answered well per second.
+/// fn felt(normal: &impl BaselineSummary) -> Tolerance {
+///     throughput().at_most_share(percent(50)).of(normal)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say of which baseline with `.of(&normal)`"]
 pub struct ShareOfThroughput(Percent);
@@ -207,6 +246,14 @@ impl ShareOfThroughput {
 }
 
 /// A number that a probe returned; see [`value`].
+///
+/// ```
+/// use chaos_test::{MAX, P95, value};
+/// let median = value().at_most(100.0); // in the unit of what the probe returns
+/// let each = value().at(MAX).at_most(200e6);
+/// let no_more = value().at(P95).rises_at_most(10.0); // then `.from(&normal)`
+/// let too_many = value().above(1000.0).of("waiting orders"); // for `chaos.abort_if(..)`
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say what is tolerated, for example with `at_most`"]
 pub struct ValueOf(Percentile);
@@ -262,6 +309,8 @@ pub fn failed_services() -> FailedServices {
 }
 
 /// How many services have failed; see [`failed_services`].
+///
+/// See [`failed_services`] for an example.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say how many are too many, with `above`"]
 pub struct FailedServices(());

@@ -106,6 +106,15 @@ fn outages(attempts: &[Attempt]) -> Vec<Outage> {
 
 /// What several recoveries come to, each from an outage of its own. Those of systems that never
 /// degraded are left out: there was nothing to recover from.
+///
+/// ```no_run
+/// # fn body(chaos: &chaos_test::ChaosContext) {
+/// use chaos_test::P95;
+/// let recoveries = chaos.recoveries().summary();
+/// println!("{}", recoveries.told()); // `5 recoveries, 1 of them never came`
+/// println!("mean {:?}, p95 {:?}", recoveries.mean(), recoveries.at(P95));
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoverySummary {
     /// How long each took that was seen to come, sorted.
@@ -135,6 +144,8 @@ impl RecoverySummary {
     }
 
     /// How many there were to be.
+    ///
+    /// See [`longest`](Self::longest) for an example.
     #[must_use]
     pub fn count(&self) -> usize {
         self.times.len() + self.never
@@ -159,12 +170,22 @@ impl RecoverySummary {
     }
 
     /// The longest; none where one never came.
+    ///
+    /// ```no_run
+    /// # fn body(chaos: &chaos_test::ChaosContext) {
+    /// let recoveries = chaos.recoveries().summary();
+    /// println!("{} recoveries, the longest {:?}", recoveries.count(), recoveries.longest());
+    /// println!("in time: {}", recoveries.rate().map_or("none".to_owned(), |rate| rate.to_string()));
+    /// # }
+    /// ```
     #[must_use]
     pub fn longest(&self) -> Option<Duration> {
         self.at(MAX)
     }
 
     /// The share that came within their limits; none without any.
+    ///
+    /// See [`longest`](Self::longest) for an example.
     #[must_use]
     pub fn rate(&self) -> Option<Percent> {
         let count = self.count();
@@ -221,6 +242,8 @@ pub fn recovery_rate() -> RecoveryRate {
 }
 
 /// A number of several recoveries; made by [`mttr`] and [`recovery_time`].
+///
+/// See [`mttr`] and [`recovery_time`] for an example.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say what is tolerated with `at_most`"]
 pub struct RecoveryTimes(Option<Percentile>);
@@ -236,6 +259,8 @@ impl RecoveryTimes {
 }
 
 /// The share of recoveries that came; made by [`recovery_rate`].
+///
+/// See [`recovery_rate`] for an example.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say what is tolerated with `at_least`"]
 pub struct RecoveryRate(());
@@ -249,6 +274,12 @@ impl RecoveryRate {
 
 /// A predicate over several recoveries; made by [`mttr`], [`recovery_time`] and
 /// [`recovery_rate`].
+///
+/// ```
+/// use chaos_test::{Met, RecoverySummary, mttr, secs};
+/// let none = RecoverySummary::of(&[]);
+/// assert_eq!(mttr().at_most(secs(30)).judge(&none).met, Met::NoData);
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use = "it judges nothing until it is passed to `expect`"]
 pub struct RecoveryTolerance(Bound);

@@ -22,6 +22,8 @@ pub use crate::model::attempt::Attempt;
 
 /// What of retries is judged. Made by [`attempts`], [`spacing`], [`jitter`] and
 /// [`amplification`].
+///
+/// See [`RetryExpectations`](crate::RetryExpectations) for an example.
 #[derive(Debug, Clone)]
 #[must_use = "a tolerance judges nothing until it is passed to `expect`"]
 pub struct RetryTolerance {
@@ -88,6 +90,8 @@ pub fn amplification() -> Amplification {
 }
 
 /// The most attempts of one call; see [`attempts`].
+///
+/// See [`attempts`] for an example.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say how many, for example with `at_most`"]
 pub struct AttemptsPerCall(());
@@ -105,6 +109,13 @@ impl AttemptsPerCall {
 }
 
 /// The pauses between attempts; see [`spacing`].
+///
+/// ```
+/// use chaos_test::{ms, percent, secs, spacing};
+/// let no_hammering = spacing().at_least(ms(10)); // each pause
+/// let no_sleeping = spacing().at_most(secs(5));
+/// let doubling = spacing().grows_by(2.0).within(percent(20)); // 1.6 to 2.4 times the one before
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say how long, for example with `at_least`"]
 pub struct Spacing(());
@@ -137,6 +148,8 @@ impl Spacing {
 }
 
 /// By what factor pauses grow; see [`Spacing::grows_by`].
+///
+/// See [`Spacing`] for an example.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say how far off it may be, with `within`"]
 pub struct Growth(f64);
@@ -150,6 +163,8 @@ impl Growth {
 }
 
 /// How much pauses vary; see [`jitter`].
+///
+/// See [`jitter`] for an example.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "say how much, for example with `at_least`"]
 pub struct Jitter(());
@@ -167,6 +182,14 @@ impl Jitter {
 }
 
 /// How many attempts a call came to; see [`amplification`].
+///
+/// ```no_run
+/// # fn body(normal: &chaos_test::RetriesSeen) {
+/// use chaos_test::amplification;
+/// let no_storm = amplification().at_most(3.0); // attempts for each call
+/// let no_worse = amplification().over(normal).at_most(4.0); // times as many as normally
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "say how many, for example with `at_most`"]
 pub struct Amplification(Of);
@@ -190,6 +213,14 @@ impl Amplification {
 }
 
 /// What holds attempts: [`RetriesSeen`](crate::RetriesSeen).
+///
+/// ```
+/// use chaos_test::{HasTried, RetryTolerance, amplification};
+///
+/// fn no_retry_storm(normal: &impl HasTried) -> RetryTolerance {
+///     amplification().over(normal).at_most(4.0)
+/// }
+/// ```
 pub trait HasTried {
     #[doc(hidden)]
     #[allow(private_interfaces, reason = "nobody else can call or implement it")]

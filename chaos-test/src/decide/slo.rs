@@ -18,6 +18,8 @@ pub use budget::ErrorBudget;
 
 impl Slos {
     /// Holds what was measured against each objective that is set.
+    ///
+    /// See [`SloMeasured`] for an example.
     #[must_use]
     pub fn validate(&self, measured: &SloMeasured) -> SloValidation {
         let recoveries = &measured.recoveries;
@@ -118,6 +120,8 @@ impl Slos {
 }
 
 /// Requests, and how many of them failed.
+///
+/// See [`ErrorBudget`] for an example.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Requests {
     /// All of them.
@@ -133,6 +137,19 @@ impl Requests {
 }
 
 /// What a test has measured of what objectives are about. What is missing was not measured.
+///
+/// ```
+/// use chaos_test::{Latency, RecoverySummary, Requests, SloMeasured, Slos, ms, percent};
+/// let measured = SloMeasured {
+///     requests: Some(Requests { total: 1000, failed: 2 }),
+///     unsent: 0,
+///     latency_degradation: Some(Latency::Of(ms(30))),
+///     recoveries: RecoverySummary::of(&[]),
+///     consistency: None,
+/// };
+/// let slos = Slos { availability: Some(percent(99.5)), ..Slos::default() };
+/// assert!(slos.validate(&measured).passed());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct SloMeasured {
     /// The requests since the first fault.
@@ -150,6 +167,16 @@ pub struct SloMeasured {
 }
 
 /// The share of acknowledged records that are there as they were written.
+///
+/// ```
+/// use chaos_test::{ConsistencyShare, Journal, Unreadable};
+///
+/// /// From 0 to 1; nothing where no records were compared.
+/// fn kept(journal: &str) -> Result<Option<f64>, Unreadable> {
+///     let records = Journal::read(journal)?.records;
+///     Ok(ConsistencyShare::judged(&records).map(|judged| judged.share))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsistencyShare {
     /// From 0 to 1.
@@ -214,6 +241,12 @@ pub fn degradation(normal: &Summary, window: &Summary) -> Option<Latency> {
 }
 
 /// What an objective asks for.
+///
+/// ```
+/// use chaos_test::{SloTarget, percent, secs};
+/// assert_eq!(SloTarget::AtMost(secs(30)).to_string(), "at most 30 s");
+/// assert_eq!(SloTarget::ShareAtLeast(percent(99.5)).to_string(), "at least 99.5 %");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Target {
@@ -236,6 +269,13 @@ impl fmt::Display for Target {
 }
 
 /// What was measured.
+///
+/// ```
+/// use chaos_test::{Actual, secs};
+/// assert_eq!(Actual::Time(secs(12)).to_string(), "12 s");
+/// assert_eq!(Actual::Share(0.995).to_string(), "99.5 %");
+/// assert_eq!(Actual::WithoutEnd.to_string(), "without an end");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Actual {
@@ -279,6 +319,17 @@ impl fmt::Display for Actual {
 }
 
 /// One objective, and what came of it.
+///
+/// ```
+/// use chaos_test::SloResult;
+///
+/// fn in_words(result: &SloResult) -> String {
+///     match &result.actual {
+///         Ok(actual) => format!("{}: {actual}, target {}", result.slo, result.target),
+///         Err(why) => format!("{}: not measured: {why}", result.slo),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SloResult {
@@ -364,6 +415,15 @@ fn met(holds: bool) -> Met {
 }
 
 /// What came of all objectives that were set.
+///
+/// ```
+/// use chaos_test::{Met, SloValidation};
+///
+/// fn violated(validation: &SloValidation) -> Vec<&str> {
+///     let results = validation.results.iter();
+///     results.filter(|result| result.met == Met::No).map(|result| result.slo).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct SloValidation {
     /// One for each, in the order of the fields of [`Slos`].
@@ -372,6 +432,8 @@ pub struct SloValidation {
 
 impl SloValidation {
     /// Whether each was measured and met. Without any objective nothing was validated.
+    ///
+    /// See [`SloMeasured`] for an example.
     #[must_use]
     pub fn passed(&self) -> bool {
         !self.results.is_empty() && self.results.iter().all(|result| result.met == Met::Yes)

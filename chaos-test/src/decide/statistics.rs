@@ -90,6 +90,11 @@ impl std::fmt::Display for Percentile {
 
 /// A latency at some percentile: a request that failed was never answered, so it counts as
 /// slower than any limit.
+///
+/// ```
+/// use chaos_test::{Latency, secs};
+/// assert!(Latency::Of(secs(60)) < Latency::NoAnswer);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Latency {
     /// So long.
@@ -99,6 +104,17 @@ pub enum Latency {
 }
 
 /// What the samples of a window come to.
+///
+/// ```no_run
+/// # fn body(normal: &chaos_test::Baseline) {
+/// use chaos_test::{BaselineSummary, Latency, P95};
+/// let normal = normal.summary();
+/// println!("{}", normal.in_words()); // `p50 1 ms, p95 3 ms, 50 /s, 0 errors (100 samples)`
+/// if let Some(Latency::Of(slow)) = normal.latency(P95) {
+///     println!("one in twenty takes longer than {slow:?}");
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// The window.
@@ -129,6 +145,18 @@ pub struct Summary {
 impl Summary {
     /// Summarises the samples whose intended time lies in the window. They are in the order
     /// of that time, as those of a monitor are.
+    ///
+    /// ```
+    /// use chaos_test::{Event, Record, Summary, Window};
+    ///
+    /// /// What a monitor saw in a window, by its journal.
+    /// fn in_words(record: &Record, window: Window) -> Option<String> {
+    ///     match &record.event {
+    ///         Event::Samples { samples, .. } => Some(Summary::of(samples, window).in_words()),
+    ///         _ => None,
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn of(samples: &[Sample], window: Window) -> Self {
         let mut summary = Self {
@@ -193,6 +221,15 @@ impl Summary {
     }
 
     /// The share of samples that failed, from 0 to 1; `None` without samples.
+    ///
+    /// ```no_run
+    /// # fn body(normal: &chaos_test::Baseline) {
+    /// use chaos_test::{BaselineSummary, P50};
+    /// let normal = normal.summary();
+    /// println!("{} of {} samples failed: {:?}", normal.errors, normal.count, normal.error_rate());
+    /// println!("{:?} answered well per second, median number {:?}", normal.throughput(), normal.value(P50));
+    /// # }
+    /// ```
     #[must_use]
     pub fn error_rate(&self) -> Option<f64> {
         (self.count > 0).then(|| self.errors as f64 / self.count as f64)
@@ -227,6 +264,8 @@ impl Summary {
     }
 
     /// Successful samples per second of the window; `None` for an empty window.
+    ///
+    /// See [`error_rate`](Self::error_rate) for an example.
     #[must_use]
     pub fn throughput(&self) -> Option<f64> {
         let length = self.window.length().as_secs_f64();
@@ -235,6 +274,8 @@ impl Summary {
 
     /// The number at a percentile over all that the probe returned; `None` where it
     /// returned none.
+    ///
+    /// See [`error_rate`](Self::error_rate) for an example.
     #[must_use]
     pub fn value(&self, at: Percentile) -> Option<f64> {
         let last = self.values.len().checked_sub(1)?;

@@ -46,6 +46,13 @@ pub(super) enum Bound {
 }
 
 /// What a tolerance came to.
+///
+/// ```
+/// use chaos_test::{Comparison, lost};
+/// let orders = Comparison::of(&[(17, "teapot"), (18, "cup")], &[], &[(18, "cup")]);
+/// let judgement = lost().at_most(0).judge("orders", &orders);
+/// println!("{}: expected {}, was {}", judgement.what, judgement.expected, judgement.actual);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     /// What was judged, for example `p95 latency`.
@@ -125,6 +132,14 @@ impl Tolerance {
     }
 
     /// Judges a window.
+    ///
+    /// ```no_run
+    /// # fn body(normal: &chaos_test::Baseline) {
+    /// use chaos_test::{BaselineSummary, Met, P95, latency, ms};
+    /// let judgement = latency(P95).at_most(ms(20)).judge(&normal.summary());
+    /// assert_eq!(judgement.met, Met::Yes, "{}", judgement.actual);
+    /// # }
+    /// ```
     #[must_use]
     pub fn judge(&self, window: &Summary) -> Judgement {
         let mut judgement = match &self.0 {

@@ -13,6 +13,8 @@ use crate::model::target::Target;
 use crate::model::units::{kib, ms, percent};
 
 /// One fault of the library, as documentation names it.
+///
+/// See [`CATALOGUE`] for an example.
 #[non_exhaustive]
 pub struct Entry {
     /// Its path, without the crate: `process::kill`.

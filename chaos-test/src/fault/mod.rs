@@ -101,6 +101,8 @@ pub trait Fault: Debug + Send + Sync + 'static {
     fn targets(&self) -> Vec<Target>;
 
     /// How much damage it can do when it goes wrong; medium by default.
+    ///
+    /// See [`share`](Self::share) for an example.
     fn risk(&self) -> Risk {
         Risk::Medium
     }
@@ -116,6 +118,42 @@ pub trait Fault: Debug + Send + Sync + 'static {
 
     /// The share of the connections to its targets that it may hit, from 0 to 1, for
     /// `blast_radius(connections <= 10%)`; all of them by default. Pure, as `targets` is.
+    ///
+    /// ```
+    /// use chaos_test::{Direction, Effect, Error, Fault, ReadOnlySystem, Risk, System, Target, Toxic, Undo, percent};
+    ///
+    /// /// Cuts a tenth of the connections to the cache.
+    /// #[derive(Debug)]
+    /// struct LooseCable;
+    ///
+    /// impl Fault for LooseCable {
+    ///     fn share(&self) -> f64 {
+    ///         0.1
+    ///     }
+    ///     fn risk(&self) -> Risk {
+    ///         Risk::Low // toxics end with the test's process
+    ///     }
+    ///     async fn apply(&self, system: &System) -> Result<(), Error> {
+    ///         let cache = Target::Service("cache".to_owned());
+    ///         system.add_toxic_to_share(&cache, Toxic::Down, Direction::Both, percent(10)).await
+    ///     }
+    ///     fn hits(&self, system: &ReadOnlySystem) -> Option<u64> {
+    ///         system.toxic_hits().map(|hits| hits.refused + hits.reset)
+    ///     }
+    ///     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
+    ///         Ok(match system.toxics_in_force() {
+    ///             Some(true) => Effect::Active,
+    ///             _ => Effect::Absent("connections pass".to_owned()),
+    ///         })
+    ///     }
+    /// #   fn targets(&self) -> Vec<Target> {
+    /// #       vec![Target::Service("cache".to_owned())]
+    /// #   }
+    /// #   async fn prepare(&self, _: &ReadOnlySystem) -> Result<Undo, Error> {
+    /// #       Ok(Undo::ClearLinks { target: "cache".to_owned() })
+    /// #   }
+    /// }
+    /// ```
     fn share(&self) -> f64 {
         1.0
     }
@@ -152,6 +190,8 @@ pub trait Fault: Debug + Send + Sync + 'static {
     /// How often something met the fault so far, if it counts that itself. Where it does
     /// not, the harness counts samples of monitors and connections to its targets. A fault
     /// that nothing met fails the test.
+    ///
+    /// See [`share`](Self::share) for an example.
     fn hits(&self, system: &ReadOnlySystem) -> Option<u64> {
         let _ = system;
         None
@@ -178,6 +218,8 @@ pub trait Fault: Debug + Send + Sync + 'static {
 
     /// The same fault, but it ends by itself after this time, even while the test's body
     /// is busy. It still ends earlier where its guard is dropped.
+    ///
+    /// See [`Lasting`] for an example.
     fn lasting(self, length: Duration) -> Lasting<Self>
     where
         Self: Sized,

@@ -7,6 +7,8 @@ use std::time::Duration;
 /// to the attempt that opened it.
 ///
 /// Instants are durations since the context started, as [`Moment`](crate::Moment)s are.
+///
+/// See [`RetriesSeen`](crate::RetriesSeen) for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {

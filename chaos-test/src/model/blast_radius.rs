@@ -80,6 +80,15 @@ impl BlastRadius {
     /// At most so many processes, containers and targets of your own faults that are broken
     /// themselves ([`Fault::instances`](crate::Fault::instances)). A fault on a link breaks
     /// none, so zero allows faults on links only.
+    ///
+    /// ```
+    /// use chaos_test::BlastRadius;
+    /// let links_only = BlastRadius::new().instances(0);
+    /// let one_region = BlastRadius::new().groups(1);
+    /// let both = links_only.tightened(one_region);
+    /// assert_eq!(both.to_string(), "instances <= 0, groups <= 1");
+    /// assert!(both.is_set() && !BlastRadius::new().is_set());
+    /// ```
     pub const fn instances(mut self, most: usize) -> Self {
         self.instances = Some(most);
         self
@@ -87,6 +96,8 @@ impl BlastRadius {
 
     /// At most so many [groups](crate::ChaosContext::group) of which a service has a fault in
     /// force. Zero allows faults on services that are in no group.
+    ///
+    /// See [`instances`](Self::instances) for an example.
     pub const fn groups(mut self, most: usize) -> Self {
         self.groups = Some(most);
         self
@@ -149,6 +160,8 @@ impl BlastRadius {
     }
 
     /// The stricter one of each limit.
+    ///
+    /// See [`instances`](Self::instances) for an example.
     pub fn tightened(self, other: Self) -> Self {
         fn stricter<T: PartialOrd>(one: Option<T>, other: Option<T>) -> Option<T> {
             match (one, other) {

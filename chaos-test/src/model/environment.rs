@@ -28,6 +28,8 @@ impl Environment {
     }
 
     /// Its zones, by their names; none where the configuration has none.
+    ///
+    /// See [`Zone`] for an example.
     #[must_use]
     pub fn zones(&self) -> &[Zone] {
         &self.zones
@@ -53,6 +55,14 @@ impl Environment {
 }
 
 /// A part of an environment that is meant to fail by itself, such as a region.
+///
+/// ```no_run
+/// # fn body(chaos: &chaos_test::ChaosContext) {
+/// for zone in chaos.environment().zones() {
+///     println!("{}: {}", zone.name(), zone.targets().join(", "));
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
     pub(crate) name: String,

@@ -24,6 +24,16 @@ pub use details::{BodyEnd, Kept, Met, PreflightItem, RestartedBy, Risk};
 pub use started::{JOURNAL_VERSION, Started};
 
 /// One event, with its place in the order of the whole process and its time.
+///
+/// ```
+/// use chaos_test::Journal;
+///
+/// fn print_timeline(journal: &Journal) {
+///     for record in &journal.records {
+///         println!("{:>8} ms  {:?}", record.at_us / 1000, record.event);
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Record {

@@ -5,6 +5,19 @@ use serde::{Deserialize, Serialize};
 use super::sample::Window;
 
 /// What a judgement is about: samples of a monitor, or whatever else was looked at.
+///
+/// ```
+/// use chaos_test::{Evidence, Shows};
+///
+/// fn in_words(evidence: &Evidence) -> String {
+///     let what = match evidence.shows {
+///         Shows::Latencies | Shows::Numbers => "samples",
+///         Shows::Attempts => "attempts",
+///         _ => "looks",
+///     };
+///     format!("{} {what} of {} in {:?}", evidence.count, evidence.of, evidence.window.length())
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Evidence {
@@ -22,6 +35,8 @@ pub struct Evidence {
 }
 
 /// What was looked at.
+///
+/// See [`Evidence`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

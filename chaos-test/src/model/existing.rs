@@ -10,6 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::identity::ProcessIdentity;
 
 /// How a process that the test did not start is found, again after each of its starts.
+///
+/// ```
+/// use chaos_test::FoundBy;
+/// let postgres = FoundBy::PidFile("/run/postgresql/15-main.pid".into());
+/// assert_eq!(postgres.to_string(), "the process of /run/postgresql/15-main.pid");
+/// assert_eq!(FoundBy::Number(4711).to_string(), "process 4711");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -103,6 +110,18 @@ impl Before {
 }
 
 /// How a container is connected to one network.
+///
+/// ```
+/// use chaos_test::{Attachment, Undo};
+///
+/// /// How a container that was taken out of its networks will be connected again.
+/// fn networks(undo: &Undo) -> &[Attachment] {
+///     match undo {
+///         Undo::RejoinNetworks { networks, .. } => networks,
+///         _ => &[],
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Attachment {

@@ -6,6 +6,15 @@ use serde::{Deserialize, Serialize};
 ///
 /// A process number alone is reused by the kernel. Together with the start time, the boot
 /// and the process-number namespace it names one process for ever.
+///
+/// ```
+/// use chaos_test::Journal;
+///
+/// /// Whether one process wrote both; equal numbers alone would not tell.
+/// fn by_the_same_process(one: &Journal, other: &Journal) -> bool {
+///     one.started.process == other.started.process
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProcessIdentity {

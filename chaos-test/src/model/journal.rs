@@ -32,6 +32,16 @@ pub struct Journal {
 }
 
 /// An undo step that a journal planned and that nobody is known to have performed.
+///
+/// ```
+/// use chaos_test::Journal;
+///
+/// /// What a person would do to put everything back, in this order.
+/// fn by_hand(journal: &Journal) -> Vec<String> {
+///     let pending = journal.pending().into_iter();
+///     pending.map(|step| format!("{}: {}", step.what, step.undo.by_hand())).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Pending {
@@ -110,6 +120,15 @@ impl Open {
 }
 
 /// Why a text is not a journal that we may act on.
+///
+/// ```
+/// use chaos_test::{JOURNAL_VERSION, Journal, Unreadable};
+///
+/// let empty = Journal::read("").unwrap_err();
+/// assert_eq!(empty.to_string(), "it has no whole first line");
+/// let newer = Unreadable::Version(JOURNAL_VERSION + 1);
+/// println!("{newer}"); // which one it is, and which one this library reads
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreadable {
@@ -192,12 +211,23 @@ impl Journal {
     }
 
     /// What is still to be undone, newest first.
+    ///
+    /// See [`Pending`] for an example.
     #[must_use]
     pub fn pending(&self) -> Vec<Pending> {
         pending(&self.records)
     }
 
     /// Whether it was closed in order.
+    ///
+    /// ```
+    /// use chaos_test::Journal;
+    ///
+    /// /// Whether somebody has to look after what a test left.
+    /// fn needs_attention(journal: &Journal) -> bool {
+    ///     !journal.finished() && !journal.pending().is_empty()
+    /// }
+    /// ```
     #[must_use]
     pub fn finished(&self) -> bool {
         self.records

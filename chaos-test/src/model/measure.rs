@@ -4,6 +4,17 @@
 use serde::{Deserialize, Serialize};
 
 /// A number that was judged.
+///
+/// ```
+/// use chaos_test::{Event, Record};
+///
+/// /// The slowest p95 of a judgement, in seconds.
+/// fn p95(record: &Record) -> Option<f64> {
+///     let Event::Judged { measured, .. } = &record.event else { return None };
+///     let numbers = measured.iter().filter(|measure| measure.metric == "p95");
+///     numbers.filter_map(|measure| measure.number).max_by(f64::total_cmp)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Measure {

@@ -3,6 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 /// Did the run finish?
+///
+/// ```
+/// use chaos_test::{Outcome, RunStatus};
+///
+/// /// Whether it was not the system under test that ended it.
+/// fn is_worth_another_try(outcome: &Outcome) -> bool {
+///     matches!(outcome.status, RunStatus::Errored(_) | RunStatus::Interrupted(_))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", content = "why", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -81,6 +90,8 @@ pub enum Restoration {
 }
 
 /// Something that could not be put back.
+///
+/// See [`Restoration`] for an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Leftover {
@@ -94,6 +105,16 @@ pub struct Leftover {
 
 /// A test that runs as its own negative control: what it tests is weakened, and it must
 /// deviate.
+///
+/// ```
+/// use chaos_test::Outcome;
+///
+/// /// What was weakened without being noticed.
+/// fn unnoticed(outcome: &Outcome) -> Option<&str> {
+///     let control = outcome.control.as_ref()?;
+///     (!control.is_as_expected()).then_some(control.changed.as_str())
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Control {
@@ -152,6 +173,8 @@ impl Outcome {
     /// Completed, held and restored: the only way to pass. A test with a known gap that holds
     /// does not: the gap is closed, and should not be called known any more. Nor does a negative
     /// control: that has to deviate, for the reason that it names.
+    ///
+    /// See [`known_gap`](Self::known_gap) for an example.
     #[must_use]
     pub fn passed(&self) -> bool {
         let as_expected = match &self.control {
@@ -167,6 +190,19 @@ impl Outcome {
 
     /// The name of the known gap, where the hypothesis deviated as expected and all else is
     /// as it should be. That is neither a pass nor a failure.
+    ///
+    /// ```
+    /// use chaos_test::Outcome;
+    ///
+    /// fn in_a_word(outcome: &Outcome) -> &str {
+    ///     match (outcome.known_gap(), outcome.skipped()) {
+    ///         _ if outcome.passed() => "passed",
+    ///         (Some(_), _) => "known gap",
+    ///         (_, Some(_)) => "skipped",
+    ///         _ => "failed",
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn known_gap(&self) -> Option<&str> {
         match (&self.status, &self.verdict, &self.restoration) {
@@ -178,6 +214,8 @@ impl Outcome {
     }
 
     /// Why the test was skipped, if it was, missed nothing and left nothing behind.
+    ///
+    /// See [`known_gap`](Self::known_gap) for an example.
     #[must_use]
     pub fn skipped(&self) -> Option<&str> {
         match (&self.status, &self.verdict, &self.restoration) {

@@ -39,6 +39,13 @@ pub struct Slos {
 impl Slos {
     /// The reference: MTTR 30 s, errors 5 %, availability 95 %, latency degradation 500 ms,
     /// recovery 10 s.
+    ///
+    /// ```
+    /// use chaos_test::{Slos, percent, secs};
+    /// assert_eq!(Slos::reference().recovery_time, Some(secs(10)));
+    /// assert_eq!(Slos::development().error_rate, Some(percent(10)));
+    /// assert_eq!(Slos::staging().mttr, Some(secs(45)));
+    /// ```
     #[must_use]
     pub fn reference() -> Self {
         Self {
@@ -53,12 +60,16 @@ impl Slos {
     }
 
     /// The [reference](Self::reference) with MTTR 60 s, errors 10 %, availability 90 %.
+    ///
+    /// See [`reference`](Self::reference) for an example.
     #[must_use]
     pub fn development() -> Self {
         Self::of_environment(secs(60), percent(10), percent(90))
     }
 
     /// The [reference](Self::reference) with MTTR 45 s, errors 5 %, availability 95 %.
+    ///
+    /// See [`reference`](Self::reference) for an example.
     #[must_use]
     pub fn staging() -> Self {
         Self::of_environment(secs(45), percent(5), percent(95))

@@ -9,6 +9,18 @@ use super::identity::ProcessIdentity;
 use super::outcome::Outcome;
 
 /// One attempt at one test.
+///
+/// ```
+/// use chaos_test::TestReport;
+///
+/// fn in_one_line(report: &TestReport) -> String {
+///     match &report.end {
+///         Some(end) if end.outcome.passed() => format!("{}: {} ms", report.name, end.took_us / 1000),
+///         Some(end) => format!("{}: {}", report.name, end.message),
+///         None => format!("{} never ended", report.name),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TestReport {
@@ -44,6 +56,8 @@ pub struct TestReport {
 }
 
 /// How a test ended.
+///
+/// See [`TestReport`] for an example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TestEnd {

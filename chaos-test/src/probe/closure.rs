@@ -42,6 +42,12 @@ impl<T: IntoValue, E: Display> IntoReading for Result<T, E> {
 }
 
 /// A number, or nothing.
+///
+/// ```
+/// use chaos_test::IntoValue;
+/// assert_eq!(17_u32.into_value(), Some(17.0));
+/// assert_eq!(().into_value(), None);
+/// ```
 pub trait IntoValue {
     /// The number, if there is one.
     fn into_value(self) -> Option<f64>;

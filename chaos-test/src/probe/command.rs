@@ -59,6 +59,11 @@ enum Wanted {
 ///
 /// [`Service::command`](crate::Service::command) fills in the ports of a service.
 ///
+/// ```
+/// use chaos_test::command;
+/// let ping = command(["redis-cli", "-p", "6379", "ping"]).stdout_contains("PONG");
+/// ```
+///
 /// # Panics
 ///
 /// If no program is named.
@@ -98,6 +103,15 @@ impl CommandProbe {
     }
 
     /// Sets an environment variable.
+    ///
+    /// ```
+    /// use chaos_test::command;
+    /// let backup = command(["./bin/backup", "--check"])
+    ///     .current_dir("/srv/shop")
+    ///     .env("LEVEL", "warn")
+    ///     .env_remove("HTTP_PROXY")
+    ///     .exit_code(3); // 3: there is nothing to do
+    /// ```
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         let value = Some(value.as_ref().to_owned());
@@ -106,6 +120,8 @@ impl CommandProbe {
     }
 
     /// Takes an environment variable away that it would inherit.
+    ///
+    /// See [`env`](Self::env) for an example.
     #[must_use]
     pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), None));
@@ -113,6 +129,8 @@ impl CommandProbe {
     }
 
     /// The folder that it runs in; that of the test by default.
+    ///
+    /// See [`env`](Self::env) for an example.
     #[must_use]
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
@@ -128,6 +146,8 @@ impl CommandProbe {
     }
 
     /// Only this exit code is good.
+    ///
+    /// See [`env`](Self::env) for an example.
     #[must_use]
     pub fn exit_code(mut self, code: i32) -> Self {
         self.code = code;

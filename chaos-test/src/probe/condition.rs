@@ -42,6 +42,16 @@ pub trait Condition: Send + Sync + 'static {
 }
 
 /// What one call of a [`Condition`] saw.
+///
+/// ```
+/// use chaos_test::{IntoSeen, Seen};
+///
+/// assert_eq!(None::<u32>.into_seen(), Seen::NotYet("None".to_owned()));
+/// let Seen::True { value, .. } = Some(17).into_seen() else { unreachable!() };
+/// assert_eq!(value, 17);
+/// let refused = Err::<bool, _>("refused").into_seen();
+/// assert_eq!(refused, Seen::Failed("refused".to_owned()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Seen<T> {

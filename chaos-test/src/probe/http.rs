@@ -11,6 +11,8 @@ use crate::model::sample::Reading;
 use crate::system::service::{Answer, ReadyCheck, Unit};
 
 /// What is asked over HTTP, and what counts as a good answer.
+///
+/// See [`http`] for an example.
 #[derive(Debug, Clone)]
 pub struct HttpRequest {
     path: String,

@@ -66,12 +66,16 @@ pub trait Probe: Send + Sync + 'static {
     fn name(&self) -> String;
 
     /// The service that it asks, so that abort conditions can name that.
+    ///
+    /// See [`makes_requests`](Self::makes_requests) for an example.
     fn service(&self) -> Option<&str> {
         None
     }
 
     /// Why it can never say anything of the system under test, as where its program is not
     /// there: then whoever looks at its monitor gets this as an error, and judges nothing.
+    ///
+    /// See [`makes_requests`](Self::makes_requests) for an example.
     fn unusable(&self) -> Option<String> {
         None
     }
@@ -79,6 +83,35 @@ pub trait Probe: Send + Sync + 'static {
     /// Whether a sample is a request to the system under test, as most are. What only looks at
     /// it from outside, as at its memory, is none: objectives about requests
     /// ([`slos`](crate::ChaosContext::slos)) leave it out, unless they name its monitor.
+    ///
+    /// ```
+    /// use chaos_test::{Probe, Reading};
+    ///
+    /// /// Looks at a file, and asks the shop nothing.
+    /// struct SpoolSize;
+    ///
+    /// impl Probe for SpoolSize {
+    ///     fn makes_requests(&self) -> bool {
+    ///         false
+    ///     }
+    ///     fn service(&self) -> Option<&str> {
+    ///         Some("shop") // whose name abort conditions may use
+    ///     }
+    ///     fn unusable(&self) -> Option<String> {
+    ///         let spool = std::path::Path::new("/var/spool/shop");
+    ///         (!spool.exists()).then(|| "there is no spool".to_owned())
+    ///     }
+    /// #   fn name(&self) -> String {
+    /// #       "spool size".to_owned()
+    /// #   }
+    ///     async fn sample(&self) -> Reading {
+    ///         match std::fs::metadata("/var/spool/shop") {
+    ///             Ok(spool) => Reading::Good(Some(spool.len() as f64)),
+    ///             Err(error) => Reading::Bad(error.to_string()),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     fn makes_requests(&self) -> bool {
         true
     }
@@ -87,6 +120,12 @@ pub trait Probe: Send + Sync + 'static {
     fn sample(&self) -> impl Future<Output = Reading> + Send;
 
     /// Has a monitor ask at this interval.
+    ///
+    /// ```
+    /// use chaos_test::{CommandProbe, Probe, command, ms};
+    /// let ping: CommandProbe = command(["redis-cli", "ping"]);
+    /// let pace = ping.every(ms(500)).named("pings");
+    /// ```
     ///
     /// # Panics
     ///

@@ -35,6 +35,8 @@ impl Ready {
 }
 
 /// Ready when all its ports accept a connection. That is the default.
+///
+/// See [`tcp`] for an example.
 #[derive(Debug, Clone, Copy)]
 pub struct TcpReady(());
 
@@ -75,6 +77,8 @@ impl ReadyCheck for AllPorts {
 }
 
 /// Ready when it has printed a line that holds a text; see [`log_line`].
+///
+/// See [`log_line`] for an example.
 #[derive(Debug, Clone)]
 pub struct LogLine {
     text: String,

@@ -54,12 +54,22 @@ impl Must {
     /// fault is about to be applied. One that still waits for its answer then does not count.
     ///
     /// [`ChaosContext::check`]: crate::ChaosContext::check
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, requests: &chaos_test::Monitor) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// chaos.check(requests.must(latency(P99).at_most(ms(100))).before());
+    /// chaos.check(requests.must(error_rate().at_most(percent(1))).after().over(secs(2)));
+    /// # Ok(()) }
+    /// ```
     pub fn before(self) -> Check {
         self.when(Mode::Before)
     }
 
     /// At the end: once the body has ended, everything is lifted and every monitor with a
     /// baseline is back to it. The test waits for one more window then (see [`Check::over`]).
+    ///
+    /// See [`before`](Self::before) for an example.
     pub fn after(self) -> Check {
         self.when(Mode::After)
     }
@@ -71,6 +81,14 @@ impl Must {
 
     /// All the time, from [`ChaosContext::check`](crate::ChaosContext::check) to the body's end,
     /// faults and recoveries included: in each piece of it (see [`Check::over`]).
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, requests: &chaos_test::Monitor) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// chaos.check(requests.must(throughput().at_least(10.0)).continuously().over(secs(2)));
+    /// chaos.check(requests.must(latency(P95).at_most(secs(1))).on_fault());
+    /// # Ok(()) }
+    /// ```
     pub fn continuously(self) -> Check {
         self.when(Mode::Continuously)
     }
@@ -84,6 +102,8 @@ impl Must {
     /// As long as any fault is in force, as in [`during_faults`](Self::during_faults), but in
     /// each piece of that time (see [`Check::over`]): a short miss does not vanish in a long
     /// fault.
+    ///
+    /// See [`continuously`](Self::continuously) for an example.
     pub fn on_fault(self) -> Check {
         self.when(Mode::OnFault)
     }

@@ -76,6 +76,14 @@ impl<K: Ord + Debug, V: PartialEq> Consistency<K, V> {
     }
 
     /// How what was read compares with what was written; judges nothing.
+    ///
+    /// ```no_run
+    /// # fn body(orders: &chaos_test::Consistency<u32, String>) {
+    /// use chaos_test::lost;
+    /// let compared = orders.compare();
+    /// println!("{} lost, the first of them {:?}", compared.count(lost()), compared.first_keys(lost()));
+    /// # }
+    /// ```
     #[must_use]
     pub fn compare(&self) -> Comparison {
         Comparison::of(&self.acknowledged, &self.uncertain, &self.read)
@@ -97,6 +105,17 @@ impl<K: Ord + Debug, V: PartialEq> Consistency<K, V> {
 ///
 /// Where they are dropped without it the test cannot pass: it says that they were never
 /// judged.
+///
+/// ```no_run
+/// # fn body(orders: chaos_test::Consistency<u32, String>) -> chaos_test::Result {
+/// use chaos_test::{duplicated, lost, percent, unexpected};
+/// orders
+///     .expect(lost().at_most(0))
+///     .expect(unexpected().at_most(0))
+///     .expect(duplicated().at_most(percent(1)))
+///     .check()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is judged until `check` is called"]
 pub struct RecordExpectations {

@@ -83,12 +83,21 @@ impl Container {
 
     /// How to see that it is ready, instead of its image's own conditions: asked after every
     /// start.
+    ///
+    /// ```
+    /// use chaos_test::testcontainers::{GenericImage, core::IntoContainerPort};
+    /// use chaos_test::{Container, log_line, secs};
+    /// let shop = GenericImage::new("shop", "1").with_exposed_port(8080.tcp());
+    /// let shop = Container::new(shop).ready(log_line("taking orders")).start_timeout(secs(90));
+    /// ```
     pub fn ready(self, check: impl Into<Ready>) -> Self {
         self.with(|recipe| recipe.ready = Some(check.into().0))
     }
 
     /// How long it may take to become ready, at its first start and at every later one; 60
     /// seconds by default, or what `with_startup_timeout` said.
+    ///
+    /// See [`ready`](Self::ready) for an example.
     pub fn start_timeout(self, limit: Duration) -> Self {
         self.with(|recipe| recipe.start_timeout = limit)
     }
@@ -134,6 +143,17 @@ impl Container {
 
 /// What [`ChaosContext::container`](crate::ChaosContext::container) starts: a [`Container`],
 /// an image of testcontainers or a request that was made of one.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::testcontainers::{GenericImage, ImageExt};
+/// use chaos_test::{Container, secs};
+/// let redis = GenericImage::new("redis", "7");
+/// let image = chaos.container("one", redis.clone()).await?;
+/// let request = chaos.container("two", redis.clone().with_env_var("TZ", "UTC")).await?;
+/// let container = chaos.container("three", Container::new(redis).grace(secs(2))).await?;
+/// # Ok(()) }
+/// ```
 pub trait IntoContainer<How> {
     /// The container that it describes.
     fn into_container(self) -> Container;

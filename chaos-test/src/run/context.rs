@@ -120,6 +120,15 @@ impl ChaosContext {
 
     /// Runs a future to its end on this thread: for tests that are plain functions.
     ///
+    /// ```no_run
+    /// # fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::process;
+    /// let outage = chaos.block_on(chaos.inject(process::kill(cache)))?;
+    /// // .. a client that blocks ..
+    /// chaos.block_on(outage.lift())?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Panics
     ///
     /// If it is called from asynchronous code, which would block its runtime.
@@ -134,6 +143,23 @@ impl ChaosContext {
 
     /// The value of a fixture: set up at the first call in this context, shared afterwards. Its
     /// own values are the defaults.
+    ///
+    /// ```no_run
+    /// # use chaos_test::prelude::*;
+    /// #[chaos_fixture]
+    /// async fn cache(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+    ///     let program = Program::new("redis-server").args(["--port", "{port}"]);
+    ///     Ok(chaos.process("cache", program).await?)
+    /// }
+    ///
+    /// # async fn body() -> chaos_test::Result {
+    /// let chaos = ChaosContext::start().await?;
+    /// let cache = chaos.fixture(cache).await?;
+    /// println!("it is at {}", cache.first_address());
+    /// # chaos.finish().await?;
+    /// # Ok(()) }
+    /// # fn main() {}
+    /// ```
     ///
     /// # Errors
     ///
@@ -181,6 +207,8 @@ impl ChaosContext {
 
     /// The seed of everything that this context draws by chance: from `CHAOS_SEED`, else
     /// from the test's `seed`, else new each time. It stands in every report.
+    ///
+    /// See [`note`](Self::note) for an example.
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.inner.seed
@@ -189,12 +217,16 @@ impl ChaosContext {
     /// The id of the trace that all samples of this context belong to, as 32 hexadecimal digits:
     /// what to look for in the traces of the system under test; see
     /// [`traceparent`](crate::traceparent).
+    ///
+    /// See [`note`](Self::note) for an example.
     #[must_use]
     pub fn trace_id(&self) -> String {
         self.inner.trace.id.to_string()
     }
 
     /// The present moment, as reports count it.
+    ///
+    /// See [`Moment`] for an example.
     #[must_use]
     pub fn now(&self) -> Moment {
         Moment(self.inner.recorder.now())

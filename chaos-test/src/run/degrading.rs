@@ -25,6 +25,15 @@ use super::recovery::{Recovers, Recovery};
 use super::window::Baseline;
 
 /// The time of one fault: its guard, or what came of a block under it.
+///
+/// ```
+/// use chaos_test::{Baseline, DegradesThenRecovers, Faulted, Monitor, secs};
+///
+/// /// Whatever was broken, and however: it was felt, and is over soon.
+/// fn soon_over(requests: &Monitor, normal: &Baseline, fault: &impl Faulted) -> DegradesThenRecovers {
+///     requests.degrades_then_recovers(normal).under(fault).within(secs(5))
+/// }
+/// ```
 pub trait Faulted {
     /// The fault's entry in the rollback.
     #[doc(hidden)]

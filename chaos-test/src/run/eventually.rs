@@ -122,6 +122,18 @@ impl<C: Condition> Eventually<C> {
 
     /// From which instant the limit counts: when a fault was injected or lifted, say. From
     /// this call, by default.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, outage: &chaos_test::Injection, shop: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// chaos
+    ///     .eventually("an alert was raised", shop.log()?.contains("ALERT"))
+    ///     .since(outage.injected())
+    ///     .within(secs(10)) // of the fault
+    ///     .call_timeout(secs(1))
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
     pub fn since(mut self, moment: Moment) -> Self {
         self.since = moment.into();
         self
@@ -144,6 +156,8 @@ impl<C: Condition> Eventually<C> {
     ///
     /// A call that blocks its thread is left alone with it, and the next one gets a new thread.
     /// After eight of these nobody is asked any more.
+    ///
+    /// See [`since`](Self::since) for an example.
     ///
     /// # Panics
     ///

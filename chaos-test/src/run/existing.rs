@@ -59,6 +59,20 @@ const LONGEST_LEASE: usize = 80;
 
 /// Something that runs already and that the test did not make; pass it to
 /// [`ChaosContext::existing`](crate::ChaosContext::existing).
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::{existing, secs, tcp};
+/// let redis = existing::pid_file("/run/redis/redis-server.pid")
+///     .ready(tcp())
+///     .grace(secs(5))
+///     .supervised(secs(10)) // systemd has so long to bring it back
+///     .start_with(["systemctl", "start", "redis-server"]) // what is done if it does not
+///     .start_timeout(secs(10))
+///     .log("/var/log/redis/redis-server.log");
+/// let redis = chaos.existing("redis", redis).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "it becomes a service once it is passed to `chaos.existing(..)`"]
 pub struct Existing {
@@ -190,6 +204,8 @@ impl Existing {
     /// loop of a shell. After a kill that is waited for, this long from the kill on; only what is
     /// still dead then is started by the undo. [`Service::restarted`](crate::Service::restarted)
     /// says who it was.
+    ///
+    /// See [`Existing`] for an example.
     pub fn supervised(mut self, within: Duration) -> Self {
         self.supervised = Some(within);
         self

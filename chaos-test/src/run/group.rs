@@ -30,6 +30,13 @@ impl Group {
     }
 
     /// The names of its services, in order.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, shop: &chaos_test::Service) -> chaos_test::Result {
+    /// let europe = chaos.group("region eu", [cache, shop])?;
+    /// println!("{}: {}", europe.name(), europe.services().collect::<Vec<_>>().join(", "));
+    /// # Ok(()) }
+    /// ```
     pub fn services(&self) -> impl Iterator<Item = &str> {
         self.services.iter().map(String::as_str)
     }

@@ -48,6 +48,17 @@ impl Injection {
 
     /// Lifts the fault and verifies that it is no longer in effect.
     ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, requests: &chaos_test::Monitor, normal: &chaos_test::Baseline) -> chaos_test::Result {
+    /// use chaos_test::{process, secs};
+    /// let outage = chaos.inject(process::kill(cache)).await?;
+    /// let injected = outage.injected();
+    /// let lifted = outage.lift().await?;
+    /// println!("it was broken for {:?}", lifted - injected);
+    /// requests.recovers_to(normal).since(lifted).within(secs(5)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If it could not be undone; then the test is not restored, and the report says what

@@ -48,6 +48,21 @@ use super::starting::{in_front_of, lead_reserved, ledger, log_of, reserve_port};
 /// If the closure returns or panics though nobody asked for it, the service is dead, as a
 /// process that exits. Its log has its starts and ends only; what it prints is the
 /// output of the test's process.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::{process, secs};
+/// let orders = chaos.in_process("orders", async |listener| -> std::io::Result<()> {
+///     loop {
+///         let (client, _) = listener.accept().await?;
+///         client.writable().await?;
+///         client.try_write(b"17 orders\n")?;
+///     }
+/// });
+/// let orders = orders.start_timeout(secs(5)).await?;
+/// chaos.inject(process::kill(&orders)).await?.lift().await?;
+/// # Ok(()) }
+/// ```
 #[must_use = "it starts when it is awaited"]
 pub struct InProcess {
     inner: Arc<Inner>,
@@ -196,12 +211,23 @@ async fn start(inner: &Arc<Inner>, code: Code) -> Result<Service, Error> {
 
 /// What a service in the test's own process may return: nothing, or a `Result` whose error
 /// can be shown.
+///
+/// ```
+/// use chaos_test::Served;
+/// let full = Err::<(), _>(std::io::Error::other("the disk is full"));
+/// assert_eq!(full.into_served(), Err("the disk is full".to_owned()));
+/// assert_eq!(().into_served(), Ok(()));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a service in the test's own process cannot return `{Self}`",
     note = "it returns `()` or a `Result` whose error implements `Display`"
 )]
 pub trait Served {
     /// The error in words.
+    ///
+    /// # Errors
+    ///
+    /// That which the service has returned, as `Display` shows it.
     fn into_served(self) -> Result<(), String>;
 }
 

@@ -146,6 +146,13 @@ impl Invariant {
 
     /// How long there may be no sample that says anything. Where it is longer, the invariant was
     /// not seen to hold, and there is no data.
+    ///
+    /// ```no_run
+    /// # async fn body(requests: &chaos_test::Monitor) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// requests.always(latency(P99).at_most(secs(1))).gaps_at_most(secs(5));
+    /// # Ok(()) }
+    /// ```
     pub fn gaps_at_most(self, longest: Duration) -> Self {
         lock(&self.held.state).longest_gap = Some(longest);
         self

@@ -53,6 +53,14 @@ impl std::fmt::Debug for Monitor {
 
 impl Monitor {
     /// What it is called in reports.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// let requests = chaos.monitor(shop.connect().every(ms(20)).named("customers"));
+    /// assert_eq!(requests.name(), "customers");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.watcher.name
@@ -94,6 +102,17 @@ impl Monitor {
     }
 
     /// Waits for `length`, and for the answers to all samples that were due in it.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, requests: &chaos_test::Monitor) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// use chaos_test::process;
+    /// let hang = chaos.inject(process::stop(cache)).await?;
+    /// let seen = requests.over(secs(2)).await?;
+    /// hang.lift().await?;
+    /// seen.expect(availability().at_least(percent(99))).check()?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -209,6 +228,8 @@ impl Monitor {
 
     /// Something that must hold at certain times of the test; say when, and pass it to
     /// [`ChaosContext::check`](crate::ChaosContext::check).
+    ///
+    /// See [`Must`] for an example.
     #[track_caller]
     pub fn must(&self, tolerance: Tolerance) -> Must {
         Must::new(self.clone(), tolerance)

@@ -102,6 +102,11 @@ impl Program {
     }
 
     /// One more argument.
+    ///
+    /// ```
+    /// use chaos_test::Program;
+    /// let redis = Program::new("redis-server").arg("--port").arg("{port}").args(["--save", ""]);
+    /// ```
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
@@ -115,6 +120,11 @@ impl Program {
     }
 
     /// Sets an environment variable.
+    ///
+    /// ```
+    /// use chaos_test::Program;
+    /// let shop = Program::cargo_bin("shop").env("TIMEOUT_MS", 250).env_remove("HTTP_PROXY");
+    /// ```
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl EnvValue) -> Self {
         self.env
             .insert(name.as_ref().to_owned(), Some(value.into_env()));
@@ -122,6 +132,8 @@ impl Program {
     }
 
     /// Takes an environment variable away that it would inherit.
+    ///
+    /// See [`env`](Self::env) for an example.
     pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
         self.env.insert(name.as_ref().to_owned(), None);
         self
@@ -144,6 +156,11 @@ impl Program {
 
     /// A port of 127.0.0.1 that it listens on whatever it is told. Two tests that start it
     /// cannot run at the same time.
+    ///
+    /// ```
+    /// use chaos_test::Program;
+    /// let legacy = Program::new("/opt/legacy/server").listens_at(7070).without_reuse_address();
+    /// ```
     pub fn listens_at(mut self, port: u16) -> Self {
         self.ports.get_or_insert_default().push(Port {
             known: port,
@@ -154,6 +171,8 @@ impl Program {
 
     /// It does not set SO_REUSEADDR on its listening socket. Its ports are then let go before
     /// its first start, and another program may be given one while this one is down.
+    ///
+    /// See [`listens_at`](Self::listens_at) for an example.
     pub fn without_reuse_address(mut self) -> Self {
         self.keeps_ports = false;
         self
@@ -172,6 +191,15 @@ impl Program {
     }
 
     /// The folder that it runs in; that of the test by default.
+    ///
+    /// ```
+    /// use chaos_test::{Program, log_line, secs};
+    /// let shop = Program::cargo_bin("shop")
+    ///     .current_dir("/srv/shop")
+    ///     .ready(log_line("taking orders"))
+    ///     .start_timeout(secs(10))
+    ///     .grace(secs(5));
+    /// ```
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
@@ -191,6 +219,8 @@ impl Program {
     }
 
     /// How long it may take to end after SIGTERM before it is killed; 2 seconds by default.
+    ///
+    /// See [`current_dir`](Self::current_dir) for an example.
     pub fn grace(mut self, limit: Duration) -> Self {
         self.grace = limit;
         self
@@ -214,24 +244,39 @@ impl Program {
     }
 
     /// How many files it may have open (RLIMIT_NOFILE).
+    ///
+    /// ```
+    /// use chaos_test::Program;
+    /// let shop = Program::cargo_bin("shop")
+    ///     .limit_open_files(64)
+    ///     .limit_memory(512 << 20) // 512 MiB
+    ///     .limit_cpu_seconds(30)
+    ///     .limit_file_size(10 << 20);
+    /// ```
     pub fn limit_open_files(mut self, files: u64) -> Self {
         self.limits.open_files = Some(files);
         self
     }
 
     /// How much address space it may use, in bytes (RLIMIT_AS).
+    ///
+    /// See [`limit_open_files`](Self::limit_open_files) for an example.
     pub fn limit_memory(mut self, bytes: u64) -> Self {
         self.limits.memory = Some(bytes);
         self
     }
 
     /// How much processor time it may use, in whole seconds (RLIMIT_CPU).
+    ///
+    /// See [`limit_open_files`](Self::limit_open_files) for an example.
     pub fn limit_cpu_seconds(mut self, seconds: u64) -> Self {
         self.limits.cpu_seconds = Some(seconds);
         self
     }
 
     /// How large a file it may write, in bytes (RLIMIT_FSIZE). Its log is such a file.
+    ///
+    /// See [`limit_open_files`](Self::limit_open_files) for an example.
     pub fn limit_file_size(mut self, bytes: u64) -> Self {
         self.limits.file_size = Some(bytes);
         self

@@ -45,6 +45,8 @@ impl Recoveries {
     }
 
     /// Only those that this monitor has seen.
+    ///
+    /// See [`RecoveriesExpected`] for an example.
     pub fn of(mut self, monitor: &Monitor) -> Self {
         self.attempts
             .retain(|attempt| attempt.monitor == monitor.name());
@@ -53,6 +55,8 @@ impl Recoveries {
     }
 
     /// What they come to; judges nothing.
+    ///
+    /// See [`RecoverySummary`] for an example.
     #[must_use]
     pub fn summary(&self) -> RecoverySummary {
         RecoverySummary::of(&self.attempts)
@@ -87,6 +91,18 @@ impl Recoveries {
 /// What is expected of several recoveries; judged all together by [`check`](Self::check).
 ///
 /// Where it is dropped without it the test cannot pass: it says that they were never judged.
+///
+/// ```no_run
+/// # fn body(chaos: &chaos_test::ChaosContext, requests: &chaos_test::Monitor) -> chaos_test::Result {
+/// use chaos_test::{MAX, mttr, percent, recovery_rate, recovery_time, secs};
+/// let recoveries = chaos.recoveries().of(requests); // two at least
+/// recoveries
+///     .expect(mttr().at_most(secs(2)))
+///     .expect(recovery_time(MAX).at_most(secs(5)))
+///     .expect(recovery_rate().at_least(percent(95)))
+///     .check()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is judged until `check` is called"]
 pub struct RecoveriesExpected {

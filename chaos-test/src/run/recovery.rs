@@ -161,6 +161,8 @@ impl Recovers {
     }
 
     /// Expects the first sample that succeeds, however slow it is, within this time as well.
+    ///
+    /// See [`Monitor::recovers_to`] for an example.
     pub fn first_success_within(mut self, limit: Duration) -> Self {
         self.first_success = Some(limit);
         self
@@ -172,6 +174,8 @@ impl Recovers {
     /// It is compared as [`drops_at_most`](crate::Throughput::drops_at_most) is, by the
     /// confidence interval of the difference: a row that noise alone may explain does not
     /// count. So the share cannot be much less than 10 %.
+    ///
+    /// See [`Monitor::recovers_to`] for an example.
     pub fn throughput_back_within(mut self, limit: Duration, share: Percent) -> Self {
         self.throughput = Some((limit, share));
         self

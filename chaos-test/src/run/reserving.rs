@@ -22,6 +22,16 @@ use super::starting::{EVERYBODY, check_name};
 /// where it is still needed, for example for an address in the same call. Until then its
 /// addresses serve nobody: each connection is reset. When it is dropped without having been
 /// passed on, its name and addresses are free again.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+/// use chaos_test::Program;
+/// let reserved = chaos.reserve("broker", 9092).await?;
+/// let program = Program::new("broker").env("ADVERTISED", reserved.address(9092));
+/// let broker = chaos.process(&reserved, program).await?;
+/// assert_eq!(broker.address(9092), reserved.address(9092));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Reserved(Arc<Reservation>);
 
@@ -43,6 +53,13 @@ impl fmt::Debug for Reserved {
 
 impl Reserved {
     /// The name that the service will have.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+    /// let broker = chaos.reserve("broker", [9092, 9644]).await?;
+    /// println!("{} will be at {} and {}", broker.name(), broker.address(9092), broker.address(9644));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
@@ -64,6 +81,16 @@ impl Reserved {
 impl Reserved {
     /// The stable address of a port for containers of the same context; see
     /// [`Service::address_for_containers`](crate::Service::address_for_containers).
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+    /// use chaos_test::testcontainers::{GenericImage, ImageExt};
+    /// let reserved = chaos.reserve("broker", 9092).await?;
+    /// let address = reserved.address_for_containers(9092).await?;
+    /// let broker = GenericImage::new("broker", "1").with_env_var("ADVERTISED", address.to_string());
+    /// let broker = chaos.container(&reserved, broker).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -168,6 +195,15 @@ impl From<Vec<u16>> for Ports {
 }
 
 /// What a service is started under: a name, or what was [`Reserved`] for it.
+///
+/// ```
+/// use chaos_test::{ChaosContext, Error, Program, Service, Slot};
+///
+/// /// A broker under a name, or at the addresses that were reserved for it.
+/// async fn broker(chaos: &ChaosContext, slot: impl Into<Slot>) -> Result<Service, Error> {
+///     chaos.process(slot, Program::new("broker").listens(9092)).await
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Slot(Under);
 

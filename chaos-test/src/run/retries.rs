@@ -69,6 +69,16 @@ impl Retries {
     /// What was tried from one instant to another, once that is over and the calls that were
     /// under way in it are answered.
     ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, requests: &chaos_test::Monitor) -> chaos_test::Result {
+    /// use chaos_test::{amplification, secs};
+    /// let from = chaos.now();
+    /// requests.over(secs(5)).await?;
+    /// let normal = chaos.retries(cache).calls(requests).between(from, chaos.now()).await?;
+    /// normal.expect(amplification().at_most(1.0)).check()?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the target has no link, or the context ends meanwhile.
@@ -155,6 +165,15 @@ impl Retries {
 }
 
 /// What clients tried in a window.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, outage: &chaos_test::During<()>) -> chaos_test::Result {
+/// let seen = chaos.retries(cache).under(outage).await?;
+/// for attempt in seen.attempts() {
+///     println!("connection {} at {:?}, answered: {}", attempt.connection, attempt.began, attempt.answered);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct RetriesSeen {
     of: String,
@@ -181,6 +200,8 @@ impl RetriesSeen {
     }
 
     /// Expects something of them; judged by [`RetryExpectations::check`].
+    ///
+    /// See [`RetryExpectations`] for an example.
     #[track_caller]
     pub fn expect(self, tolerance: RetryTolerance) -> RetryExpectations {
         let judging = Judging::until(Arc::clone(&self.inner), self.window.to);
@@ -203,6 +224,17 @@ impl HasTried for RetriesSeen {
 ///
 /// Where they are dropped without it the test cannot pass: it says that they were never
 /// judged.
+///
+/// ```no_run
+/// # fn body(seen: chaos_test::RetriesSeen) -> chaos_test::Result {
+/// use chaos_test::{attempts, jitter, ms, percent, spacing};
+/// seen.expect(attempts().at_most(4)) // of one call
+///     .expect(spacing().at_least(ms(10)))
+///     .expect(spacing().grows_by(2.0).within(percent(20)))
+///     .expect(jitter().at_least(percent(10)))
+///     .check()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is judged until `check` is called"]
 pub struct RetryExpectations {

@@ -1,6 +1,7 @@
 //! Services as tests see them: how a running one is addressed and linked to.
 
 mod command;
+mod link;
 mod resources;
 mod written;
 
@@ -18,6 +19,8 @@ use crate::system::{Restarted, proxy};
 use super::engine;
 use super::inner::Inner;
 use super::service_log::ServiceLog;
+
+pub use link::Link;
 
 /// The port that a program has when it names none.
 pub(super) const DEFAULT_PORT: u16 = 0;
@@ -39,12 +42,22 @@ impl Address {
     }
 
     /// As a socket address.
+    ///
+    /// ```no_run
+    /// # async fn body(cache: &chaos_test::Service) -> chaos_test::Result {
+    /// let address = cache.address(6379);
+    /// let client = std::net::TcpStream::connect(address.socket())?;
+    /// println!("{client:?} came through port {}", address.port());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn socket(self) -> SocketAddr {
         self.0
     }
 
     /// The port alone.
+    ///
+    /// See [`socket`](Self::socket) for an example.
     #[must_use]
     pub fn port(self) -> u16 {
         self.0.port()
@@ -118,6 +131,12 @@ impl Service {
 
     /// The stable address of its first port.
     ///
+    /// ```no_run
+    /// # fn body(shop: &chaos_test::Service) {
+    /// assert_eq!(shop.url("/orders"), format!("http://{}/orders", shop.first_address()));
+    /// # }
+    /// ```
+    ///
     /// # Panics
     ///
     /// If it has no port.
@@ -156,6 +175,8 @@ impl Service {
 
     /// `http://<first address><path>`.
     ///
+    /// See [`first_address`](Self::first_address) for an example.
+    ///
     /// # Panics
     ///
     /// If it has no port.
@@ -167,6 +188,16 @@ impl Service {
 
     /// A link of its own to the first port, for one client: a fault on it leaves all other
     /// clients alone. Asked for again under the same name, it is the same link.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::{Program, link, ms};
+    /// let way = cache.link("shop").await?;
+    /// let shop = chaos.process("shop", Program::cargo_bin("shop").env("CACHE", way.address())).await?;
+    /// let slow = chaos.inject(link::latency(&way, ms(200))).await?; // for the shop alone
+    /// slow.lift().await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -182,6 +213,13 @@ impl Service {
     }
 
     /// As [`link`](Self::link), to a port by the number that was declared.
+    ///
+    /// ```no_run
+    /// # async fn body(broker: &chaos_test::Service) -> chaos_test::Result {
+    /// let admin = broker.link_to("admin", 9644).await?;
+    /// assert_eq!(admin.name(), "admin->broker:9644");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -222,6 +260,14 @@ impl Service {
 
     /// A probe that sends GET to a path, through the link.
     ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, shop: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// let orders = chaos.monitor(shop.get("/orders/42").status(200).every(ms(50)));
+    /// orders.over(secs(2)).await?.expect(latency(P95).at_most(ms(250))).check()?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Panics
     ///
     /// If the service has no port.
@@ -234,6 +280,14 @@ impl Service {
     }
 
     /// A probe that opens a connection to the first port, through the link.
+    ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+    /// use chaos_test::prelude::*;
+    /// let connects = chaos.monitor(cache.connect().every(ms(20)).sample_timeout(secs(1)));
+    /// let normal = connects.baseline(secs(2)).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Panics
     ///
@@ -357,78 +411,6 @@ impl Breakable for Service {
     }
 }
 
-/// One client's own way to a service; see [`Service::link`].
-///
-/// ```no_run
-/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, shop: &chaos_test::Service) -> chaos_test::Result {
-/// use chaos_test::prelude::*;
-/// use chaos_test::link;
-/// let way = cache.link("shop").await?; // whoever is given `way.address()` goes this way
-/// let cut = chaos.inject(link::down(&way)).await?; // nobody else notices
-/// cut.lift().await?;
-/// # Ok(()) }
-/// ```
-#[derive(Clone)]
-pub struct Link {
-    service: Arc<str>,
-    link: proxy::Link,
-    #[cfg(feature = "containers")]
-    inner: Arc<Inner>,
-}
-
-impl std::fmt::Debug for Link {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
-            .field("name", &self.link.name())
-            .field("address", &self.link.address())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Link {
-    /// Its name, for example `checkout->cache:6379`.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.link.name()
-    }
-
-    /// The stable address that the client is to use.
-    #[must_use]
-    pub fn address(&self) -> Address {
-        Address(self.link.address())
-    }
-
-    /// The stable address that a client in a container of the same context is to use; see
-    /// [`Service::address_for_containers`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Service::address_for_containers`].
-    #[cfg(feature = "containers")]
-    pub async fn address_for_containers(&self) -> Result<Address, Error> {
-        for_containers(&self.inner, &self.link).await
-    }
-
-    /// What has passed through it.
-    #[must_use]
-    pub fn traffic(&self) -> crate::system::Traffic {
-        self.link.traffic()
-    }
-
-    fn target(&self) -> Target {
-        Target::Link {
-            service: self.service.to_string(),
-            link: self.link.name().to_owned(),
-        }
-    }
-}
-
-impl Breakable for Link {
-    fn targets(&self) -> Vec<Target> {
-        vec![self.target()]
-    }
-}
-
 #[cfg(feature = "containers")]
 pub(super) async fn for_containers(
     inner: &Arc<Inner>,
@@ -491,11 +473,5 @@ impl From<&Arc<Service>> for Links {
 impl From<&Service> for Links {
     fn from(service: &Service) -> Self {
         Self::of(Target::Service(service.name().to_owned()))
-    }
-}
-
-impl From<&Link> for Links {
-    fn from(link: &Link) -> Self {
-        Self::of(link.target())
     }
 }

@@ -61,6 +61,8 @@ impl ServiceLog {
 }
 
 /// That a service prints a line with a text; made by [`ServiceLog::contains`].
+///
+/// See [`ServiceLog`] for an example.
 #[derive(Debug)]
 #[must_use = "pass it to `chaos.eventually(..)`"]
 pub struct LogContains {

@@ -229,6 +229,16 @@ impl Transitions {
     /// Expects these states to be entered, one after the other; others may lie between them. Say
     /// since when and within what, then await it.
     ///
+    /// ```no_run
+    /// # async fn body(breaker: &chaos_test::Transitions, lifted: chaos_test::Moment) -> chaos_test::Result {
+    /// use chaos_test::secs;
+    /// breaker.goes_through(["half-open", "closed"]).since(lifted).within(secs(5)).await?;
+    /// for (state, _, until) in breaker.seen_so_far() {
+    ///     println!("{state}, at {until} at the latest");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Panics
     ///
     /// If there are none.
@@ -255,6 +265,8 @@ impl Transitions {
 
     /// The states that were entered so far, in order, each with the instants between which that
     /// was; the first one was found.
+    ///
+    /// See [`goes_through`](Self::goes_through) for an example.
     #[must_use]
     pub fn seen_so_far(&self) -> Vec<(String, Option<Moment>, Moment)> {
         let history = lock(&self.watch.history);
@@ -329,6 +341,21 @@ impl Watch {
 ///
 /// Where it is dropped without being awaited the test cannot pass: it says that this was never
 /// judged.
+///
+/// ```no_run
+/// # async fn body(breaker: &chaos_test::Transitions, requests: &chaos_test::Monitor, outage: &chaos_test::Injection) -> chaos_test::Result {
+/// use chaos_test::secs;
+/// let opened = breaker
+///     .reaches("open")
+///     .since(outage.injected())
+///     .within(secs(2)) // 30 s by default
+///     .within_calls(5)
+///     .of(requests) // whose samples are the calls
+///     .and_nothing_else()
+///     .await?;
+/// println!("it was open at {opened}");
+/// # Ok(()) }
+/// ```
 #[must_use = "nothing is judged until it is awaited"]
 #[derive(Debug)]
 pub struct Reached {

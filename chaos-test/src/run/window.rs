@@ -33,6 +33,8 @@ pub struct Baseline {
 
 impl Baseline {
     /// The samples themselves.
+    ///
+    /// See [`Monitor::baseline`](crate::Monitor::baseline) for an example.
     #[must_use]
     pub fn samples(&self) -> &[Sample] {
         &self.samples

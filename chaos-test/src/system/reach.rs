@@ -2,6 +2,7 @@
 //!
 //! They look at everything and change only what the fault named as its targets.
 
+mod acting;
 #[cfg(feature = "containers")]
 mod containers;
 
@@ -10,16 +11,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::process::{ProcessState, Signal};
-use super::proxy::{Direction, Hits, Link, PartialToxic, Toxic, ToxicId, Traffic};
+use super::process::ProcessState;
+use super::proxy::{Hits, Link, ToxicId, Traffic};
 use super::service::Ending;
-use super::supervision;
 use super::world::World;
 use crate::error::{Error, Kind};
 use crate::model::identity::ProcessIdentity;
 use crate::model::target::Target;
 use crate::model::undo::Undo;
-use crate::model::units::Percent;
+
+pub use acting::System;
 
 /// What a fault may look at while it prepares and verifies: the context's services and
 /// links, and nothing that changes them.
@@ -58,6 +59,8 @@ impl ReadOnlySystem {
 
     /// What state a service's process is in.
     ///
+    /// See [`ProcessState`] for an example.
+    ///
     /// # Errors
     ///
     /// If the context has no such service, or it is no process.
@@ -68,6 +71,18 @@ impl ReadOnlySystem {
     /// The numbers of the processes that are left of a service: its own, all in its session
     /// or process group, and all that it started, wherever they went.
     ///
+    /// ```
+    /// use chaos_test::{Effect, Error, ReadOnlySystem};
+    ///
+    /// /// `verify` of a fault that ends a service with all that it started.
+    /// fn verify(system: &ReadOnlySystem) -> Result<Effect, Error> {
+    ///     Ok(match system.leftover_processes("cache")?.as_slice() {
+    ///         [] => Effect::Active,
+    ///         left => Effect::Absent(format!("{left:?} still run")),
+    ///     })
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the context has no such service.
@@ -77,6 +92,8 @@ impl ReadOnlySystem {
 
     /// How long a service may take to end once it was asked to.
     ///
+    /// See [`System::process_exits`] for an example.
+    ///
     /// # Errors
     ///
     /// If the context has no such service.
@@ -85,6 +102,16 @@ impl ReadOnlySystem {
     }
 
     /// The undo that has a service run and be ready again, within the limits of its program.
+    ///
+    /// ```
+    /// use chaos_test::{Error, ReadOnlySystem, Undo};
+    ///
+    /// /// `prepare` of a fault that starts a service anew, and holds it there.
+    /// fn prepare(system: &ReadOnlySystem) -> Result<Undo, Error> {
+    ///     system.can_be_held_at_start("cache")?;
+    ///     system.undo_running("cache")
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -121,6 +148,8 @@ impl ReadOnlySystem {
 
     /// As [`undo_running`](Self::undo_running), for a fault that ends the service in order.
     ///
+    /// See [`System::end_process`] for an example.
+    ///
     /// # Errors
     ///
     /// As for [`undo_killing`](Self::undo_killing).
@@ -130,6 +159,8 @@ impl ReadOnlySystem {
 
     /// Whether the process of a service can be held before its first instruction.
     ///
+    /// See [`undo_running`](Self::undo_running) for an example.
+    ///
     /// # Errors
     ///
     /// Says why not.
@@ -138,6 +169,15 @@ impl ReadOnlySystem {
     }
 
     /// Whether a service has a supervisor of its own.
+    ///
+    /// ```
+    /// use chaos_test::{Error, ReadOnlySystem};
+    ///
+    /// /// Whether a fault that kills is over, because a supervisor was quick.
+    /// fn is_back(system: &ReadOnlySystem) -> Result<bool, Error> {
+    ///     Ok(system.is_supervised("cache")? && system.process_was_replaced("cache")?)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -149,6 +189,8 @@ impl ReadOnlySystem {
     /// Whether what was killed of a service is gone, and its own supervisor has something else
     /// run in its place.
     ///
+    /// See [`is_supervised`](Self::is_supervised) for an example.
+    ///
     /// # Errors
     ///
     /// If the context has no such service, or it is no process.
@@ -157,6 +199,23 @@ impl ReadOnlySystem {
     }
 
     /// The undo that has the process of a service go on after a stop.
+    ///
+    /// ```
+    /// use chaos_test::{Effect, Error, ReadOnlySystem, Undo};
+    ///
+    /// /// `prepare` of a fault that stops a process.
+    /// fn prepare(system: &ReadOnlySystem) -> Result<Undo, Error> {
+    ///     system.undo_stopping("cache")
+    /// }
+    ///
+    /// /// Its `verify`.
+    /// fn verify(system: &ReadOnlySystem) -> Result<Effect, Error> {
+    ///     Ok(match system.group_is_stopped("cache")? {
+    ///         true => Effect::Active,
+    ///         false => Effect::Absent("a process of it runs".to_owned()),
+    ///     })
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -169,6 +228,18 @@ impl ReadOnlySystem {
 
     /// How often the process of a service was started.
     ///
+    /// ```
+    /// use chaos_test::{Effect, Error, ReadOnlySystem};
+    ///
+    /// /// `verify` of a fault that restarts a service; `before` was asked in its `prepare`.
+    /// fn verify(system: &ReadOnlySystem, before: u32) -> Result<Effect, Error> {
+    ///     Ok(match system.process_starts("cache")? > before {
+    ///         true => Effect::Spent,
+    ///         false => Effect::Absent("it was not started again".to_owned()),
+    ///     })
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the context has no such service, or it is no process.
@@ -177,6 +248,16 @@ impl ReadOnlySystem {
     }
 
     /// Which process a service runs in, for an undo; `None` while none was started.
+    ///
+    /// ```
+    /// use chaos_test::{Error, ReadOnlySystem, Undo};
+    ///
+    /// /// `prepare` of a fault that stops a process, and nothing that this has started.
+    /// fn prepare(system: &ReadOnlySystem) -> Result<Undo, Error> {
+    ///     let process = system.process_identity("cache")?.ok_or(Error::msg("it was never started"))?;
+    ///     Ok(Undo::ContinueProcess { service: "cache".to_owned(), process })
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -187,6 +268,8 @@ impl ReadOnlySystem {
 
     /// Whether every process of a service's group is stopped.
     ///
+    /// See [`undo_stopping`](Self::undo_stopping) for an example.
+    ///
     /// # Errors
     ///
     /// If the context has no such service.
@@ -196,6 +279,18 @@ impl ReadOnlySystem {
     }
 
     /// Where a service itself listens, without a link in between.
+    ///
+    /// ```
+    /// use chaos_test::{Effect, Error, ReadOnlySystem};
+    ///
+    /// /// `verify` of a fault after which a service takes no connections.
+    /// fn verify(system: &ReadOnlySystem) -> Result<Effect, Error> {
+    ///     Ok(match std::net::TcpStream::connect(system.address_behind_link("cache")?) {
+    ///         Err(_) => Effect::Active,
+    ///         Ok(_) => Effect::Absent("it took one".to_owned()),
+    ///     })
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -213,6 +308,8 @@ impl ReadOnlySystem {
 
     /// The undo that puts a file back, byte for byte, with its mode, owner and extended
     /// attributes; or removes it where it is not there now. The copy is taken by this call.
+    ///
+    /// See [`Fault`](crate::Fault) for an example.
     ///
     /// # Errors
     ///
@@ -240,6 +337,8 @@ impl ReadOnlySystem {
     }
 
     /// What the toxics that this injection added have done so far: none where it added none.
+    ///
+    /// See [`Fault::share`](crate::Fault::share) for an example.
     #[must_use]
     pub fn toxic_hits(&self) -> Option<Hits> {
         let toxics = self.world.toxics(self.injection);
@@ -258,6 +357,8 @@ impl ReadOnlySystem {
 
     /// Whether every toxic that this injection added is in force; `None` where it added
     /// none.
+    ///
+    /// See [`Fault::share`](crate::Fault::share) for an example.
     #[must_use]
     pub fn toxics_in_force(&self) -> Option<bool> {
         let toxics = self.world.toxics(self.injection);
@@ -266,6 +367,8 @@ impl ReadOnlySystem {
     }
 
     /// What has passed through the links of a target.
+    ///
+    /// See [`Traffic`] for what that is.
     #[must_use]
     pub fn traffic(&self, target: &Target) -> Vec<Traffic> {
         let links = self.world.links_of(target);
@@ -273,189 +376,24 @@ impl ReadOnlySystem {
     }
 
     /// How many links a target has.
+    ///
+    /// ```
+    /// use chaos_test::{Error, ReadOnlySystem, Target};
+    ///
+    /// /// What a fault on links notes in its `prepare`: how many connections there were before.
+    /// fn connections(system: &ReadOnlySystem) -> Result<u64, Error> {
+    ///     let cache = Target::Service("cache".to_owned());
+    ///     match system.link_count(&cache) {
+    ///         0 => Err(Error::msg("the cache has no link")),
+    ///         _ => Ok(system.traffic(&cache).iter().map(|traffic| traffic.accepted).sum()),
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn link_count(&self, target: &Target) -> usize {
         self.world.links_of(target).len()
     }
 }
 
-/// What a fault may do. Everything is done to the context's own services and links, and
-/// only to those that the fault names as its targets: anything else is refused. A fault of
-/// your own may of course also do what the standard library offers.
-///
-/// ```
-/// use chaos_test::{Error, Signal, System};
-///
-/// /// `apply` of a fault whose target is the service `cache`.
-/// async fn apply(system: &System) -> Result<(), Error> {
-///     system.signal("cache", Signal::Stop).await
-/// }
-/// ```
-#[derive(Debug, Clone)]
-pub struct System {
-    pub(crate) read: ReadOnlySystem,
-}
-
-impl std::ops::Deref for System {
-    type Target = ReadOnlySystem;
-
-    fn deref(&self) -> &ReadOnlySystem {
-        &self.read
-    }
-}
-
-impl System {
-    /// Sends a signal to the whole process group of a service. SIGKILL goes to everything
-    /// that it started, wherever that went, as in a crash of the whole service.
-    ///
-    /// # Errors
-    ///
-    /// If the fault does not name the service as a target, the context has no such service,
-    /// or nothing of it runs.
-    pub async fn signal(&self, service: &str, signal: Signal) -> Result<(), Error> {
-        self.may_touch(&Target::Service(service.to_owned()))?;
-        let unit = self.world.service(service)?;
-        match unit.as_process()?.signal(signal) {
-            Ok(true) => {
-                supervision::follow(&unit);
-                Ok(())
-            }
-            Ok(false) => Err(Error::new(
-                Kind::Service,
-                format!("service `{service}` does not run, so it cannot get {signal}"),
-            )),
-            Err(error) => Err(Error::new(
-                Kind::Service,
-                format!("{signal} could not be sent to service `{service}`"),
-            )
-            .because(error)),
-        }
-    }
-
-    /// Waits until the process of a service is gone; `false` where it is still there after
-    /// `limit`.
-    ///
-    /// # Errors
-    ///
-    /// If the context has no such service.
-    pub async fn process_exits(&self, service: &str, limit: Duration) -> Result<bool, Error> {
-        let unit = self.world.service(service)?;
-        Ok(unit.as_process()?.exits_within(limit).await)
-    }
-
-    /// Ends the process of a service: asks first (SIGTERM, with the service's grace period)
-    /// or kills at once.
-    ///
-    /// # Errors
-    ///
-    /// If the fault does not name the service as a target, the context has no such service,
-    /// or it cannot be ended.
-    pub async fn end_process(&self, service: &str, ask_first: bool) -> Result<(), Error> {
-        self.may_touch(&Target::Service(service.to_owned()))?;
-        let unit = self.world.service(service)?;
-        unit.as_process()?;
-        unit.end(ask_first).await
-    }
-
-    /// Starts the process of a service again, without waiting for it to be ready. `held`
-    /// keeps it before its first instruction.
-    ///
-    /// # Errors
-    ///
-    /// If the fault does not name the service as a target, the context has no such service,
-    /// or its program cannot be started.
-    pub async fn start_process(&self, service: &str, held: bool) -> Result<(), Error> {
-        self.may_touch(&Target::Service(service.to_owned()))?;
-        let unit = self.world.service(service)?;
-        unit.as_process()?.start_unready(held).await
-    }
-
-    /// Adds a toxic to the links of a target: to one, or to all of a service, those made
-    /// later included. Returns when it is in force on every open connection.
-    ///
-    /// # Errors
-    ///
-    /// If the fault does not name the target as one of its own, or the target has no link.
-    pub async fn add_toxic(
-        &self,
-        target: &Target,
-        toxic: Toxic,
-        direction: Direction,
-    ) -> Result<(), Error> {
-        self.add_toxic_to_share(target, toxic, direction, Percent::ALL)
-            .await
-    }
-
-    /// As [`add_toxic`](Self::add_toxic), for a share of the connections only: which ones is
-    /// drawn once for each, from the test's seed.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`add_toxic`](Self::add_toxic).
-    pub async fn add_toxic_to_share(
-        &self,
-        target: &Target,
-        toxic: Toxic,
-        direction: Direction,
-        share: Percent,
-    ) -> Result<(), Error> {
-        self.may_touch(target)?;
-        let toxic = PartialToxic {
-            toxic,
-            direction,
-            share: share.as_fraction(),
-        };
-        self.world.add_toxic(self.injection, target, toxic).await
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::system::state_dir::StateDir;
-
-    #[tokio::test]
-    async fn what_is_no_target_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::at(folder.path().join("state")).unwrap();
-        let link = |service: &str| Target::Link {
-            service: service.into(),
-            link: "any".into(),
-        };
-        let system = System {
-            read: ReadOnlySystem {
-                world: Arc::new(World::new(state, "17-4-0badcafe-0".into())),
-                injection: 1,
-                targets: [
-                    Target::Service("a".into()),
-                    Target::File(folder.path().join("named")),
-                ]
-                .into(),
-            },
-        };
-        // There is no service at all, so what is allowed fails for that reason.
-        for (service, refused) in [("a", false), ("b", true)] {
-            let down = (Toxic::Down, Direction::Both);
-            let whole = Target::Service(service.into());
-            for done in [
-                system.signal(service, Signal::Stop).await,
-                system.end_process(service, false).await,
-                system.start_process(service, false).await,
-                system.add_toxic(&whole, down.0, down.1).await,
-                system.add_toxic(&link(service), down.0, down.1).await,
-            ] {
-                let error = done.unwrap_err();
-                assert_eq!(error.is_refused(), refused, "{error}");
-            }
-        }
-        let restoring = |name: &str| system.undo_restoring(&folder.path().join(name));
-        restoring("named").unwrap();
-        let error = restoring("other").unwrap_err();
-        assert!(error.is_refused(), "{error}");
-        assert!(
-            error.to_string().contains("name only service `a`, file"),
-            "{error}"
-        );
-        assert!(restoring("named/../other").unwrap_err().is_refused());
-    }
-}
+mod tests;

@@ -13,6 +13,16 @@ use crate::model::units::{Percent, trimmed};
 use super::Requests;
 
 /// What an objective of availability leaves for failures, and how much of that was spent.
+///
+/// ```
+/// use chaos_test::{ErrorBudget, Requests, percent, secs};
+/// let budget = ErrorBudget::of(percent(99), Requests { total: 1000, failed: 20 });
+/// assert!((budget.budget() - 0.01).abs() < 1e-9); // one in a hundred
+/// assert_eq!(budget.allowed().round(), 10.0); // requests
+/// assert_eq!(budget.burn_rate().round(), 2.0); // twice as many failed
+/// let month = secs(30 * 24 * 60 * 60);
+/// println!("an hour of this spends {:.4} of a month's", budget.spent_of(month, secs(60 * 60)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ErrorBudget {
     objective: Percent,

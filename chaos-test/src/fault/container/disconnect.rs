@@ -9,6 +9,8 @@ use crate::system::{ContainerState, ReadOnlySystem, System};
 use super::ServiceName;
 
 /// Takes the container of a service out of its network; made by [`disconnect`].
+///
+/// See [`disconnect`] for an example.
 #[derive(Debug, Clone)]
 pub struct Disconnect {
     service: String,

@@ -15,6 +15,8 @@ use super::ServiceName;
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Ends the container of a service; made by [`kill`].
+///
+/// See [`kill`] for an example.
 #[derive(Debug, Clone)]
 pub struct Kill {
     service: String,

@@ -9,6 +9,8 @@ use crate::system::{ContainerState, ReadOnlySystem, System};
 use super::ServiceName;
 
 /// Pauses the container of a service; made by [`pause`].
+///
+/// See [`pause`] for an example.
 #[derive(Debug, Clone)]
 pub struct Pause {
     service: String,

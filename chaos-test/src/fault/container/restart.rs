@@ -11,6 +11,8 @@ use crate::system::{ContainerState, ReadOnlySystem, System};
 use super::ServiceName;
 
 /// Restarts the container of a service; made by [`restart`].
+///
+/// See [`restart`] for an example.
 #[derive(Debug, Clone)]
 pub struct Restart {
     service: String,

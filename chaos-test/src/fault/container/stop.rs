@@ -12,6 +12,8 @@ use crate::system::{ContainerState, Ending, ReadOnlySystem, System};
 use super::ServiceName;
 
 /// Ends the container of a service in order; made by [`stop`].
+///
+/// See [`stop`] for an example.
 #[derive(Debug, Clone)]
 pub struct Stop {
     service: String,

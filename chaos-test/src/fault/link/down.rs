@@ -7,6 +7,14 @@ use super::common::{OnLinks, link_fault};
 use super::{Links, Share};
 
 /// Cuts links; made by [`down`].
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::{Fault, link, percent, secs};
+/// let some = link::down(cache).share(percent(10)); // one connection in ten
+/// chaos.inject(some.lasting(secs(5))).await?.ended().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Down {
     links: Links,

@@ -10,6 +10,17 @@ use super::common::{OnLinks, link_fault_with_direction};
 use super::{Links, Share};
 
 /// Delays what passes through links; made by [`latency`].
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::{Direction, link, ms, percent};
+/// let slow = link::latency(cache, ms(100)) // 80 to 120 ms
+///     .jitter(ms(20))
+///     .direction(Direction::Upstream) // what the service is asked
+///     .share(percent(50)); // for every other connection
+/// chaos.inject(slow).await?.lift().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Latency {
     links: Links,

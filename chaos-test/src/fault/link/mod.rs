@@ -40,6 +40,16 @@ pub use timeout::{Timeout, timeout};
 
 /// What a link fault acts on: one client's link, or all links of a service; made from a
 /// `&Link` or a `&Service`.
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::{link, ms};
+/// let way = cache.link("shop").await?; // the address that only the shop was given
+/// let for_the_shop = chaos.inject(link::latency(&way, ms(200))).await?;
+/// let for_all = chaos.inject(link::down(cache)).await?;
+/// # for_all.lift().await?; for_the_shop.lift().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Links(Target);
 

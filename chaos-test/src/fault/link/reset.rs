@@ -9,6 +9,17 @@ use super::common::{OnLinks, link_fault};
 use super::{Links, Share};
 
 /// Resets connections; made by [`reset`].
+///
+/// ```no_run
+/// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service) -> chaos_test::Result {
+/// use chaos_test::{Direction, link, ms, percent};
+/// let resets = link::reset(cache)
+///     .after(ms(200)) // the time that a connection has left
+///     .direction(Direction::Upstream) // a new one: from when the client first sends
+///     .share(percent(10));
+/// chaos.inject(resets).await?.lift().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Reset {
     links: Links,

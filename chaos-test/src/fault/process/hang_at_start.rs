@@ -9,6 +9,8 @@ use crate::system::{ProcessState, ReadOnlySystem, System};
 use super::ServiceName;
 
 /// Has the process of a service hang at its start; made by [`hang_at_start`].
+///
+/// See [`hang_at_start`] for an example.
 #[derive(Debug, Clone)]
 pub struct HangAtStart {
     service: String,

@@ -15,6 +15,8 @@ use super::ServiceName;
 const EXIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Ends the process of a service; made by [`kill`].
+///
+/// See [`kill`] for an example.
 #[derive(Debug, Clone)]
 pub struct Kill {
     service: String,

@@ -15,6 +15,16 @@ pub use restart::{Restart, restart};
 pub use stop::{Stop, stop};
 
 /// The service that a fault acts on; made from a `&Service`.
+///
+/// ```
+/// use chaos_test::process::{self, Restart, ServiceName};
+/// use chaos_test::ms;
+///
+/// /// What a deployment does to a service.
+/// fn deployment(service: impl Into<ServiceName>) -> Restart {
+///     process::restart(service).down_for(ms(500))
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ServiceName(pub(in crate::fault) String);
 

@@ -11,6 +11,8 @@ use crate::system::{ProcessState, ReadOnlySystem, System};
 use super::ServiceName;
 
 /// Restarts the process of a service; made by [`restart`].
+///
+/// See [`restart`] for an example.
 #[derive(Debug, Clone)]
 pub struct Restart {
     service: String,

@@ -14,6 +14,8 @@ use super::ServiceName;
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Stops the process of a service; made by [`stop`].
+///
+/// See [`stop`] for an example.
 #[derive(Debug, Clone)]
 pub struct Stop {
     service: String,

@@ -37,6 +37,8 @@ impl fmt::Display for Risk {
 }
 
 /// Who had a service run again that had died.
+///
+/// See [`Restarted`](crate::Restarted) for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -51,6 +53,18 @@ pub enum RestartedBy {
 pub(crate) const STEADY_STATE: &str = "steady state";
 
 /// One thing that is looked at before a fault.
+///
+/// ```
+/// use chaos_test::{Event, Record};
+///
+/// /// Why a fault was not injected.
+/// fn missing(record: &Record) -> Vec<&str> {
+///     let Event::Preflight { items, .. } = &record.event else {
+///         return Vec::new();
+///     };
+///     items.iter().filter(|item| !item.ok).map(|item| item.detail.as_str()).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PreflightItem {
@@ -69,6 +83,18 @@ impl PreflightItem {
 }
 
 /// Something that stays after its test.
+///
+/// ```
+/// use chaos_test::{Event, Record};
+///
+/// /// The commands that remove what `CHAOS_KEEP=failed` has left.
+/// fn by_hand(record: &Record) -> Vec<String> {
+///     match &record.event {
+///         Event::Kept { kept } => kept.iter().map(|one| one.undo.by_hand()).collect(),
+///         _ => Vec::new(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Kept {
@@ -83,6 +109,12 @@ pub struct Kept {
 }
 
 /// The answer to one judgement.
+///
+/// ```
+/// use chaos_test::{Comparison, Met, lost};
+/// let nothing = Comparison::of::<u32, ()>(&[], &[], &[]);
+/// assert_eq!(lost().at_most(0).judge("orders", &nothing).met, Met::NoData);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -98,6 +130,15 @@ pub enum Met {
 }
 
 /// How a body ended.
+///
+/// ```
+/// use chaos_test::{BodyEnd, Event, Journal};
+///
+/// fn took_too_long(journal: &Journal) -> bool {
+///     let mut records = journal.records.iter();
+///     records.any(|record| matches!(record.event, Event::BodyEnded { how: BodyEnd::TimedOut(_) }))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", content = "why", rename_all = "snake_case")]
 #[non_exhaustive]

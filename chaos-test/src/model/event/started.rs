@@ -8,9 +8,20 @@ use crate::model::identity::ProcessIdentity;
 use crate::model::outcome::Control;
 
 /// The version of the journal's format. A journal of another version is left alone.
+///
+/// See [`Unreadable`](crate::Unreadable) for an example.
 pub const JOURNAL_VERSION: u32 = 1;
 
 /// The first line of a journal: what test, in what process.
+///
+/// ```
+/// use chaos_test::Journal;
+///
+/// /// What draws the same again by chance.
+/// fn same_again(journal: &Journal) -> String {
+///     format!("CHAOS_SEED={:#x} for {}", journal.started.seed, journal.started.test)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Started {

@@ -17,6 +17,14 @@ impl ChaosContext {
     /// It is lost if the test is killed: no closure can be written to disk. Where that
     /// matters, use [`undo_at_rollback`](Self::undo_at_rollback).
     ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext) -> chaos_test::Result {
+    /// let orders = std::path::Path::new("/var/spool/shop/test-17");
+    /// std::fs::create_dir(orders)?;
+    /// chaos.at_rollback("remove the test's orders", move || async move { std::fs::remove_dir_all(orders) })?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the context has ended.

@@ -42,6 +42,17 @@ impl ChaosContext {
     /// Injects a fault of the [`CATALOGUE`](crate::CATALOGUE) into a service, with usual
     /// parameters: for tests that go through all faults.
     ///
+    /// ```no_run
+    /// # async fn body(chaos: &chaos_test::ChaosContext, cache: &chaos_test::Service, requests: &chaos_test::Monitor) -> chaos_test::Result {
+    /// use chaos_test::{CATALOGUE, secs};
+    /// for entry in CATALOGUE.iter().filter(|entry| entry.family() == "process") {
+    ///     let fault = chaos.inject_entry(entry, cache).await?;
+    ///     requests.over(secs(1)).await?;
+    ///     fault.lift().await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`inject`](Self::inject).

@@ -97,6 +97,8 @@ impl ChaosContext {
     /// Ends the context: lifts what is still in force, checks the steady state, puts
     /// everything back, and judges.
     ///
+    /// See [`start`](Self::start) for an example.
+    ///
     /// # Errors
     ///
     /// If the hypothesis did not hold, no chaos happened, or something was not put back;
@@ -111,6 +113,8 @@ impl ChaosContext {
     }
 
     /// As [`finish`](Self::finish), in a function without a runtime.
+    ///
+    /// See [`start_blocking`](Self::start_blocking) for an example.
     ///
     /// # Errors
     ///

@@ -52,6 +52,15 @@ impl Recovery {
     }
 
     /// From the named instant to the first sample that succeeded, however slow it was.
+    ///
+    /// ```no_run
+    /// # async fn body(requests: &chaos_test::Monitor, normal: &chaos_test::Baseline, lifted: chaos_test::Moment) -> chaos_test::Result {
+    /// use chaos_test::{percent, secs};
+    /// let recovery = requests.recovers_to(normal).since(lifted).throughput_back_within(secs(10), percent(10)).await?;
+    /// println!("first success after {:?}, full recovery after {:?}", recovery.first_success(), recovery.time());
+    /// println!("throughput back after {:?}, away for {:?}", recovery.throughput_back(), recovery.outage());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn first_success(&self) -> Duration {
         self.first_success
@@ -59,6 +68,8 @@ impl Recovery {
 
     /// From the first sample that was out of steady state, since the latest fault before the
     /// named instant was about to be applied, to full recovery. None where it never degraded.
+    ///
+    /// See [`first_success`](Self::first_success) for an example.
     #[must_use]
     pub fn outage(&self) -> Option<Duration> {
         self.outage
@@ -72,6 +83,8 @@ impl Recovery {
 
     /// From the named instant to the first row of samples in which throughput was back, where
     /// [`throughput_back_within`](crate::Recovers::throughput_back_within) asked for it.
+    ///
+    /// See [`first_success`](Self::first_success) for an example.
     #[must_use]
     pub fn throughput_back(&self) -> Option<Duration> {
         self.throughput_back

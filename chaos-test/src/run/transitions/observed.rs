@@ -46,6 +46,11 @@ impl Observed {
 }
 
 /// What a closure that looks at a state may return in its `Result`.
+///
+/// ```
+/// use chaos_test::{Observed, States};
+/// assert_eq!("half-open".into_observed(), Observed::state("half-open"));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no state",
     label = "return a text, something that implements `Display`, or an `Observed`"

@@ -53,6 +53,18 @@ pub(crate) struct Made {
 }
 
 /// What a container is doing, as the engine says.
+///
+/// ```
+/// use chaos_test::{ContainerState, Effect, Error, ReadOnlySystem};
+///
+/// /// `verify` of a fault that pauses a container.
+/// async fn verify(system: &ReadOnlySystem) -> Result<Effect, Error> {
+///     Ok(match system.container_state("cache").await? {
+///         ContainerState::Paused => Effect::Active,
+///         state => Effect::Absent(format!("it is {state}")),
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContainerState {

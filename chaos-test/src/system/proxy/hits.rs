@@ -9,6 +9,16 @@ use std::sync::{
 };
 
 /// What one toxic has done since it was added; kept after its removal.
+///
+/// ```
+/// use chaos_test::ReadOnlySystem;
+///
+/// /// `hits` of a fault that refuses connections: how many it met.
+/// fn hits(system: &ReadOnlySystem) -> Option<u64> {
+///     let hits = system.toxic_hits()?;
+///     Some(hits.refused + hits.reset)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hits {
@@ -28,6 +38,15 @@ pub struct Hits {
 }
 
 /// What a link has carried since it was opened.
+///
+/// ```no_run
+/// # async fn body(cache: &chaos_test::Service) -> chaos_test::Result {
+/// let way = cache.link("shop").await?;
+/// // .. whoever was given `way.address()` asks the cache ..
+/// let traffic = way.traffic();
+/// println!("{} connections, {} bytes of answers", traffic.accepted, traffic.bytes_downstream);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {

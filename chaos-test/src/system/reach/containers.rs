@@ -13,6 +13,8 @@ use crate::system::supervision;
 impl ReadOnlySystem {
     /// What the container of a service is doing, as the engine says now.
     ///
+    /// See [`ContainerState`] for an example.
+    ///
     /// # Errors
     ///
     /// If the context has no such service, it is no container, or the engine does not
@@ -24,6 +26,8 @@ impl ReadOnlySystem {
 
     /// How often the container of a service was started.
     ///
+    /// See [`process_starts`](Self::process_starts) for an example with a process.
+    ///
     /// # Errors
     ///
     /// If the context has no such service, or it is no container.
@@ -32,6 +36,16 @@ impl ReadOnlySystem {
     }
 
     /// The name of the container of a service, as the engine knows it.
+    ///
+    /// ```
+    /// use chaos_test::{Error, ReadOnlySystem, Undo};
+    ///
+    /// /// `prepare` of a fault that gives a container little memory.
+    /// fn prepare(system: &ReadOnlySystem) -> Result<Undo, Error> {
+    ///     let name = system.container_name("cache")?;
+    ///     Ok(Undo::command(["docker", "update", "--memory", "512m", &name]))
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -43,6 +57,16 @@ impl ReadOnlySystem {
 
     /// The name of the network that the container of a service belongs to.
     ///
+    /// ```
+    /// use chaos_test::{Error, ReadOnlySystem, Undo};
+    ///
+    /// /// `prepare` of a fault that takes a name of a container out of its network.
+    /// fn prepare(system: &ReadOnlySystem) -> Result<Undo, Error> {
+    ///     let (network, name) = (system.container_network("cache")?, system.container_name("cache")?);
+    ///     Ok(Undo::command(["docker", "network", "connect", "--alias", "cache", &network, &name]))
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the context has no such service, or it is no container.
@@ -51,6 +75,8 @@ impl ReadOnlySystem {
     }
 
     /// The undo that puts the container of a service back into its network.
+    ///
+    /// See [`System::disconnect_container`] for an example.
     ///
     /// # Errors
     ///
@@ -64,6 +90,8 @@ impl ReadOnlySystem {
     /// Whether what was killed of a service is gone, and its own supervisor has started its
     /// container again.
     ///
+    /// See [`is_supervised`](Self::is_supervised) for an example with a process.
+    ///
     /// # Errors
     ///
     /// If the context has no such service, it is no container, or the engine does not
@@ -74,6 +102,8 @@ impl ReadOnlySystem {
     }
 
     /// Whether the container of a service is in its network.
+    ///
+    /// See [`System::disconnect_container`] for an example.
     ///
     /// # Errors
     ///
@@ -87,6 +117,19 @@ impl ReadOnlySystem {
 
 impl System {
     /// Sends a signal to the first process of a service's container.
+    ///
+    /// ```
+    /// use chaos_test::{Error, Signal, System, secs};
+    ///
+    /// /// `apply` of a fault that asks a container to end.
+    /// async fn apply(system: &System) -> Result<(), Error> {
+    ///     system.kill_container("cache", Signal::Term).await?;
+    ///     match system.container_exits("cache", secs(10)).await? {
+    ///         true => Ok(()),
+    ///         false => Err(Error::msg("it survived SIGTERM for 10 s")),
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -103,6 +146,8 @@ impl System {
     /// Waits until the container of a service does not run any more; `false` where it still
     /// does after `limit`.
     ///
+    /// See [`kill_container`](Self::kill_container) for an example.
+    ///
     /// # Errors
     ///
     /// If the context has no such service, or it is no container.
@@ -112,6 +157,16 @@ impl System {
     }
 
     /// Asks the container of a service to end, and kills it after a grace period.
+    ///
+    /// ```
+    /// use chaos_test::{Error, System, secs};
+    ///
+    /// /// `apply` of a fault that restarts a container.
+    /// async fn apply(system: &System) -> Result<(), Error> {
+    ///     system.stop_container("cache", secs(2)).await?; // then it is killed
+    ///     system.start_container("cache").await
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -125,6 +180,15 @@ impl System {
 
     /// Pauses the container of a service.
     ///
+    /// ```
+    /// use chaos_test::{Error, System};
+    ///
+    /// /// `apply` of a fault that pauses a container.
+    /// async fn apply(system: &System) -> Result<(), Error> {
+    ///     system.pause_container("cache").await
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the fault does not name the service as a target, it is no container, or the engine
@@ -137,6 +201,8 @@ impl System {
 
     /// Starts the container of a service again, without waiting for it to be ready.
     ///
+    /// See [`stop_container`](Self::stop_container) for an example.
+    ///
     /// # Errors
     ///
     /// If the fault does not name the service as a target, it is no container, or the engine
@@ -148,6 +214,28 @@ impl System {
     }
 
     /// Takes the container of a service out of its network.
+    ///
+    /// ```
+    /// use chaos_test::{Effect, Error, ReadOnlySystem, System, Undo};
+    ///
+    /// /// `prepare` of a fault that takes a container out of its network.
+    /// async fn prepare(system: &ReadOnlySystem) -> Result<Undo, Error> {
+    ///     system.undo_disconnecting("cache").await
+    /// }
+    ///
+    /// /// Its `apply`.
+    /// async fn apply(system: &System) -> Result<(), Error> {
+    ///     system.disconnect_container("cache").await
+    /// }
+    ///
+    /// /// Its `verify`.
+    /// async fn verify(system: &ReadOnlySystem) -> Result<Effect, Error> {
+    ///     Ok(match system.container_is_connected("cache").await? {
+    ///         false => Effect::Active,
+    ///         true => Effect::Absent("it is in its network".to_owned()),
+    ///     })
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -36,11 +36,14 @@ use garble::What;
 /// A transformation of a link's streams.
 ///
 /// ```
-/// use std::num::NonZeroU64;
-/// use chaos_test::Toxic;
-/// // 100 kB a second.
-/// let narrow = Toxic::Bandwidth { rate: NonZeroU64::new(100_000).unwrap() };
-/// assert_ne!(narrow, Toxic::Down);
+/// use chaos_test::{Direction, Error, System, Target, Toxic, ms};
+///
+/// /// `apply` of a fault that delays what a service answers.
+/// async fn apply(system: &System) -> Result<(), Error> {
+///     let cache = Target::Service("cache".to_owned());
+///     let slow = Toxic::Latency { delay: ms(200), jitter: ms(50) };
+///     system.add_toxic(&cache, slow, Direction::Downstream).await
+/// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
