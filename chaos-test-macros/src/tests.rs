@@ -2,6 +2,7 @@
 
 mod captured;
 mod cases;
+mod editors;
 mod environments;
 mod expansions;
 mod mistakes;

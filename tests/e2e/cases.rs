@@ -9,7 +9,8 @@ use chaos_test::process;
 use chaos_test_fixtures::rerun::Rerun;
 
 use crate::bad_input::nothing_left;
-use crate::victims::{inventory, watch};
+use crate::victims::shared::inventory;
+use crate::victims::watch;
 
 /// Breaks inventory, and looks at it for a while.
 async fn broken(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result {
@@ -68,6 +69,7 @@ fn double(x: u32) -> u32 {
 
 mod subjects {
     use super::*;
+    use crate::victims::inventory;
 
     /// Callers bear an outage.
     #[chaos_test(breaks(inventory))]

@@ -7,7 +7,7 @@ use chaos_test::prelude::*;
 use chaos_test::process;
 use chaos_test_fixtures::rerun::Rerun;
 
-use crate::victims::inventory;
+use crate::victims::shared::inventory;
 
 static SET_UPS: AtomicU32 = AtomicU32::new(0);
 static ORDER: Mutex<Vec<&str>> = Mutex::new(Vec::new());

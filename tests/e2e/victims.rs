@@ -15,6 +15,19 @@ pub async fn inventory(chaos: &ChaosContext) -> chaos_test::Result<Service> {
     Ok(chaos.process("inventory", inventory_program()).await?)
 }
 
+pub mod shared {
+    //! What the tests of a room share, started once. Whoever breaks it has it for itself: that
+    //! costs more than it saves where tests break it for longer than a start takes.
+
+    use super::*;
+
+    /// As [`inventory`](super::inventory).
+    #[chaos_fixture(scope = "module")]
+    pub async fn inventory(chaos: &ChaosContext) -> chaos_test::Result<Service> {
+        Ok(chaos.process("inventory", inventory_program()).await?)
+    }
+}
+
 /// A service that asks inventory, with retries, a breaker and a fallback, through a link of its
 /// own.
 #[chaos_fixture]

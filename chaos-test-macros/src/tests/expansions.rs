@@ -187,3 +187,15 @@ fn what_is_left_after_a_mistake() {
         chaos_test(tokens("timout"), tokens(item)),
     );
 }
+
+#[test]
+fn what_is_left_of_a_fixture_after_a_mistake() {
+    let item = r#"
+        /// Kept.
+        #[test] #[ignore] #[cfg(unix)] #[must_use]
+        pub fn shop(#[default] size: u8, #[with(size)] cache: &Cache) -> Shop { open(size) }"#;
+    snapshot(
+        "fixture_after_a_mistake",
+        chaos_fixture(tokens("scpoe = \"run\""), tokens(item)),
+    );
+}

@@ -11,10 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use chaos_test::__private::{Running, ShouldPanic, TestSpec, run_async_test, tell_libtest};
+use chaos_test::__private::{Running, TestSpec, run_async_test, tell_libtest};
 use chaos_test::{
-    BlastRadius, ChaosContext, Effect, Error, Fault, ReadOnlySystem, System, Target, TestError,
-    Undo, ms,
+    ChaosContext, Effect, Error, Fault, ReadOnlySystem, System, Target, TestError, Undo, ms,
 };
 
 use crate::measure::Times;
@@ -24,33 +23,13 @@ use crate::{CHAOS_TEST, PLAIN_TEST, Result, this_program};
 const TESTS: usize = 300;
 const PROCESSES: usize = 20;
 
-/// As `#[chaos_test]` writes it.
+/// As `#[chaos_test]` writes it where nothing is declared.
 static SPEC: TestSpec = TestSpec {
-    name: "an_empty_test",
-    module: "cost::empty_test",
     file: file!(),
     line: line!(),
     package: env!("CARGO_PKG_NAME"),
     manifest_dir: env!("CARGO_MANIFEST_DIR"),
-    bin_name: None,
-    target_tmpdir: None,
-    hypothesis: "",
-    arguments: &[],
-    breaks: None,
-    environments: &[],
-    blast_radius: BlastRadius::new(),
-    tags: &[],
-    requires: &[],
-    leases: &[],
-    exclusive: false,
-    abort_if: &[],
-    expects: &[],
-    known_gap: None,
-    must_fail_when: &[],
-    timeout: None,
-    seed: None,
-    should_panic: ShouldPanic::No,
-    ignored: false,
+    ..TestSpec::bare("cost::empty_test", "an_empty_test")
 };
 
 pub(crate) fn measure(folder: &Path, table: &mut Table) -> Result<()> {

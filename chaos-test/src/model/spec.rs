@@ -65,6 +65,38 @@ pub struct TestSpec {
 const BODY_LIMIT: Duration = Duration::from_secs(300);
 
 impl TestSpec {
+    /// One that declares nothing, from nowhere in particular.
+    #[must_use]
+    pub const fn bare(module: &'static str, name: &'static str) -> Self {
+        Self {
+            name,
+            module,
+            file: "",
+            line: 0,
+            package: "",
+            manifest_dir: "",
+            bin_name: None,
+            target_tmpdir: None,
+            hypothesis: "",
+            arguments: &[],
+            breaks: None,
+            environments: &[],
+            blast_radius: BlastRadius::new(),
+            tags: &[],
+            requires: &[],
+            leases: &[],
+            exclusive: false,
+            abort_if: &[],
+            expects: &[],
+            known_gap: None,
+            must_fail_when: &[],
+            timeout: None,
+            seed: None,
+            should_panic: ShouldPanic::No,
+            ignored: false,
+        }
+    }
+
     /// One case of this test.
     #[must_use]
     pub const fn case(
@@ -211,31 +243,11 @@ impl TestSpec {
     /// For tests: one that declares nothing, in the library of a package `shop`.
     pub(crate) const fn example() -> Self {
         Self {
-            name: "survives",
-            module: "shop",
             file: "src/lib.rs",
             line: 1,
             package: "shop",
             manifest_dir: "/shop",
-            bin_name: None,
-            target_tmpdir: None,
-            hypothesis: "",
-            arguments: &[],
-            breaks: None,
-            environments: &[],
-            blast_radius: BlastRadius::new(),
-            tags: &[],
-            requires: &[],
-            leases: &[],
-            exclusive: false,
-            abort_if: &[],
-            expects: &[],
-            known_gap: None,
-            must_fail_when: &[],
-            timeout: None,
-            seed: None,
-            should_panic: ShouldPanic::No,
-            ignored: false,
+            ..Self::bare("shop", "survives")
         }
     }
 }

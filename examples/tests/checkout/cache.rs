@@ -4,7 +4,7 @@
 use chaos_test::prelude::*;
 use chaos_test::process;
 
-use crate::services::{cache, cached_checkout};
+use crate::services::{cache, cached_checkout, customers};
 
 /// A dead cache costs customers nothing: checkout asks inventory instead.
 #[chaos_test(
@@ -18,12 +18,7 @@ async fn customers_do_not_notice_a_dead_cache(
     cache: &Service,
     cached_checkout: &Service,
 ) -> chaos_test::Result {
-    let requests = chaos.monitor(
-        cached_checkout
-            .get("/checkout/42")
-            .status(200)
-            .every(ms(20)),
-    );
+    let requests = customers(chaos, cached_checkout);
     let normal = requests.baseline(secs(1)).await?;
 
     let outage = chaos

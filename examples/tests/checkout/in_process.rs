@@ -6,9 +6,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chaos_test::prelude::*;
-use chaos_test::{http, process};
+use chaos_test::process;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::services::{checkout_program, customers};
 
 /// Answers what inventory would. The closure is called for each start, on a thread of its own, so
 /// that it can be killed, stopped and restarted; what it captures, such as this counter, survives
@@ -47,10 +49,7 @@ async fn answer(mut client: TcpStream, stock: u64) -> std::io::Result<()> {
 /// Checkout as ever: it is told another address, and knows nothing of all this.
 #[chaos_fixture]
 async fn checkout(chaos: &ChaosContext, stand_in: &Service) -> chaos_test::Result<Service> {
-    let program = Program::cargo_bin("examples-checkout")
-        .env("INVENTORY", stand_in.first_address())
-        .env("TIMEOUT_MS", 400_u32)
-        .ready(http("/checkout/42").status(200));
+    let program = checkout_program(stand_in.first_address());
     Ok(chaos.process("checkout", program).await?)
 }
 
@@ -61,7 +60,7 @@ async fn customers_do_not_wait_for_a_hanging_inventory(
     stand_in: &Service,
     checkout: &Service,
 ) -> chaos_test::Result {
-    let requests = chaos.monitor(checkout.get("/checkout/42").status(200).every(ms(20)));
+    let requests = customers(chaos, checkout);
     let normal = requests.baseline(secs(1)).await?;
 
     let hang = chaos

@@ -3,7 +3,7 @@
 use chaos_test::prelude::*;
 use chaos_test::{link, process};
 
-use crate::services::{checkout, inventory};
+use crate::services::{checkout, customers, inventory};
 
 /// Customers get an answer from the fallback while inventory is dead, and real stock again
 /// within five seconds of its return.
@@ -13,7 +13,7 @@ async fn customers_do_not_notice_a_dead_inventory(
     inventory: &Service,
     checkout: &Service,
 ) -> chaos_test::Result {
-    let requests = chaos.monitor(checkout.get("/checkout/42").status(200).every(ms(20)));
+    let requests = customers(chaos, checkout);
     let normal = requests.baseline(secs(1)).await?;
 
     let outage = chaos
@@ -44,7 +44,7 @@ async fn a_slow_inventory_does_not_make_checkout_slow(
     inventory: &Service,
     checkout: &Service,
 ) -> chaos_test::Result {
-    let requests = chaos.monitor(checkout.get("/checkout/42").status(200).every(ms(20)));
+    let requests = customers(chaos, checkout);
     let normal = requests.baseline(secs(1)).await?;
 
     let slow = chaos
@@ -74,7 +74,7 @@ async fn broken_connections_do_not_slow_customers_down(
     inventory: &Service,
     checkout: &Service,
 ) -> chaos_test::Result {
-    let requests = chaos.monitor(checkout.get("/checkout/42").status(200).every(ms(20)));
+    let requests = customers(chaos, checkout);
     let normal = requests.baseline(secs(1)).await?;
 
     let resets = chaos.inject(link::reset(inventory)).await?;
@@ -101,7 +101,7 @@ async fn a_deployment_of_inventory_costs_no_answer(
     inventory: &Service,
     checkout: &Service,
 ) -> chaos_test::Result {
-    let requests = chaos.monitor(checkout.get("/checkout/42").status(200).every(ms(20)));
+    let requests = customers(chaos, checkout);
     let normal = requests.baseline(secs(1)).await?;
 
     let restart = process::restart(inventory).down_for(ms(300));

@@ -17,11 +17,22 @@ pub async fn inventory(chaos: &ChaosContext) -> chaos_test::Result<Service> {
 /// The service that customers use. It has a link of its own to inventory.
 #[chaos_fixture]
 pub async fn checkout(chaos: &ChaosContext, inventory: &Service) -> chaos_test::Result<Service> {
-    let program = Program::cargo_bin("examples-checkout")
-        .env("INVENTORY", inventory.link("checkout").await?.address())
-        .env("TIMEOUT_MS", TRY_LIMIT_MS)
-        .ready(http("/health").status(200));
+    let program = checkout_program(inventory.link("checkout").await?.address());
     Ok(chaos.process("checkout", program).await?)
+}
+
+/// Checkout, which asks for stock at this address. What several fixtures have in common is an
+/// ordinary function.
+pub fn checkout_program(inventory: Address) -> Program {
+    Program::cargo_bin("examples-checkout")
+        .env("INVENTORY", inventory)
+        .env("TIMEOUT_MS", TRY_LIMIT_MS)
+        .ready(http("/health").status(200))
+}
+
+/// Customers of a checkout, fifty in a second. Each of them is to be answered.
+pub fn customers(chaos: &ChaosContext, checkout: &Service) -> Monitor {
+    chaos.monitor(checkout.get("/checkout/42").status(200).every(ms(20)))
 }
 
 /// A real Redis.
@@ -50,11 +61,8 @@ pub async fn cached_checkout(
     inventory: &Service,
     cache: &Service,
 ) -> chaos_test::Result<Service> {
-    let program = Program::cargo_bin("examples-checkout")
-        .env("INVENTORY", inventory.first_address())
-        .env("TIMEOUT_MS", TRY_LIMIT_MS)
+    let program = checkout_program(inventory.first_address())
         .env("CACHE", cache.address(6379))
-        .env("CACHE_TIMEOUT_MS", 500_u32)
-        .ready(http("/health").status(200));
+        .env("CACHE_TIMEOUT_MS", 500_u32);
     Ok(chaos.process("checkout", program).await?)
 }

@@ -8,7 +8,7 @@ use chaos_test::prelude::*;
 use chaos_test_fixtures::rerun::Rerun;
 
 use super::broken;
-use crate::victims::inventory;
+use crate::victims::shared::inventory;
 
 /// Something with values of its own.
 #[derive(Debug, PartialEq)]
@@ -103,6 +103,7 @@ fn out_of_order() -> chaos_test::Result<u8> {
 
 mod subjects {
     use super::*;
+    use crate::victims::inventory;
 
     /// It does without what it cannot have.
     #[chaos_test(breaks(inventory, nowhere))]

@@ -281,5 +281,6 @@ fn what_the_test_does_not_name_is_not_touched() {
             "`breaks(..)`, or with `chaos.may_break(..)`",
         ],
     );
-    assert_eq!(redis.state(), 'S');
+    // It may just be at work.
+    assert!(matches!(redis.state(), 'S' | 'R'), "{}", redis.state());
 }
