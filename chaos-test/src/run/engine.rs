@@ -3,20 +3,25 @@
 //! A body that blocks its thread or spins cannot hold off a rollback, a time limit or a
 //! link. Code of the user has runtimes of its own, so that it cannot hold off ours either.
 
+use std::any::Any;
 use std::future::Future;
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::error::{Error, Kind};
+use crate::system::spawner::Spawner;
+
+/// A runtime and where its tasks are spawned. It is never shut down.
+type Running = OnceLock<(Runtime, Spawner)>;
 
 /// Runs our own work: links, time limits, undo steps.
-pub(crate) fn own() -> &'static Handle {
-    static OWN: OnceLock<Runtime> = OnceLock::new();
-    OWN.get_or_init(|| build("chaos-engine")).handle()
+pub(crate) fn own() -> &'static Spawner {
+    static OWN: Running = OnceLock::new();
+    &OWN.get_or_init(|| build("chaos-engine")).1
 }
 
 /// Whether this thread belongs to our own runtime.
@@ -24,24 +29,24 @@ pub(crate) fn is_own_thread() -> bool {
     is_on(own())
 }
 
-fn is_on(runtime: &Handle) -> bool {
-    Handle::try_current().is_ok_and(|current| current.id() == runtime.id())
+fn is_on(spawner: &Spawner) -> bool {
+    Handle::try_current().is_ok_and(|current| current.id() == spawner.runtime().id())
 }
 
 /// Runs what users wrote: fixtures and faults.
-pub(crate) fn users() -> &'static Handle {
-    static USERS: OnceLock<Runtime> = OnceLock::new();
-    USERS.get_or_init(|| build("chaos-user")).handle()
+pub(crate) fn users() -> &'static Spawner {
+    static USERS: Running = OnceLock::new();
+    &USERS.get_or_init(|| build("chaos-user")).1
 }
 
 /// Runs the probes of monitors. One that blocks its thread holds off other probes at most,
 /// never a fault or a fixture of a test.
-pub(crate) fn probes() -> &'static Handle {
-    static PROBES: OnceLock<Runtime> = OnceLock::new();
-    PROBES.get_or_init(|| build("chaos-probe")).handle()
+pub(crate) fn probes() -> &'static Spawner {
+    static PROBES: Running = OnceLock::new();
+    &PROBES.get_or_init(|| build("chaos-probe")).1
 }
 
-fn build(name: &str) -> Runtime {
+fn build(name: &str) -> (Runtime, Spawner) {
     let build = || {
         Builder::new_multi_thread()
             .worker_threads(2)
@@ -52,20 +57,32 @@ fn build(name: &str) -> Runtime {
     };
     // On a thread of its own: one that has called `exit` has lost its thread-local values,
     // and no runtime can be made on it any more.
-    std::thread::scope(|scope| scope.spawn(build).join())
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let runtime = std::thread::scope(|scope| scope.spawn(build).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let spawner = Spawner::new(runtime.handle());
+    (runtime, spawner)
 }
 
-/// Runs a future on a runtime and waits for it from any other, or from none.
-///
-/// The work goes on if the waiting future is dropped: what it made is then dropped, too,
-/// and cleans up after itself.
-pub(crate) async fn run_on<T: Send + 'static>(
-    runtime: &Handle,
+/// What some work came to. One type for all, so that all work is one kind of task.
+type Answer = Box<dyn Any + Send>;
+
+fn begin<T: Send + 'static>(
+    spawner: &Spawner,
     work: impl Future<Output = T> + Send + 'static,
-) -> T {
-    match runtime.spawn(work).await {
-        Ok(done) => done,
+) -> JoinHandle<Answer> {
+    spawner.spawn(async move { Box::new(work.await) as Answer })
+}
+
+fn typed<T: 'static>(answer: Answer) -> T {
+    *answer
+        .downcast()
+        .expect("whoever begins the work asks for its type")
+}
+
+/// Waits for work that only ends early with a panic, which goes on here.
+async fn answer(task: JoinHandle<Answer>) -> Answer {
+    match task.await {
+        Ok(answer) => answer,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // Only a process that ends shuts our runtimes down.
@@ -74,19 +91,33 @@ pub(crate) async fn run_on<T: Send + 'static>(
     }
 }
 
-/// As [`run_on`], but the work ends with the future that waits for it.
-pub(crate) async fn run_while_awaited<T: Send + 'static>(
-    runtime: &Handle,
+/// Runs a future on a runtime and waits for it from any other, or from none.
+///
+/// The work goes on if the waiting future is dropped: what it made is then dropped, too,
+/// and cleans up after itself.
+pub(crate) async fn run_on<T: Send + 'static>(
+    spawner: &Spawner,
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
-    // A set of tasks ends them when it is dropped; a task alone would go on.
-    let mut tasks = JoinSet::new();
-    tasks.spawn_on(work, runtime);
-    match tasks.join_next().await {
-        Some(Ok(done)) => done,
-        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // Only a process that ends shuts our runtimes down.
-        _ => std::future::pending().await,
+    typed(answer(begin(spawner, work)).await)
+}
+
+/// As [`run_on`], but the work ends with the future that waits for it.
+pub(crate) async fn run_while_awaited<T: Send + 'static>(
+    spawner: &Spawner,
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    let task = begin(spawner, work);
+    let _ends_with_this = Abort(task.abort_handle());
+    typed(answer(task).await)
+}
+
+/// Ends a task when it is dropped; one that is over stays as it is.
+struct Abort(AbortHandle);
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -99,10 +130,10 @@ pub(crate) fn block_on_own<T: Send + 'static>(
     limit: Duration,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Error> {
-    let (done, wait) = mpsc::sync_channel(1);
+    let (done, wait) = mpsc::sync_channel::<Answer>(1);
     own().spawn(async move {
         // Nobody may wait any more.
-        let _ = done.send(work.await);
+        let _ = done.send(Box::new(work.await));
     });
     let waited = if is_on(users()) {
         // A worker that waits must not keep the others from what it waits for.
@@ -110,11 +141,65 @@ pub(crate) fn block_on_own<T: Send + 'static>(
     } else {
         wait.recv_timeout(limit)
     };
-    waited.map_err(|error| match error {
+    waited.map(typed).map_err(|error| match error {
         RecvTimeoutError::Timeout => Error::new(
             Kind::TimedOut,
             format!("it took longer than {}", crate::model::units::human(limit)),
         ),
         RecvTimeoutError::Disconnected => Error::new(Kind::Ended, "it panicked"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Polls once, and drops it.
+    async fn begin_and_drop(waiting: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            () = waiting => panic!("it is over already"),
+            () = std::future::ready(()) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn work_goes_on_without_whoever_waits_for_it() {
+        let (go, gone) = oneshot::channel();
+        let (tell, told) = oneshot::channel();
+        let work = async move {
+            gone.await.unwrap();
+            tell.send("done").unwrap();
+        };
+        begin_and_drop(run_on(own(), work)).await;
+        go.send(()).unwrap();
+        assert_eq!(told.await, Ok("done"));
+    }
+
+    #[tokio::test]
+    async fn work_ends_with_whoever_waits_for_it_where_that_is_asked_for() {
+        let (held, dropped) = oneshot::channel::<()>();
+        let work = async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        };
+        begin_and_drop(run_while_awaited(own(), work)).await;
+        assert!(dropped.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_work_comes_to_is_what_whoever_waits_gets() {
+        assert_eq!(run_on(own(), async { "on" }).await, "on");
+        assert_eq!(run_while_awaited(own(), async { 5_u8 }).await, 5);
+        let blocked = std::thread::spawn(|| block_on_own(Duration::MAX, async { 'b' }));
+        assert_eq!(blocked.join().unwrap().unwrap(), 'b');
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "over the edge")]
+    async fn a_panic_goes_on_in_whoever_waits() {
+        run_on::<()>(own(), async { panic!("over the edge") }).await;
+    }
 }

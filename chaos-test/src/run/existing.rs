@@ -39,6 +39,7 @@ use crate::system::existing::{
     ExistingAddress, ExistingProcess, Known, find, ports_of, with_descendants,
 };
 use crate::system::service::Unit;
+use crate::system::spawner::Spawner;
 use crate::system::supervision::Supervision;
 
 use super::inner::Inner;
@@ -452,7 +453,9 @@ async fn look_up(name: &str, at: &str) -> Result<SocketAddr, Error> {
         .help("write a host and a port, such as `127.0.0.1:5432`")
     };
     let asked = at.to_owned();
-    let found = tokio::task::spawn_blocking(move || asked.to_socket_addrs()).await;
+    let found = Spawner::here()
+        .spawn_blocking(move || asked.to_socket_addrs())
+        .await;
     let found = match found {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return Err(wrong(error.to_string())),

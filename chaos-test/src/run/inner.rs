@@ -280,7 +280,7 @@ impl Inner {
             seed: self.seed,
         };
         let name = config.name.clone();
-        proxy::Link::open(engine::own(), config).map_err(|error| {
+        proxy::Link::open(engine::own().runtime(), config).map_err(|error| {
             Error::new(Kind::Service, format!("link `{name}` could not be opened")).because(error)
         })
     }

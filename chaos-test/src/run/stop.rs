@@ -15,6 +15,7 @@ use crate::model::identity::ProcessIdentity;
 use crate::system::identity;
 use crate::system::lock::lock;
 use crate::system::signals;
+use crate::system::spawner::Spawner;
 use crate::system::terminal::say;
 
 use super::engine;
@@ -197,7 +198,7 @@ async fn hear_signals() {
         }
         end_all(Stop::Interrupted(first.to_string())).await;
         // Merging reads and writes files; whoever is to read the sum may have stopped reading.
-        let wound_up = tokio::task::spawn_blocking(wind_up);
+        let wound_up = Spawner::here().spawn_blocking(wind_up);
         let _ = tokio::time::timeout(WIND_UP_LIMIT, wound_up).await;
     };
     tokio::select! {

@@ -34,6 +34,7 @@ pub(crate) mod registry;
 pub(crate) mod resources;
 pub(crate) mod service;
 pub(crate) mod signals;
+pub(crate) mod spawner;
 pub(crate) mod state_dir;
 pub(crate) mod stem;
 pub(crate) mod supervision;

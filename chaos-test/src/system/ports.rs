@@ -2,9 +2,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::OwnedFd;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use socket2::{Domain, Socket, Type};
 
 /// A port of 127.0.0.1 that nobody else is given.
 ///
@@ -14,23 +13,19 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 /// (socket(7); `inet_csk_get_port` in the kernel).
 #[derive(Debug)]
 pub(crate) struct ReservedPort {
-    socket: Option<OwnedFd>,
+    socket: Option<Socket>,
     port: u16,
 }
 
 impl ReservedPort {
     /// Reserves any free port (0) or one in particular.
     pub(crate) fn new(port: u16) -> io::Result<Self> {
-        let socket = rustix::net::socket_with(
-            AddressFamily::INET,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        sockopt::set_socket_reuseaddr(&socket, true)?;
-        rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
-        let bound = SocketAddr::try_from(rustix::net::getsockname(&socket)?)
-            .map_err(|_| io::Error::other("the kernel named no internet address"))?;
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())?;
+        let bound = socket.local_addr()?.as_socket();
+        let bound =
+            bound.ok_or_else(|| io::Error::other("the kernel named no internet address"))?;
         Ok(Self {
             socket: Some(socket),
             port: bound.port(),

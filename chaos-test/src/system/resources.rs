@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::service::Unit;
+use super::spawner::Spawner;
 use super::{hook, identity, process::ProcessState};
 use crate::model::resource::{Found, Resource, Total, Waited};
 
@@ -102,7 +103,7 @@ pub(crate) async fn of_machine(what: Resource) -> Result<Found, String> {
 async fn blocking(
     look: impl FnOnce() -> Result<Found, String> + Send + 'static,
 ) -> Result<Found, String> {
-    let looked = tokio::task::spawn_blocking(look).await;
+    let looked = Spawner::here().spawn_blocking(look).await;
     looked.unwrap_or_else(|error| Err(error.to_string()))
 }
 

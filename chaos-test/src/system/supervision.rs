@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::lock::lock;
 use super::service::Unit;
+use super::spawner::Spawner;
 use super::world::Ledger;
 use crate::error::Error;
 use crate::model::event::{Event, RestartedBy};
@@ -189,7 +190,7 @@ pub(crate) fn follow(unit: &Arc<dyn Unit>) {
         return;
     }
     let unit = Arc::downgrade(unit);
-    tokio::spawn(async move {
+    Spawner::here().spawn(async move {
         // The context may end meanwhile, or the undo may be quicker.
         while let Some(unit) = unit.upgrade() {
             let Some(supervision) = unit.supervision() else {

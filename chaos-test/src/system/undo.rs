@@ -13,6 +13,7 @@ use super::existing;
 use super::identity;
 use super::kept_file::{gone_is_fine, restore};
 use super::process;
+use super::spawner::Spawner;
 use super::state_dir::StateDir;
 use super::world::World;
 use crate::error::{Error, Kind};
@@ -131,7 +132,7 @@ async fn put_back(step: Step<'_>, state: &StateDir, live: Option<&World>) -> Res
             let (process, others) = (process.clone(), others.clone());
             let stopped = stopped.clone();
             let done = move || existing::continue_process(&process, &others, &stopped);
-            tokio::task::spawn_blocking(done).await.map_err(failed)?
+            Spawner::here().spawn_blocking(done).await.map_err(failed)?
         }
         Undo::RunExisting {
             service,
@@ -236,7 +237,7 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
 }
 
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), Error> {
-    match tokio::task::spawn_blocking(work).await {
+    match Spawner::here().spawn_blocking(work).await {
         Ok(done) => done.map_err(failed),
         Err(error) => Err(failed(error)),
     }

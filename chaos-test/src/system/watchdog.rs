@@ -17,7 +17,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvFlags, recv};
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
@@ -150,11 +149,14 @@ fn until_ended(parent: Option<&OwnedFd>) -> io::Result<Parent> {
             Err(error) => return Err(error.into()),
         }
     }
-    let mut word = [0];
-    // Without waiting: its end may have come without a word.
-    let said = recv(&stdin, &mut word, RecvFlags::DONTWAIT);
-    if matches!(said, Ok((1, _)) if word == [FAREWELL]) {
-        return Ok(Parent::SaidFarewell);
+    // Asked again, without waiting: its end may have come without a word, and its last word
+    // just before its end.
+    let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
+    if matches!(poll(&mut waiting, Some(&Timespec::default())), Ok(1)) {
+        let mut word = [0];
+        if matches!(rustix::io::read(&stdin, &mut word), Ok(1)) && word == [FAREWELL] {
+            return Ok(Parent::SaidFarewell);
+        }
     }
     // The kernel closes its files one after the other: it may still hold its locks. One that
     // has become another program does not end.

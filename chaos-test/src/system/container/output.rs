@@ -19,6 +19,7 @@ use super::parts::{Condition, Stream};
 use super::stamp::{self, Stamp};
 use crate::system::lock::lock;
 use crate::system::service::log::SinceStart;
+use crate::system::spawner::Spawner;
 
 /// How long the engine may take to hand out a container's output.
 const ATTACH_LIMIT: Duration = Duration::from_secs(10);
@@ -188,7 +189,7 @@ impl Output {
             seen: Arc::clone(&seen),
             printed,
         };
-        tokio::spawn(async move {
+        Spawner::here().spawn(async move {
             while let Some(Ok(piece)) = pieces.next().await {
                 let (from, message) = match &piece {
                     LogOutput::StdErr { message } => (Stream::Err, message),

@@ -13,6 +13,7 @@ use crate::model::existing::{Before, FoundBy};
 use crate::model::identity::ProcessIdentity;
 use crate::model::keeper::{Ask, Meant, Told};
 use crate::model::units::human;
+use crate::system::spawner::Spawner;
 use crate::system::{gate, identity, keeper, watchdog};
 
 /// How often it is looked whether it is there.
@@ -168,7 +169,9 @@ async fn kept_again(lost: Lost<'_>, socket: &Path, meant: Meant) -> Result<Proce
         Error::new(Kind::Undo, what)
     };
     let (socket, ask) = (socket.to_owned(), Ask::Run(meant));
-    let told = tokio::task::spawn_blocking(move || keeper::ask(&socket, &ask)).await;
+    let told = Spawner::here()
+        .spawn_blocking(move || keeper::ask(&socket, &ask))
+        .await;
     match told {
         Ok(Ok(Told::Runs)) => {}
         Ok(Ok(Told::Refused(why))) => return Err(failed(why)),

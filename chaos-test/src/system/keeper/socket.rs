@@ -1,14 +1,14 @@
 //! Where a keeper is found, and how it is asked.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+use socket2::SockRef;
 
 use crate::model::fingerprint::fingerprint;
 use crate::model::keeper::{Ask, Told};
@@ -97,11 +97,14 @@ impl Connection {
 
     /// Whether the other side is gone.
     pub(crate) fn is_over(&self) -> bool {
-        let mut word = [0];
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        match recv(self.0.get_ref(), &mut word, flags) {
-            Ok((read, _)) => read == 0,
-            Err(error) => !matches!(error, Errno::AGAIN | Errno::INTR),
+        let mut word = [MaybeUninit::uninit()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        match SockRef::from(self.0.get_ref()).recv_with_flags(&mut word, flags) {
+            Ok(read) => read == 0,
+            Err(error) => {
+                let kind = error.kind();
+                !matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
+            }
         }
     }
 

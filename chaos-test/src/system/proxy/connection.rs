@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::net::sockopt::set_socket_linger;
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{
@@ -292,7 +292,7 @@ impl State {
 /// plain close sends FIN, and what the peer makes of that is another fault.
 pub(super) fn reset(stream: &TcpStream) {
     // This fails only for a peer that has reset the connection itself.
-    let _ = set_socket_linger(stream, Some(Duration::ZERO));
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 async fn dial(upstream: Option<SocketAddr>) -> io::Result<TcpStream> {
@@ -302,14 +302,14 @@ async fn dial(upstream: Option<SocketAddr>) -> io::Result<TcpStream> {
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     // A dial that is given up may have reached the service already.
-    set_socket_linger(&socket, Some(Duration::ZERO))?;
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
     let server = socket.connect(upstream).await?;
     // Where nobody listens on a port that the kernel may choose for clients,
     // the kernel can choose that very port, and the socket meets itself.
     if server.local_addr()? == server.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
-    set_socket_linger(&server, None)?;
+    SockRef::from(&server).set_linger(None)?;
     server.set_nodelay(true)?;
     Ok(server)
 }

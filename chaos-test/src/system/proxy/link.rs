@@ -18,6 +18,7 @@ use std::{
 use tokio::{net::TcpStream, runtime::Handle, sync::watch};
 
 use crate::model::attempt::Kept;
+use crate::system::spawner::Spawner;
 
 use super::{
     accept::{Door, Doorman, accept},
@@ -83,7 +84,7 @@ impl Link {
                 accepted: 0,
             }),
         });
-        handle.spawn(accept(Doorman::new(&shared, &door)));
+        Spawner::new(handle).spawn(accept(Doorman::new(&shared, &door)));
         Ok(Link(Arc::new(Owner(shared))))
     }
 
@@ -347,7 +348,7 @@ impl Shared {
         drop(state);
         // Unlocked, because a runtime that is shutting down drops the doorman
         // at once, and the doorman locks.
-        self.handle.spawn(accept(doorman));
+        Spawner::new(&self.handle).spawn(accept(doorman));
         Ok(address)
     }
 
@@ -386,7 +387,7 @@ impl Shared {
         };
         // Unlocked, because a runtime that is shutting down drops the ticket
         // at once, and the ticket locks.
-        self.handle.spawn(async move {
+        Spawner::new(&self.handle).spawn(async move {
             poll_fn(|cx| ticket.connection.poll(cx, &ticket.link.meters)).await;
         });
     }

@@ -24,6 +24,7 @@ use crate::system::gate::{self, Gate};
 use crate::system::identity;
 use crate::system::lock::lock;
 use crate::system::process::{self, ProcessState, Signal, TOKEN};
+use crate::system::spawner::Spawner;
 use crate::system::supervision::{Successor, Supervision};
 use crate::system::world::Ledger;
 
@@ -251,12 +252,11 @@ impl ServiceProcess {
             return Ok(());
         };
         let token = self.launch.token.clone();
-        let ended = tokio::task::spawn_blocking(move || {
-            process::end(&process, &token, Duration::from_secs(8))
-        })
-        .await
-        .map_err(io::Error::other)
-        .flatten();
+        let ended = Spawner::here()
+            .spawn_blocking(move || process::end(&process, &token, Duration::from_secs(8)))
+            .await
+            .map_err(io::Error::other)
+            .flatten();
         ended.map_err(|error| self.error("could not be ended".into()).because(error))?;
         self.exits_within(Duration::from_secs(5)).await;
         *lock(&self.running) = None;

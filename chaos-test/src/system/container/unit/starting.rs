@@ -20,6 +20,7 @@ use crate::system::container::output::Output;
 use crate::system::container::{acts, advice, readiness};
 use crate::system::lock::lock;
 use crate::system::service::Unit;
+use crate::system::spawner::Spawner;
 use crate::system::supervision;
 
 /// How long nobody asks for an exit after the engine could not be asked.
@@ -111,7 +112,7 @@ impl ServiceContainer {
         let (engine, container) = (Arc::clone(&self.engine), self.made.container.clone());
         let (ledger, world) = (Weak::clone(&self.ledger), Weak::clone(&self.world));
         let (service, live) = (self.made.service.clone(), Arc::clone(&self.live));
-        tokio::spawn(async move {
+        Spawner::here().spawn(async move {
             let code = loop {
                 match wait_for_exit(&engine, &container).await {
                     Ok(code) => break code,

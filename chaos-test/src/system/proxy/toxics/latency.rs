@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rand_chacha::{ChaCha8Rng, rand_core::Rng};
+use chacha20::{ChaCha8Rng, rand_core::Rng};
 
 use super::super::{
     deadline::{Timer, later},
@@ -109,7 +109,7 @@ impl Delay {
 mod tests {
     use std::sync::Arc;
 
-    use rand_chacha::rand_core::SeedableRng;
+    use chacha20::rand_core::SeedableRng;
 
     use super::super::super::hits::Counters;
     use super::super::{ToxicId, Way};

@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use rand_chacha::{
+use chacha20::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
