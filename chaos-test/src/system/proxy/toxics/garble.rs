@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use rand_chacha::{ChaCha8Rng, rand_core::Rng};
+use chacha20::{ChaCha8Rng, rand_core::Rng};
 
 use super::super::{
     hits::Tally,

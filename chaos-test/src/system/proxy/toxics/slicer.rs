@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rand_chacha::{ChaCha8Rng, rand_core::Rng};
+use chacha20::{ChaCha8Rng, rand_core::Rng};
 
 use super::super::{
     deadline::{Timer, later},
@@ -112,7 +112,7 @@ impl Size {
 
 #[cfg(test)]
 mod tests {
-    use rand_chacha::rand_core::SeedableRng;
+    use chacha20::rand_core::SeedableRng;
 
     use super::*;
 
