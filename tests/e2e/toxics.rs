@@ -140,7 +140,7 @@ async fn what_makes_no_sense_is_refused(
         "a share of chunks is more than 0 % and at most 100 %, not 101 %",
     ];
     for (told, expected) in told.into_iter().zip(expected) {
-        let told = told.err().expect(expected);
+        let told = told.expect_err(expected);
         assert!(told.contains(expected), "{told}");
     }
     let short = chaos.inject(link::limit_data(teller, kib(0))).await?;
