@@ -14,6 +14,9 @@ use super::ServiceName;
 /// How long a process may take to end after its signal, unless its grace period is longer.
 const EXIT_LIMIT: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether what runs is a successor.
+const LOOKS: u32 = 5;
+
 /// Ends the process of a service; made by [`kill`].
 ///
 /// See [`kill`] for an example.
@@ -120,12 +123,18 @@ impl Fault for Kill {
     }
 
     async fn verify(&self, system: &ReadOnlySystem) -> Result<Effect, Error> {
-        let state = system.process_state(&self.service)?;
-        if state != ProcessState::Gone {
+        // A successor that crashes may be there for the first look and gone for the second.
+        for tries_left in (0..LOOKS).rev() {
+            let state = system.process_state(&self.service)?;
+            if state == ProcessState::Gone {
+                break;
+            }
             if system.process_was_replaced(&self.service)? {
                 return Ok(Effect::Spent);
             }
-            return Ok(Effect::Absent(format!("its process is {state}")));
+            if tries_left == 0 {
+                return Ok(Effect::Absent(format!("its process is {state}")));
+            }
         }
         // A wrapper may be gone while the server that it started still serves.
         Ok(match system.leftover_processes(&self.service)?.first() {
